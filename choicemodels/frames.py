@@ -1,0 +1,90 @@
+"""The border: any table a user holds comes in here, once, and leaves as pandas columns."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from choicemodels.errors import DataError
+
+__all__ = ["closest", "numeric_column", "require_columns", "to_pandas"]
+
+
+def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
+    """Return any supported table as a pandas frame with a fresh row index.
+
+    Parameters
+    ----------
+    table
+        A pandas, polars, Arrow or DuckDB table, eager or lazy.
+    what
+        How the error message calls the table.
+
+    Raises
+    ------
+    DataError
+        If the object is not a table, or has no rows.
+    """
+    import narwhals as nw
+
+    if isinstance(table, pd.DataFrame):
+        frame = table
+    else:
+        try:
+            native = nw.from_native(table)
+        except TypeError:
+            raise DataError(
+                f"{what} is a {type(table).__name__}, not a table; "
+                "pass a pandas, polars, Arrow or DuckDB table."
+            ) from None
+        eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+        frame = eager.to_pandas()
+    if len(frame) == 0:
+        raise DataError(f"{what} has no rows; check the file or the filter that made it.")
+    return frame.reset_index(drop=True)
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for a near miss, else an empty string."""
+    match = get_close_matches(name, [str(k) for k in known], n=1)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def require_columns(frame: pd.DataFrame, names: Iterable[str], *, what: str = "the table") -> None:
+    """Raise if a column is missing, naming it and what is there.
+
+    Raises
+    ------
+    DataError
+        Naming the first missing column, its nearest match and the columns present.
+    """
+    for name in names:
+        if name not in frame.columns:
+            there = ", ".join(map(str, frame.columns[:20]))
+            raise DataError(
+                f"{what} has no column '{name}'{closest(name, map(str, frame.columns))}; "
+                f"it has: {there}."
+            )
+
+
+def numeric_column(
+    frame: pd.DataFrame, name: str, *, what: str = "the table"
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return a column as float64, refusing text.
+
+    Raises
+    ------
+    DataError
+        If the column is missing or cannot be read as numbers.
+    """
+    require_columns(frame, [name], what=what)
+    try:
+        return np.ascontiguousarray(frame[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    except (TypeError, ValueError):
+        bad = frame.index[pd.to_numeric(frame[name], errors="coerce").isna()]
+        raise DataError(
+            f"column '{name}' of {what} is not numeric: row {bad[0]} holds "
+            f"{frame[name].iloc[bad[0]]!r}; convert it or drop those rows."
+        ) from None
