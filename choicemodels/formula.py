@@ -1,0 +1,217 @@
+"""Formulas: Wilkinson's notation on the outside, products of plain expressions inside.
+
+formulaic reads the notation and decides the coding of categories; what is kept is a tuple of
+:class:`~choicemodels.utility.Term`, which holds everything that prediction on new data needs
+(levels included), can be written to JSON, and splits over tables of choosers, alternatives and
+pairs.
+"""
+
+import ast
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.errors import DataError, SpecificationError, enumerate_some
+from choicemodels.frames import require_columns
+from choicemodels.utility import Term, evaluate, variables
+
+__all__ = ["expand", "fill_column", "split_parts"]
+
+Array = NDArray[np.float64]
+
+
+def split_parts(formula: str, most: int) -> list[str]:
+    """Split a formula at ``|`` into at most ``most`` parts.
+
+    Raises
+    ------
+    SpecificationError
+        If there are more parts, or a ``~`` names a left-hand side.
+    """
+    if "~" in formula:
+        raise SpecificationError(
+            f"the formula '{formula}' has a left-hand side; leave it out: the data say which "
+            "column is the choice or the flow."
+        )
+    parts = [part.strip() for part in formula.split("|")]
+    if len(parts) > most:
+        raise SpecificationError(
+            f"the formula '{formula}' has {len(parts)} parts between bars; at most {most} are "
+            "understood."
+        )
+    return parts
+
+
+def expand(rhs: str, frame: pd.DataFrame, *, drop_intercept: bool = False) -> tuple[Term, ...]:
+    """Expand one part of a formula into the columns it stands for.
+
+    Parameters
+    ----------
+    rhs
+        A right-hand side such as ``"cost + C(region) * age"``.
+    frame
+        The table, for the types of its columns and the levels of categories.
+    drop_intercept
+        Code the categories as if there were an intercept, then leave it out: right wherever
+        only differences between alternatives, or from fixed effects, matter.
+
+    Raises
+    ------
+    SpecificationError
+        If the formula cannot be read or uses what the utility language lacks.
+    DataError
+        If a variable is missing from the table, or a category has missing values.
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    if not rhs.strip():
+        return ()
+    try:
+        formula = Formula(f"{rhs} + 1" if drop_intercept else rhs)
+        factors = {_text(f) for term in formula for f in term.factors} - {"1"}
+    except (FormulaicError, AttributeError, SyntaxError) as problem:
+        raise SpecificationError(
+            f"cannot read the formula part '{rhs}' ({str(problem).splitlines()[0]}); write for example "
+            "'cost + time + log(income):cost'."
+        ) from None
+    categories = {}
+    for text in sorted(factors):
+        name, levels = _levels(text, frame)
+        if levels is not None:
+            categories[name] = levels
+        else:
+            require_columns(frame, variables(text))
+    structure = _structure(formula, frame, categories)
+    terms = [term for scoped in structure for term in _columns(scoped)]
+    return tuple(t for t in terms if not (drop_intercept and not t.factors))
+
+
+def _text(factor: Any) -> str:
+    """Return a factor as an expression, in backticks if it is a name that Python cannot read."""
+    text = str(factor.expr)
+    return f"`{text}`" if factor.eval_method.value == "lookup" and not text.isidentifier() else text
+
+
+def _levels(factor: str, frame: pd.DataFrame) -> tuple[str, list[Any] | None]:
+    """Return the variable and the levels of a categorical factor; None if it is numeric."""
+    bare = factor.strip("`")
+    if bare in frame.columns:
+        column = frame[bare]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            return bare, None
+        return bare, _unique(column, bare)
+    if (name := _category(factor)) is None:
+        return factor, None
+    require_columns(frame, [name])
+    return name, _unique(frame[name], name)
+
+
+def _category(factor: str) -> str | None:
+    """Return the column inside ``C(...)``, or None for any other factor.
+
+    The optional second argument is ``contr.treatment(base=...)`` and nothing else: formulaic
+    will evaluate it, and a formula may come from a file.
+    """
+    try:
+        node = ast.parse(factor, mode="eval").body
+    except SyntaxError:
+        return None
+    match node:
+        case ast.Call(func=ast.Name(id="C"), args=[ast.Name(id=name), *rest], keywords=[]):
+            match rest:
+                case []:
+                    return name
+                case [
+                    ast.Call(
+                        func=ast.Attribute(value=ast.Name(id="contr"), attr="treatment"),
+                        args=[],
+                        keywords=[ast.keyword(arg="base", value=ast.Constant())],
+                    )
+                ]:
+                    return name
+    if factor.startswith("C("):
+        raise SpecificationError(
+            f"'{factor}': write C(column) or C(column, contr.treatment(base='level'))."
+        )
+    return None
+
+
+def _unique(column: "pd.Series[Any]", name: str) -> list[Any]:
+    missing = np.flatnonzero(column.isna())
+    if len(missing):
+        raise DataError(
+            f"the category '{name}' is missing in {len(missing):,} rows (first: rows "
+            f"{enumerate_some(missing.tolist())}); drop them or give them a level of their own."
+        )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        present = set(column.unique())
+        return [level for level in column.cat.categories if level in present]
+    return sorted(pd.unique(column).tolist(), key=lambda level: (str(type(level)), level))
+
+
+def _structure(formula: Any, frame: pd.DataFrame, categories: dict[str, list[Any]]) -> Any:
+    """Let formulaic code the categories, on one row that carries all their levels."""
+    from formulaic.errors import FormulaicError
+
+    one_row = {
+        name: pd.Categorical(categories[name][:1], categories=categories[name])
+        if name in categories
+        else np.ones(1)
+        for name in map(str, frame.columns)
+    }
+    try:
+        spec = formula.get_model_matrix(pd.DataFrame(one_row)).model_spec
+    except (FormulaicError, ValueError, NameError) as problem:
+        raise SpecificationError(f"cannot code the formula '{formula}': {problem}") from None
+    # Each entry pairs one scoped term (its factors, and which of them drop a level) with names.
+    pairs = []
+    for entry in spec.structure:
+        names = list(entry.columns)
+        for scoped in entry.scoped_terms:
+            pieces = [_pieces(f, spec.encoder_state) for f in scoped.factors]
+            count = int(np.prod([len(p) for p in pieces]))
+            pairs.append((pieces, names[:count]))
+            names = names[count:]
+    return pairs
+
+
+def _pieces(scoped_factor: Any, encoder_state: Any) -> list[str | None]:
+    """Return the expressions that one factor contributes: itself, or one for each level."""
+    text = str(scoped_factor.factor.expr)
+    if text == "1":
+        return [None]
+    kind, state = encoder_state[text]
+    if kind.value != "categorical":
+        return [_text(scoped_factor.factor.factor)]
+    levels = list(state["contrasts"].levels)
+    if scoped_factor.reduced:
+        base = getattr(state["contrasts"].contrasts, "base", None)
+        levels.remove(base if base in levels else levels[0])
+    name = _category(text) or text
+    quoted = name if name.isidentifier() else f"`{name}`"
+    return [f"{quoted} == {level!r}" for level in levels]
+
+
+def _columns(scoped: tuple[list[list[str | None]], list[str]]) -> list[Term]:
+    pieces, names = scoped
+    # formulaic varies the first factor fastest.
+    combinations = [tuple(reversed(c)) for c in product(*reversed(pieces))]
+    return [
+        Term(_plain(name), tuple(piece for piece in combination if piece is not None))
+        for name, combination in zip(names, combinations, strict=True)
+    ]
+
+
+def _plain(name: str) -> str:
+    return "(Intercept)" if name == "Intercept" else name
+
+
+def fill_column(out: Array, term: Term, columns: pd.DataFrame) -> None:
+    """Write the product of a term's factors over ``columns`` into ``out``, shape (R,)."""
+    out[:] = 1.0
+    for factor in term.factors:
+        out *= evaluate(factor, columns)

@@ -1,0 +1,211 @@
+"""Covariance matrices of M-estimators, as pure functions of the scores and the Hessian.
+
+With ``s_i`` the score of observation i (weights already in it) and ``H`` the Hessian of the
+log-likelihood at the estimate, the asymptotic covariances are
+
+    hessian   (-H)^-1
+    bhhh      (S'S)^-1
+    robust    (-H)^-1 S'S (-H)^-1
+    cluster   (-H)^-1 [ sum_g s_g s_g' ] (-H)^-1,  s_g the sum of the scores of group g
+
+and several ways of grouping combine by inclusion and exclusion [CameronGelbachMiller2011]_.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import linalg
+
+from choicemodels.errors import DataError, IdentificationError, enumerate_some
+
+__all__ = [
+    "Clustering",
+    "SmallSample",
+    "cluster_meat",
+    "group_codes",
+    "inverse_information",
+    "sandwich",
+]
+
+Array = NDArray[np.float64]
+SmallSample = Literal["none", "fixest", "stata"]
+
+# Below this ratio of the smallest to the largest eigenvalue of the scaled information
+# matrix, double precision cannot tell the direction from a flat one.
+_FLAT = 1e-13
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What a clustered covariance was computed from.
+
+    Attributes
+    ----------
+    meat : ndarray, shape (K, K)
+        The middle of the sandwich, before any small-sample factor.
+    groups : tuple of int
+        Number of groups in each way of clustering.
+    adjusted : bool
+        Whether a negative eigenvalue was set to zero to keep the matrix positive semidefinite.
+    """
+
+    meat: Array
+    groups: tuple[int, ...]
+    adjusted: bool
+
+
+def group_codes(
+    values: Sequence[object] | NDArray[np.generic] | pd.Series, name: str
+) -> NDArray[np.int64]:
+    """Number the groups 0, 1, ... in the order of their appearance.
+
+    Parameters
+    ----------
+    values
+        One label for each observation, shape (N,).
+    name
+        How the error message calls the grouping.
+
+    Raises
+    ------
+    DataError
+        If a label is missing.
+    """
+    codes, _ = pd.factorize(np.asarray(values), use_na_sentinel=True)
+    if (codes < 0).any():
+        rows = np.flatnonzero(codes < 0)
+        raise DataError(
+            f"the clustering '{name}' has no label in {len(rows):,} observations "
+            f"(first at {enumerate_some(rows.tolist())}); drop them or give them a group."
+        )
+    return codes.astype(np.int64)
+
+
+def inverse_information(hessian: Array, names: Sequence[str]) -> Array:
+    """Invert the negative Hessian, or name the columns that make it singular.
+
+    The matrix is scaled to a unit diagonal first, so that units of measurement do not
+    decide what counts as singular.
+
+    Parameters
+    ----------
+    hessian
+        Second derivatives of the log-likelihood, shape (K, K).
+    names
+        Parameter names, for the message.
+
+    Raises
+    ------
+    IdentificationError
+        If the information matrix is singular or indefinite.
+    """
+    information = -0.5 * (hessian + hessian.T)
+    diagonal = np.diag(information)
+    flat = [names[k] for k in np.flatnonzero(~(diagonal > 0))]
+    if flat:
+        raise IdentificationError(
+            f"the log-likelihood is flat or convex in {enumerate_some(flat)}: the data say nothing "
+            "about it; drop it, or check that it varies between the alternatives of a case."
+        )
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = linalg.eigh(information * np.outer(scale, scale))
+    if values[0] < -_FLAT * values[-1] * 100:
+        weights = np.abs(vectors[:, 0])
+        raise IdentificationError(
+            "the Hessian is not negative definite: the estimate is a saddle point, mostly in "
+            f"{_heaviest(weights, names)}; try other starting values or a simpler model."
+        )
+    if values[0] < _FLAT * values[-1]:
+        weights = np.abs(vectors[:, values < _FLAT * values[-1]]).max(axis=1)
+        raise IdentificationError(
+            f"the columns {_heaviest(weights, names)} are collinear (within every choice set, or "
+            "after the fixed effects), so the Hessian is singular; drop one of them."
+        )
+    inverse = (vectors / values) @ vectors.T
+    return np.asarray(inverse * np.outer(scale, scale))
+
+
+def _heaviest(weights: Array, names: Sequence[str]) -> str:
+    chosen = np.flatnonzero(weights > 0.1 * weights.max())
+    return enumerate_some([f"'{names[k]}'" for k in chosen], most=8)
+
+
+def sandwich(bread: Array, meat: Array) -> Array:
+    """Return ``bread @ meat @ bread``, symmetric to the last bit."""
+    product = bread @ meat @ bread
+    return np.asarray(0.5 * (product + product.T))
+
+
+def cluster_meat(
+    scores: Array, groupings: Sequence[NDArray[np.int64]], ssc: SmallSample = "none"
+) -> Clustering:
+    """Return the clustered middle of the sandwich, in any number of ways.
+
+    ``sum over non-empty subsets S of the ways of (-1)^(|S|+1) M_S``, where ``M_S`` clusters by
+    the intersection of the ways in S. With ``ssc="fixest"`` every term takes the smallest
+    factor min(G)/(min(G)-1), with ``"stata"`` each its own G/(G-1); the factor for the number
+    of parameters is left to the caller, who knows it.
+
+    Parameters
+    ----------
+    scores
+        Scores, shape (N, K).
+    groupings
+        For each way of clustering the codes of :func:`group_codes`, shape (N,).
+    ssc
+        Convention of the small-sample factor of the number of groups.
+
+    Raises
+    ------
+    DataError
+        If a way of clustering has a single group.
+    """
+    counts = tuple(int(g.max()) + 1 for g in groupings)
+    for way, count in enumerate(counts):
+        if count < 2:
+            raise DataError(
+                f"clustering number {way + 1} has a single group; clustered standard errors "
+                "need at least two: choose a finer grouping or cov='robust'."
+            )
+    smallest = min(counts)
+    meat = np.zeros((scores.shape[1], scores.shape[1]))
+    for size in range(1, len(groupings) + 1):
+        for ways in combinations(range(len(groupings)), size):
+            codes = _intersect([groupings[w] for w in ways])
+            sums = _sum_by(scores, codes)
+            factor = 1.0
+            if ssc == "fixest":
+                factor = smallest / (smallest - 1)
+            elif ssc == "stata":
+                factor = len(sums) / (len(sums) - 1)
+            meat += (-1) ** (size + 1) * factor * (sums.T @ sums)
+    if len(groupings) == 1:
+        return Clustering(meat, counts, adjusted=False)
+    values, vectors = linalg.eigh(meat)
+    if values[0] >= 0:
+        return Clustering(meat, counts, adjusted=False)
+    # Inclusion and exclusion can leave an indefinite matrix; the usual repair drops
+    # the negative eigenvalues [CameronGelbachMiller2011].
+    repaired = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return Clustering(repaired, counts, adjusted=True)
+
+
+def _intersect(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    codes = groupings[0]
+    for other in groupings[1:]:
+        joint = codes * (int(other.max()) + 1) + other
+        codes = pd.factorize(joint)[0].astype(np.int64)
+    return codes
+
+
+def _sum_by(scores: Array, codes: NDArray[np.int64]) -> Array:
+    groups = int(codes.max()) + 1
+    columns = [
+        np.bincount(codes, weights=scores[:, k], minlength=groups) for k in range(scores.shape[1])
+    ]
+    return np.column_stack(columns)

@@ -1,0 +1,270 @@
+"""What every fitted model answers, in the words of statsmodels.
+
+A result is immutable. The estimate is made once; the covariance is chosen afterwards and
+gives a new result with the same estimate.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from choicemodels.errors import SpecificationError
+
+__all__ = ["Covariance", "Result", "WaldTest"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """A covariance matrix that knows what it is.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (K, K)
+    kind : str
+        ``"hessian"``, ``"bhhh"``, ``"robust"``, ``"cluster"``, ...
+    groups : tuple of str
+        Names of the clusterings; empty if there is none.
+    group_counts : tuple of int
+        Number of groups in each clustering.
+    ssc : str
+        Convention of the small-sample factor.
+    notes : tuple of str
+        What the reader must know, e.g. that an eigenvalue was repaired.
+    """
+
+    matrix: Array
+    kind: str
+    groups: tuple[str, ...] = ()
+    group_counts: tuple[int, ...] = ()
+    ssc: str = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Say which standard errors these are, in one phrase."""
+        if not self.groups:
+            return self.kind
+        ways = ", ".join(
+            f"{name} ({count:,})"
+            for name, count in zip(self.groups, self.group_counts, strict=True)
+        )
+        return f"{self.kind} by {ways}; small-sample factor: {self.ssc}"
+
+
+@dataclass(frozen=True)
+class WaldTest:
+    """A Wald test of linear restrictions ``R b = q``.
+
+    Attributes
+    ----------
+    statistic : float
+        Chi-squared statistic.
+    df : int
+        Number of independent restrictions.
+    pvalue : float
+    hypothesis : str
+    """
+
+    statistic: float
+    df: int
+    pvalue: float
+    hypothesis: str
+
+    def __str__(self) -> str:
+        return (
+            f"Wald test of {self.hypothesis}: chi2({self.df}) = {self.statistic:.4f}, "
+            f"p = {self.pvalue:.4f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An estimate with its covariance.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+    estimate : ndarray, shape (K,)
+    covariance : Covariance
+    llf : float
+        Log-likelihood at the estimate.
+    nobs : int
+        Observations used (cases of a choice model, rows of a gravity model).
+    """
+
+    names: tuple[str, ...]
+    estimate: Array
+    covariance: Covariance
+    llf: float
+    nobs: int
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Estimates, by name."""
+        return pd.Series(self.estimate.copy(), index=list(self.names), name="params")
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors, by name."""
+        return pd.Series(
+            np.sqrt(np.diag(self.covariance.matrix)), index=list(self.names), name="bse"
+        )
+
+    @cached_property
+    def tvalues(self) -> pd.Series:
+        """Estimates over their standard errors."""
+        return (self.params / self.bse).rename("tvalues")
+
+    @cached_property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values under the normal distribution."""
+        return pd.Series(
+            2 * stats.norm.sf(np.abs(self.tvalues)), index=list(self.names), name="pvalues"
+        )
+
+    @property
+    def cov_type(self) -> str:
+        """The kind of covariance shown."""
+        return self.covariance.kind
+
+    @property
+    def df_model(self) -> int:
+        """Number of estimated parameters."""
+        return len(self.names)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, ``-2 llf + 2 K``."""
+        return -2 * self.llf + 2 * self.df_model
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, ``-2 llf + K log(nobs)``."""
+        return -2 * self.llf + self.df_model * float(np.log(self.nobs))
+
+    def cov_params(self) -> pd.DataFrame:
+        """Return the covariance matrix of the estimates, labelled."""
+        names = list(self.names)
+        return pd.DataFrame(self.covariance.matrix.copy(), index=names, columns=names)
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return normal confidence limits at level ``1 - alpha``.
+
+        Raises
+        ------
+        SpecificationError
+            If ``alpha`` is not between 0 and 1.
+        """
+        if not 0 < alpha < 1:
+            raise SpecificationError(f"alpha is {alpha}; it must lie between 0 and 1.")
+        reach = stats.norm.isf(alpha / 2) * self.bse
+        return pd.DataFrame({"lower": self.params - reach, "upper": self.params + reach})
+
+    def wald_test(self, hypothesis: str | Sequence[str] | Array) -> WaldTest:
+        """Test linear restrictions on the parameters.
+
+        Parameters
+        ----------
+        hypothesis
+            One restriction or several: ``"cost = time"``, ``["cost = 0", "time = -1"]``, or a
+            matrix R of shape (Q, K), tested against zero. Names may stand in backticks.
+
+        Raises
+        ------
+        SpecificationError
+            If a restriction cannot be read, or the restrictions repeat each other.
+        """
+        R, q, text = self._restrictions(hypothesis)
+        gap = R @ self.estimate - q
+        spread = R @ self.covariance.matrix @ R.T
+        rank = int(np.linalg.matrix_rank(R))
+        if rank < len(R):
+            raise SpecificationError(
+                f"the restrictions {text} repeat or contradict each other "
+                f"({len(R)} given, {rank} independent); leave out the redundant ones."
+            )
+        statistic = float(gap @ np.linalg.solve(spread, gap))
+        return WaldTest(statistic, rank, float(stats.chi2.sf(statistic, rank)), text)
+
+    def t_test(self, hypothesis: str | Sequence[str] | Array) -> pd.DataFrame:
+        """Test each restriction by itself; one row a restriction, as a labelled table."""
+        R, q, text = self._restrictions(hypothesis)
+        value = R @ self.estimate
+        se = np.sqrt(np.einsum("qk,kl,ql->q", R, self.covariance.matrix, R))
+        z = (value - q) / se
+        labels = text.split(", ") if len(R) == text.count(", ") + 1 else list(range(len(R)))
+        return pd.DataFrame(
+            {
+                "coef": value,
+                "hypothesis": q,
+                "bse": se,
+                "z": z,
+                "pvalue": 2 * stats.norm.sf(np.abs(z)),
+            },
+            index=pd.Index(labels, name="restriction"),
+        )
+
+    def _restrictions(self, hypothesis: str | Sequence[str] | Array) -> tuple[Array, Array, str]:
+        """Read restrictions into ``R`` (Q, K), ``q`` (Q,) and their text."""
+        from formulaic.errors import FormulaSyntaxError
+        from formulaic.utils.constraints import LinearConstraints
+
+        if isinstance(hypothesis, np.ndarray):
+            R = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
+            if R.shape[1] != len(self.names):
+                raise SpecificationError(
+                    f"the restriction matrix has {R.shape[1]} columns; the model has "
+                    f"{len(self.names)} parameters."
+                )
+            return R, np.zeros(len(R)), "R b = 0"
+        lines = [hypothesis] if isinstance(hypothesis, str) else [str(h) for h in hypothesis]
+        single = [part.strip() for line in lines for part in line.split(",") if part.strip()]
+        if not single:
+            raise SpecificationError("no restriction was given; write for example 'cost = time'.")
+        quoted = ", ".join(_quote_names(part, self.names) for part in single)
+        try:
+            parsed = LinearConstraints.from_spec(quoted, variable_names=list(self.names))
+        except (FormulaSyntaxError, ValueError, KeyError) as problem:
+            raise SpecificationError(
+                f"cannot read the restriction '{', '.join(single)}' ({problem}); "
+                f"the parameters are: {', '.join(self.names)}."
+            ) from None
+        R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
+        return R, np.asarray(parsed.constraint_values, dtype=np.float64), ", ".join(single)
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        limits = self.conf_int()
+        return pd.DataFrame(
+            {
+                "b": self.params,
+                "se": self.bse,
+                "t": self.tvalues,
+                "p": self.pvalues,
+                "ci95l": limits["lower"],
+                "ci95u": limits["upper"],
+            }
+        ).rename_axis("Coefficient")
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, Any]:
+        return {"vcov_type": self.covariance.label, "clustervar": list(self.covariance.groups)}
+
+
+def _quote_names(text: str, names: Sequence[str]) -> str:
+    """Put parameter names into backticks, the longest first, as the constraint parser asks."""
+    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"`[^`]*`|(?<![\w.:])({alternatives})(?![\w.:])", _in_backticks, text)
+
+
+def _in_backticks(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("`") else f"`{match[0]}`"
