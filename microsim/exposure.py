@@ -69,7 +69,10 @@ def load_exposure(path: str | Path | None = None) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     """Read the file as text, so that a message can quote the value that stands in it."""
     try:
-        table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+        # Blank lines are dropped below, once the others have their line numbers.
+        table = pd.read_csv(
+            path, dtype=str, skipinitialspace=True, skip_blank_lines=False, encoding="utf-8-sig"
+        )
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; check the path.") from None
     except pd.errors.EmptyDataError:
@@ -79,8 +82,14 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path}: the file cannot be read as CSV ({str(error).strip()}); "
             "save it as comma-separated UTF-8 text."
         ) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(
+            f"{path}: the rows have more fields than the header; "
+            "write decimals with a point, and quote a text that holds a comma."
+        )
     table.columns = table.columns.str.strip()
     require_columns(table, ["soc", "exposure"], what=str(path))
+    table = table.dropna(how="all").assign(soc=lambda rows: rows["soc"].str.strip())
     if table.empty:
         raise DataError(f"{path}: there is a header but no rows; add a row for each occupation.")
     return table
@@ -91,8 +100,6 @@ def _validate(table: pd.DataFrame, path: Path, known: list[str]) -> pd.DataFrame
     # pandera takes a second to import, which only a user's own file should cost.
     import pandera.pandas as pa
 
-    text = table.copy()
-    table = table.assign(soc=table["soc"].str.strip())
     prefixes = "|".join(code[:2] for code in known)
     share = pa.Check.in_range(0, 1)
     columns: dict[str, Any] = {
@@ -101,17 +108,15 @@ def _validate(table: pd.DataFrame, path: Path, known: list[str]) -> pd.DataFrame
         "low": pa.Column(float, share, coerce=True, required=False),
         "high": pa.Column(float, share, coerce=True, required=False),
         "employment": pa.Column(float, pa.Check.gt(0), coerce=True, required=False),
-        "source": pa.Column(None, nullable=True, required=False),
     }
     try:
-        valid = pa.DataFrameSchema(columns).validate(table, lazy=True)
+        valid: pd.DataFrame = pa.DataFrameSchema(columns).validate(table, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
-        case = cases.iloc[0]
-        raise DataError(_sentence(text, path, int(case["index"]), str(case["column"]))) from None
+        raise DataError(_sentence(table, path, *cases[["index", "column"]].iloc[0])) from None
     for column, wrong in _range_errors(valid):
         if wrong.any():
-            raise DataError(_sentence(text, path, int(wrong.idxmax()), column))
+            raise DataError(_sentence(table, path, wrong.idxmax(), column))
     return valid
 
 
@@ -125,13 +130,13 @@ def _range_errors(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     return errors
 
 
-def _sentence(text: pd.DataFrame, path: Path, row: int, column: str) -> str:
-    """Name the file, row, column and value, and what to do."""
-    value = text.at[row, column]
+def _sentence(table: pd.DataFrame, path: Path, row: Any, column: str) -> str:
+    """Name the file, line, column and value, and what to do."""
+    value = table[column].loc[row]
     shown = "empty" if pd.isna(value) else f"'{value}'"
-    repeated = column == "soc" and (text["soc"] == value).sum() > 1
-    why = ", which stands on another row too" if repeated else ""
-    # The header is line 1, so the first row of the table is line 2 of the file.
+    repeated = column == "soc" and (table["soc"] == value).sum() > 1
+    why = ", which stands on another line too" if repeated else ""
+    # The header is line 1, so the row labelled 0 is line 2 of the file.
     return f"{path}, line {row + 2}, column '{column}': {shown}{why}; {_REMEDIES[column]}."
 
 
@@ -151,8 +156,8 @@ def _group(rows: pd.DataFrame) -> dict[str, object]:
 
 def _source(used: pd.DataFrame, unused: int) -> str:
     """Say where a group's figure comes from, in the user's words where there are any."""
-    words = used["source"].dropna().unique() if "source" in used else []
-    source = "; ".join(words) if len(words) else "user's table"
+    words = list(used["source"].dropna().unique()) if "source" in used else []
+    source = "; ".join(words) or "user's table"
     if len(used) > 1:
         how = "weighted by employment" if "employment" in used else "unweighted"
         source += f" (mean of {len(used)} occupations, {how})"
