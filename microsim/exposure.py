@@ -102,12 +102,13 @@ def _validate(table: pd.DataFrame, path: Path, known: list[str]) -> pd.DataFrame
 
     prefixes = "|".join(code[:2] for code in known)
     share = pa.Check.in_range(0, 1)
+    positive = [pa.Check.gt(0), pa.Check.lt(float("inf"))]
     columns: dict[str, Any] = {
         "soc": pa.Column(str, pa.Check.str_matches(rf"^(?:{prefixes})-\d{{4}}$"), unique=True),
         "exposure": pa.Column(float, share, coerce=True),
         "low": pa.Column(float, share, coerce=True, required=False),
         "high": pa.Column(float, share, coerce=True, required=False),
-        "employment": pa.Column(float, pa.Check.gt(0), coerce=True, required=False),
+        "employment": pa.Column(float, positive, coerce=True, required=False),
     }
     try:
         valid: pd.DataFrame = pa.DataFrameSchema(columns).validate(table, lazy=True)

@@ -108,6 +108,7 @@ def test_blank_lines_byte_order_mark_and_spaces_are_forgiven(csv):
         ("soc,exposure,low\n11-0000,0.2,0.3\n", ["line 2", "'low'", "'0.3'", "not above"]),
         ("soc,exposure,high\n11-0000,0.2,0.1\n", ["line 2", "'high'", "'0.1'", "not below"]),
         ("soc,exposure,employment\n11-0000,0.2,0\n", ["line 2", "'employment'", "'0'"]),
+        ("soc,exposure,employment\n11-0000,0.2,inf\n", ["line 2", "'employment'", "'inf'"]),
         ("soc,exposure\n11-0000,0,67\n", ["mine.csv", "more fields", "point"]),
         ('soc,exposure\n11-0000,"0.2\n', ["mine.csv", "cannot be read", "UTF-8"]),
     ],
