@@ -1,0 +1,240 @@
+"""The variables that a mobility model may use: one table, one code, for estimation and simulation.
+
+A variable varies by worker, by metro (as a destination, or as the origin the worker lives in), or
+by pair of origin and destination. What varies by worker *and* metro is a product of such variables,
+so that the engine never builds workers x metros.
+
+On the row of the alternative "stay", a metro's variables are those of the worker's own metro, and
+the variables of a pair take the values at which a move has not happened: distance 1 km (its log is
+0), cost 0 and indicators 0.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from microsim.parameters import MovingParameters, Parameters
+from microsim.population import Metros
+
+__all__ = [
+    "PRODUCTS",
+    "VARIABLES",
+    "PlaceColumns",
+    "Variable",
+    "WorkerColumns",
+    "great_circle",
+    "variable_table",
+]
+
+Floats = NDArray[np.float64]
+Kind = Literal["worker", "metro", "origin", "pair", "product"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a mobility model.
+
+    Attributes
+    ----------
+    name
+    kind
+        What it varies by.
+    unit, description
+    moves
+        Whether it changes during a simulation.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    moves: bool = False
+
+
+_TABLE = (
+    Variable("age", "worker", "years", "Age; a year older every January.", True),
+    Variable("college", "worker", "0 or 1", "Bachelor's degree or more."),
+    Variable("homeowner", "worker", "0 or 1", "Owns the home."),
+    Variable("household_size", "worker", "persons", "Size of the household."),
+    Variable("unemployed", "worker", "0 or 1", "Has no job.", True),
+    Variable("own_wage", "worker", "dollars a year", "Own wage, or that of the last job.", True),
+    Variable("savings", "worker", "dollars", "Liquid savings.", True),
+    Variable("ai_exposure", "worker", "share", "AI exposure of the occupation."),
+    Variable("moving_scale", "worker", "factor", "Household's and owner's factor on moving costs."),
+    Variable("population", "metro", "persons", "Residents in the base year."),
+    Variable("wage", "metro", "dollars a year", "Mean wage in the base year."),
+    Variable("income", "metro", "dollars a year", "Median household income in the base year."),
+    Variable("home_value", "metro", "dollars", "Median home value times the price index.", True),
+    Variable("rent", "metro", "dollars a month", "Home value times the rent yield over 12.", True),
+    Variable("unemployment", "metro", "share", "Unemployed over workers.", True),
+    Variable("bachelor_share", "metro", "share", "Adults with a bachelor's degree."),
+    Variable("employed_share", "metro", "share", "Adults employed in the base year."),
+    Variable("owner_share", "metro", "share", "Households that own."),
+    Variable("vacancy_share", "metro", "share", "Dwellings vacant."),
+    Variable("latitude", "metro", "degrees", "Latitude, weighted by population."),
+    Variable("longitude", "metro", "degrees", "Longitude, weighted by population."),
+    Variable("distance", "pair", "km", "Great-circle distance between the metros."),
+    Variable("distance_cost", "pair", "thousand dollars", "Moving cost before moving_scale."),
+    Variable("same_division", "pair", "0 or 1", "In one Census division."),
+    Variable("same_state", "pair", "0 or 1", "Share a state."),
+    Variable("moving_cost", "product", "thousand dollars", "moving_scale times distance_cost."),
+)
+
+VARIABLES: Mapping[str, Variable] = {v.name: v for v in _TABLE} | {
+    f"origin_{v.name}": Variable(
+        f"origin_{v.name}", "origin", v.unit, f"In the worker's own metro: {v.description}", v.moves
+    )
+    for v in _TABLE
+    if v.kind == "metro"
+}
+"""Every variable by name; those of the own metro are called ``origin_`` and the metro's name."""
+
+PRODUCTS: Mapping[str, tuple[str, str]] = {"moving_cost": ("moving_scale", "distance_cost")}
+"""Variables that are a worker's factor times a pair's; usable in a formula only by themselves."""
+
+STAY_PAIR: Mapping[str, float] = {
+    "distance": 1.0,
+    "distance_cost": 0.0,
+    "same_division": 0.0,
+    "same_state": 0.0,
+}
+
+
+def variable_table() -> pd.DataFrame:
+    """Return the documented variables, one row each."""
+    return pd.DataFrame([vars(v) for v in VARIABLES.values()])
+
+
+def great_circle(latitude: Floats, longitude: Floats) -> Floats:
+    """Return the distances between all points in km, (M, M), by the haversine formula.
+
+    Parameters
+    ----------
+    latitude, longitude : (M,)
+        Degrees.
+    """
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    half = np.sin((phi[:, None] - phi) / 2) ** 2
+    half += np.cos(phi)[:, None] * np.cos(phi) * np.sin((lam[:, None] - lam) / 2) ** 2
+    return 2 * 6371.0088 * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+
+
+def distance_cost(distance: Floats, moving: MovingParameters) -> Floats:
+    """Return the moving cost of a one-person renting household, thousand dollars.
+
+    ``cost_base + cost_distance * (1 - exp(-distance / cost_distance_scale))``.
+    """
+    far = -np.expm1(-distance / moving.cost_distance_scale)
+    return moving.cost_base + moving.cost_distance * far
+
+
+class WorkerColumns(Mapping[str, Floats]):
+    """The workers' variables, (N,) float64, made when asked for.
+
+    Parameters
+    ----------
+    columns
+        Arrays by the names of `microsim.population.Workers`, as they stand now.
+    moving
+        Factors of the moving cost.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, NDArray[np.generic]], moving: MovingParameters
+    ) -> None:
+        self._columns = columns
+        self._moving = moving
+
+    _MADE: Mapping[str, Callable[["WorkerColumns"], Floats]] = {
+        "age": lambda w: w._float("age"),
+        "college": lambda w: (w._columns["education"] >= 3).astype(np.float64),  # type: ignore[operator]
+        "homeowner": lambda w: w._float("homeowner"),
+        "household_size": lambda w: w._float("household_size"),
+        "unemployed": lambda w: (w._columns["firm"] < 0).astype(np.float64),  # type: ignore[operator]
+        "own_wage": lambda w: w._float("wage"),
+        "savings": lambda w: w._float("savings") / 100.0,
+        "ai_exposure": lambda w: w._float("exposure"),
+        "moving_scale": lambda w: w._scale(),
+    }
+
+    def _float(self, name: str) -> Floats:
+        return self._columns[name].astype(np.float64)
+
+    def _scale(self) -> Floats:
+        factors = np.asarray(self._moving.household_factors)
+        size = np.clip(self._columns["household_size"].astype(np.int64), 1, 4)
+        owner = self._columns["homeowner"].astype(np.bool_)
+        return factors[size - 1] * np.where(owner, self._moving.owner_factor, 1.0)
+
+    def __getitem__(self, name: str) -> Floats:
+        return self._MADE[name](self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._MADE)
+
+    def __len__(self) -> int:
+        return len(self._MADE)
+
+
+@dataclass(frozen=True)
+class PlaceColumns:
+    """The metros' and pairs' variables.
+
+    Attributes
+    ----------
+    metro : mapping of (M,) arrays
+        As they stand now.
+    pair : mapping of (M, M) arrays
+        Origins in rows. The diagonal is not a move and holds the values of "stay".
+    """
+
+    metro: Mapping[str, Floats]
+    pair: Mapping[str, Floats]
+
+    @classmethod
+    def at_start(cls, metros: Metros, parameters: Parameters) -> "PlaceColumns":
+        """Return the variables of the base year; no one is unemployed yet."""
+        distance = great_circle(metros.latitude, metros.longitude)
+        states = [set(str(s).split("-")) for s in metros.states]
+        pair = {
+            "distance": distance,
+            "distance_cost": distance_cost(distance, parameters.moving),
+            "same_division": (metros.division[:, None] == metros.division).astype(np.float64),
+            "same_state": np.array([[bool(a & b) for b in states] for a in states], dtype=float),
+        }
+        for name, values in pair.items():
+            np.fill_diagonal(values, STAY_PAIR[name])
+        names = [v.name for v in _TABLE if v.kind == "metro" and hasattr(metros, v.name)]
+        metro = {name: getattr(metros, name) for name in names}
+        blank = cls(metro, pair)
+        return blank.with_state(
+            np.ones(len(metros)), np.zeros(len(metros)), metros, parameters.housing.rent_yield
+        )
+
+    def with_state(
+        self, price_index: Floats, unemployment: Floats, metros: Metros, rent_yield: float
+    ) -> "PlaceColumns":
+        """Return the variables under a price index (base year 1) and unemployment, both (M,)."""
+        home_value = metros.home_value * price_index
+        moving = {
+            "home_value": home_value,
+            "rent": home_value * rent_yield / 12.0,
+            "unemployment": unemployment,
+        }
+        return PlaceColumns({**self.metro, **moving}, self.pair)
+
+    def destinations(self) -> dict[str, Floats]:
+        """Return all but the workers' variables, broadcasting to (M origins, M destinations)."""
+        here = {f"origin_{name}": values[:, None] for name, values in self.metro.items()}
+        there = {name: values[None, :] for name, values in self.metro.items()}
+        return {**there, **here, **self.pair}
+
+    def stay(self) -> dict[str, Floats]:
+        """Return all but the workers' variables on the row "stay", broadcasting to (M,)."""
+        here = {f"origin_{name}": values for name, values in self.metro.items()}
+        pair = {name: np.asarray(value) for name, value in STAY_PAIR.items()}
+        return {**self.metro, **here, **pair}
