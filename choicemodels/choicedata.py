@@ -1,0 +1,411 @@
+"""Choice data: who could choose what, and what they chose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.check import CheckReport, Problem, check_columns, check_rows
+from choicemodels.errors import DataError, SpecificationError, enumerate_some
+from choicemodels.frames import closest, numeric_column, require_columns, to_pandas
+from choicemodels.wide import melt
+
+__all__ = ["ChoiceData", "Description"]
+
+Ints = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What choice data hold, in a few facts and one row for each alternative.
+
+    Attributes
+    ----------
+    facts : dict
+        Counts of cases and rows, and sizes of the choice sets.
+    alternatives : DataFrame
+        Times available, times chosen, and the two shares.
+    """
+
+    facts: Mapping[str, str]
+    alternatives: pd.DataFrame
+
+    def __str__(self) -> str:
+        width = max(len(label) for label in self.facts)
+        lines = [f"{label:<{width}}  {value}" for label, value in self.facts.items()]
+        table = self.alternatives.to_string(float_format=lambda share: f"{share:.4f}", max_rows=40)
+        return "\n".join([*lines, "", table])
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceData:
+    """N cases with ragged choice sets, stored flat: R rows of (case, alternative).
+
+    Build it with :meth:`from_long` or :meth:`from_wide`.
+
+    Attributes
+    ----------
+    table : DataFrame, R rows
+        The user's columns, rows of a case together. Unavailable rows are gone.
+    alternatives : tuple of str, length J
+    offsets : ndarray of int64, shape (N + 1,)
+        Case n has the rows ``offsets[n]:offsets[n + 1]``.
+    alternative : ndarray of int64, shape (R,)
+        Position of each row's alternative among ``alternatives``.
+    chosen : ndarray of int64, shape (N,)
+        Row of the chosen alternative; -1 where none is known.
+    weights : ndarray of float64, shape (N,)
+    case_ids : ndarray, shape (N,)
+    case_name, alternative_name : str
+        Names of the columns that say so.
+    panel_name : str or None
+        Column of the decision maker, if one makes several choices.
+    unavailable : int
+        Rows left out because they were marked unavailable.
+    problems : tuple of Problem
+        What the border found; empty unless built with ``strict=False``.
+    """
+
+    table: pd.DataFrame
+    alternatives: tuple[str, ...]
+    offsets: Ints
+    alternative: Ints
+    chosen: Ints
+    weights: Array
+    case_ids: NDArray[Any]
+    case_name: str
+    alternative_name: str
+    panel_name: str | None = None
+    unavailable: int = 0
+    problems: tuple[Problem, ...] = field(default=())
+
+    @classmethod
+    def from_long(
+        cls,
+        df: Any,
+        case: str,
+        alternative: str,
+        chosen: str | None = None,
+        *,
+        available: str | None = None,
+        weights: str | None = None,
+        panel: str | None = None,
+        alternatives: Sequence[str] | None = None,
+        strict: bool = True,
+    ) -> Self:
+        """Take one row for each alternative of each case.
+
+        Parameters
+        ----------
+        df
+            pandas, polars, Arrow or DuckDB table.
+        case, alternative
+            Columns that identify the case and the alternative.
+        chosen
+            Column that is 1 (or True) where the alternative was chosen. Leave it out for
+            prediction.
+        available
+            Column that is 0 where the row is no option; such rows are left out and counted.
+        weights
+            Column of case weights, constant within a case.
+        panel
+            Column of the decision maker.
+        alternatives
+            Order of the alternatives; the first is the default base. Without it: the order of
+            the categories, of the numbers, or of first appearance.
+        strict
+            Refuse data with problems (True), or keep them for :meth:`check` to list.
+
+        Raises
+        ------
+        DataError
+            Naming the cases or rows at fault and the remedy.
+        """
+        frame = to_pandas(df)
+        named = [case, alternative, chosen, available, weights, panel]
+        require_columns(frame, [name for name in named if name is not None])
+        frame, case_codes = _together(frame, case)
+        names, codes = _alternative_codes(frame[alternative], alternative, alternatives)
+        is_chosen = _flags(frame, chosen) if chosen else None
+        is_available = _flags(frame, available) if available else None
+        problems = check_rows(
+            frame[case].to_numpy(),
+            np.array(names)[codes],
+            case_codes,
+            codes,
+            is_chosen,
+            is_available,
+        )
+        keep = slice(None) if is_available is None else is_available
+        if is_available is not None and not is_available.all():
+            frame = frame[is_available].reset_index(drop=True)
+            case_codes, codes = case_codes[keep], codes[keep]
+            is_chosen = is_chosen[keep] if is_chosen is not None else None
+            frame, case_codes = _together(frame, case)
+        if len(frame) == 0:
+            raise DataError(f"no row is available: the column '{available}' is 0 everywhere.")
+        offsets = _offsets(case_codes)
+        row_weights = numeric_column(frame, weights) if weights else None
+        problems += _check_weights(row_weights, offsets, frame[case])
+        if strict and problems:
+            raise DataError(" ".join(str(p) for p in problems if p.severity == "error"))
+        return cls(
+            table=frame,
+            alternatives=names,
+            offsets=offsets,
+            alternative=codes,
+            chosen=_chosen_rows(is_chosen, offsets),
+            weights=np.ones(len(offsets) - 1) if row_weights is None else row_weights[offsets[:-1]],
+            case_ids=frame[case].to_numpy()[offsets[:-1]],
+            case_name=case,
+            alternative_name=alternative,
+            panel_name=panel,
+            unavailable=0 if is_available is None else int((~is_available).sum()),
+            problems=problems,
+        )
+
+    @classmethod
+    def from_wide(
+        cls,
+        df: Any,
+        *,
+        choice: str | None = None,
+        alternatives: Sequence[str] | Mapping[Any, str],
+        varying: Mapping[str, Mapping[str, str]],
+        available: Mapping[str, str] | None = None,
+        case: str | None = None,
+        weights: str | None = None,
+        panel: str | None = None,
+        strict: bool = True,
+    ) -> Self:
+        """Take one row for each case.
+
+        Parameters
+        ----------
+        df
+            pandas, polars, Arrow or DuckDB table.
+        choice
+            Column that holds the chosen alternative; leave it out for prediction.
+        alternatives
+            Names of the alternatives, or a mapping from the codes in ``choice`` to names.
+        varying
+            For each variable that differs between alternatives, the column of each one:
+            ``{"cost": {"train": "TRAIN_CO", "car": "CAR_CO"}}``. An alternative left out of a
+            variable gets zero.
+        available
+            For each alternative the column that is 0 where it is no option.
+        case
+            Column that identifies the case; the row number by default.
+        weights, panel, strict
+            As in :meth:`from_long`.
+
+        Raises
+        ------
+        DataError
+            As in :meth:`from_long`, and where ``choice`` holds an unknown code.
+        """
+        long, case, chosen, available_name = melt(
+            to_pandas(df), choice, alternatives, varying, available, case
+        )
+        names = tuple(alternatives.values() if isinstance(alternatives, Mapping) else alternatives)
+        return cls.from_long(
+            long,
+            case=case,
+            alternative="alternative",
+            chosen=chosen,
+            available=available_name,
+            weights=weights,
+            panel=panel,
+            alternatives=names,
+            strict=strict,
+        )
+
+    @property
+    def n_cases(self) -> int:
+        """Number of cases, N."""
+        return len(self.offsets) - 1
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether every case has a known choice."""
+        return bool((self.chosen >= 0).all())
+
+    @property
+    def set_sizes(self) -> Ints:
+        """Number of alternatives in each case, shape (N,)."""
+        return np.diff(self.offsets)
+
+    def check(self) -> CheckReport:
+        """List everything suspicious in the data, each with its rows and remedy."""
+        notes = check_columns(
+            self.table, self.offsets, skip={self.case_name, self.alternative_name}
+        )
+        return CheckReport(self.problems + notes)
+
+    def describe(self) -> Description:
+        """Count cases, alternatives, sizes of choice sets and shares."""
+        sizes = self.set_sizes
+        J = len(self.alternatives)
+        offered = np.bincount(self.alternative, minlength=J)
+        taken = np.bincount(self.alternative[self.chosen[self.chosen >= 0]], minlength=J)
+        facts = {
+            "cases": f"{self.n_cases:,}",
+            "rows": f"{len(self.table):,}",
+            "alternatives": f"{J:,}",
+            "set sizes": f"{sizes.min()} to {sizes.max()}, mean {sizes.mean():.2f}",
+            "unavailable rows left out": f"{self.unavailable:,}",
+        }
+        if self.panel_name:
+            facts[f"decision makers ({self.panel_name})"] = (
+                f"{self.table[self.panel_name].nunique():,}"
+            )
+        with np.errstate(invalid="ignore"):
+            table = pd.DataFrame(
+                {
+                    "available": offered,
+                    "chosen": taken,
+                    "share": taken / max(taken.sum(), 1),
+                    "share where available": np.where(offered > 0, taken / offered, 0.0),
+                },
+                index=pd.Index(self.alternatives, name="alternative"),
+            )
+        return Description(facts, table)
+
+    def case_groups(self, groups: str | NDArray[Any]) -> tuple[str, NDArray[Any]]:
+        """Return the name and the label of every case of a grouping, shape (N,).
+
+        Parameters
+        ----------
+        groups
+            A column that is constant within cases (``"a^b"`` joins two), or one label a case.
+
+        Raises
+        ------
+        DataError
+            If the column varies within a case or the array has another length.
+        """
+        if not isinstance(groups, str):
+            labels = np.asarray(groups)
+            if labels.shape != (self.n_cases,):
+                raise DataError(
+                    f"the array of groups has shape {labels.shape}; give one label for each of the "
+                    f"{self.n_cases:,} cases."
+                )
+            return "groups", labels
+        parts = [part.strip() for part in groups.split("^")]
+        require_columns(self.table, parts)
+        codes = pd.MultiIndex.from_frame(self.table[parts]).factorize()[0]
+        if self.table[parts].isna().any(axis=None):
+            rows = np.flatnonzero(self.table[parts].isna().any(axis=1))
+            raise DataError(
+                f"the grouping '{groups}' is missing in {len(rows):,} rows (first: "
+                f"{enumerate_some(rows.tolist())}); drop them or give them a group."
+            )
+        first = np.repeat(codes[self.offsets[:-1]], self.set_sizes)
+        if (first != codes).any():
+            at = self.table[self.case_name].iloc[int(np.flatnonzero(first != codes)[0])]
+            raise DataError(
+                f"the grouping '{groups}' varies within the case {at}; a cluster holds whole cases."
+            )
+        return groups, codes[self.offsets[:-1]]
+
+
+def _together(frame: pd.DataFrame, case: str) -> tuple[pd.DataFrame, Ints]:
+    """Bring the rows of each case together, in order of first appearance; return case codes."""
+    if frame[case].isna().any():
+        rows = np.flatnonzero(frame[case].isna())
+        raise DataError(
+            f"the case column '{case}' is missing in rows {enumerate_some(rows.tolist())}; "
+            "every row must say which case it belongs to."
+        )
+    codes = pd.factorize(frame[case])[0].astype(np.int64)
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+        frame, codes = frame.iloc[order].reset_index(drop=True), codes[order]
+    return frame, codes
+
+
+def _offsets(case_codes: Ints) -> Ints:
+    starts = np.flatnonzero(np.diff(case_codes, prepend=-1))
+    return np.append(starts, len(case_codes)).astype(np.int64)
+
+
+def _alternative_codes(
+    column: "pd.Series[Any]", name: str, order: Sequence[str] | None
+) -> tuple[tuple[str, ...], Ints]:
+    """Name the alternatives in their order and code each row by position."""
+    if column.isna().any():
+        rows = np.flatnonzero(column.isna())
+        raise DataError(
+            f"the alternative column '{name}' is missing in rows {enumerate_some(rows.tolist())}."
+        )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        codes, levels = column.cat.codes.to_numpy(), list(column.cat.categories)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(column)
+        codes, uniques = pd.factorize(column, sort=numeric)
+        levels = list(uniques)
+    names = [_name(level) for level in levels]
+    if order is not None:
+        position = {str(a): j for j, a in enumerate(order)}
+        unknown = [a for a in names if a not in position]
+        if unknown:
+            raise SpecificationError(
+                f"the data hold the alternative '{unknown[0]}'{closest(unknown[0], position)}, which "
+                f"alternatives= does not list."
+            )
+        codes = np.array([position[a] for a in names], dtype=np.int64)[codes]
+        names = list(position)
+    return tuple(names), codes.astype(np.int64)
+
+
+def _name(level: Any) -> str:
+    return str(int(level)) if isinstance(level, float) and level.is_integer() else str(level)
+
+
+def _flags(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Read a column of 0/1 or True/False."""
+    values = numeric_column(frame, name)
+    bad = np.flatnonzero(~((values == 0) | (values == 1)))
+    if len(bad):
+        raise DataError(
+            f"column '{name}' must be 0 or 1: row {bad[0]} holds {frame[name].iloc[bad[0]]!r} "
+            f"({len(bad):,} such rows)."
+        )
+    return values == 1
+
+
+def _chosen_rows(is_chosen: NDArray[np.bool_] | None, offsets: Ints) -> Ints:
+    """Return the first chosen row of each case, or -1."""
+    rows = np.full(len(offsets) - 1, -1, dtype=np.int64)
+    if is_chosen is None:
+        return rows
+    marked = np.flatnonzero(is_chosen)[::-1]
+    rows[np.searchsorted(offsets, marked, side="right") - 1] = marked
+    return rows
+
+
+def _check_weights(
+    weights: Array | None, offsets: Ints, cases: "pd.Series[Any]"
+) -> tuple[Problem, ...]:
+    if weights is None:
+        return ()
+    problems = []
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        problems.append(
+            Problem("weights", "error", len(bad), f"case {cases.iloc[bad[0]]}",
+                    "weights must be finite and not negative")
+        )  # fmt: skip
+    varying = np.flatnonzero(weights != np.repeat(weights[offsets[:-1]], np.diff(offsets)))
+    if len(varying):
+        problems.append(
+            Problem("weights", "error", len(varying), f"case {cases.iloc[varying[0]]}",
+                    "a weight belongs to a case and must not vary within it")
+        )  # fmt: skip
+    return tuple(problems)
