@@ -356,8 +356,8 @@ def _alternative_codes(
         unknown = [a for a in names if a not in position]
         if unknown:
             raise SpecificationError(
-                f"the data hold the alternative '{unknown[0]}'{closest(unknown[0], position)}, which "
-                f"alternatives= does not list."
+                f"the data hold the alternative '{unknown[0]}'{closest(unknown[0], position)}, "
+                "which alternatives= does not list."
             )
         codes = np.array([position[a] for a in names], dtype=np.int64)[codes]
         names = list(position)
@@ -377,7 +377,7 @@ def _flags(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
             f"column '{name}' must be 0 or 1: row {bad[0]} holds {frame[name].iloc[bad[0]]!r} "
             f"({len(bad):,} such rows)."
         )
-    return values == 1
+    return np.asarray(values == 1)
 
 
 def _chosen_rows(is_chosen: NDArray[np.bool_] | None, offsets: Ints) -> Ints:

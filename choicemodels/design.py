@@ -82,8 +82,8 @@ def _known(names: list[str], alternatives: tuple[str, ...], where: str) -> None:
     for name in names:
         if name not in alternatives:
             raise SpecificationError(
-                f"{where} names the alternative '{name}'{closest(name, alternatives)}, which the data "
-                f"do not have; they have: {enumerate_some(alternatives, 12)}."
+                f"{where} names the alternative '{name}'{closest(name, alternatives)}, which the "
+                f"data do not have; they have: {enumerate_some(alternatives, 12)}."
             )
 
 
@@ -96,9 +96,9 @@ def _check_case_variables(terms: tuple[Term, ...], data: ChoiceData, part: str) 
         if len(varies):
             case = data.table[data.case_name].iloc[varies[0]]
             raise SpecificationError(
-                f"'{name}' stands in the second part of the formula ('{part}') but varies within the "
-                f"case {case}; put it into the first part (one coefficient) or the third (one for "
-                "each alternative)."
+                f"'{name}' stands in the second part of the formula ('{part}') but varies within "
+                f"the case {case}; put it into the first part (one coefficient) or the third (one "
+                "for each alternative)."
             )
 
 

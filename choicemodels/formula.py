@@ -75,8 +75,8 @@ def expand(rhs: str, frame: pd.DataFrame, *, drop_intercept: bool = False) -> tu
         factors = {_text(f) for term in formula for f in term.factors} - {"1"}
     except (FormulaicError, AttributeError, SyntaxError) as problem:
         raise SpecificationError(
-            f"cannot read the formula part '{rhs}' ({str(problem).splitlines()[0]}); write for example "
-            "'cost + time + log(income):cost'."
+            f"cannot read the formula part '{rhs}' ({str(problem).splitlines()[0]}); "
+            "write for example 'cost + time + log(income):cost'."
         ) from None
     categories = {}
     for text in sorted(factors):

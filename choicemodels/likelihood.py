@@ -239,8 +239,8 @@ def lay_out(model: ChoiceModel, data: ChoiceData) -> Parameters:
             notes.append(f"lambda:{nest} is fixed at {given[nest]:g} as asked.")
         elif nest in alone:
             notes.append(
-                f"lambda:{nest} is fixed at 1: never more than one member of the nest is available, "
-                "so the data do not identify it."
+                f"lambda:{nest} is fixed at 1: the nest never offers two members at once, so the "
+                "data do not identify it."
             )
         elif model.lambdas == "shared":
             slot[m] = K

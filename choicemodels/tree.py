@@ -64,7 +64,7 @@ class NestTree:
 
 
 def build_tree(nests: Nests, alternatives: Sequence[str]) -> NestTree:
-    """Number a nested mapping of nests; alternatives in no nest hang on the root.
+    """Make a tree of a nested mapping; alternatives in no nest hang on the root.
 
     Parameters
     ----------

@@ -11,17 +11,20 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.frames import closest
 
-__all__ = ["FUNCTIONS", "Term", "UtilityTerm", "evaluate", "product", "variables"]
+__all__ = ["FUNCTIONS", "Columns", "Term", "UtilityTerm", "evaluate", "product", "variables"]
 
 Array = NDArray[np.float64]
+# Arrays or Series by variable name.
+Columns: TypeAlias = Mapping[str, Any] | pd.DataFrame
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "I": lambda x: x,
@@ -171,7 +174,7 @@ def _function(func: ast.expr, whole: str) -> Callable[..., Any]:
     raise SpecificationError(f"'{ast.unparse(func)}' in '{whole}' is not a function name.")
 
 
-def evaluate(expression: str, columns: Mapping[str, Any]) -> Array:
+def evaluate(expression: str, columns: Columns) -> Array:
     """Evaluate a numeric expression over columns that broadcast together.
 
     Parameters
@@ -213,7 +216,7 @@ def _number(value: Any, expression: str) -> Array:
         ) from None
 
 
-def _value(node: ast.expr, columns: Mapping[str, Any], whole: str) -> Any:
+def _value(node: ast.expr, columns: Columns, whole: str) -> Any:
     """Evaluate a syntax tree that :func:`_names` has let pass."""
     match node:
         case ast.Name(id=name):
@@ -240,7 +243,7 @@ def _value(node: ast.expr, columns: Mapping[str, Any], whole: str) -> Any:
     raise AssertionError(f"unchecked expression {whole}")
 
 
-def product(factors: tuple[str, ...], columns: Mapping[str, Any]) -> Array:
+def product(factors: tuple[str, ...], columns: Columns) -> Array:
     """Return the product of the factors over ``columns``; 1.0 for no factor."""
     value: Array = np.asarray(1.0)
     for factor in factors:

@@ -54,7 +54,9 @@ def melt(
     if case is None:
         case = "case"
         long[case] = np.repeat(np.arange(N), J)
-    long["alternative"] = pd.Categorical.from_codes(np.tile(np.arange(J), N), categories=names)
+    long["alternative"] = pd.Categorical.from_codes(
+        np.tile(np.arange(J), N), categories=pd.Index(names)
+    )
     for variable, source in varying.items():
         long[variable] = _interleave(frame, source, names, missing=0.0)
     if available is not None:
@@ -87,8 +89,8 @@ def _mark(
         rows = np.flatnonzero(unknown)
         seen = enumerate_some([repr(v) for v in pd.unique(values[unknown])])
         raise DataError(
-            f"column '{choice}' holds {seen} in {len(rows):,} rows (first: row {rows[0]}), which is "
-            f"none of the alternatives {enumerate_some(list(codes), 12)}; drop those rows or name "
-            "the alternative."
+            f"column '{choice}' holds {seen} in {len(rows):,} rows (first: row {rows[0]}), which "
+            f"is none of the alternatives {enumerate_some(list(codes), 12)}; drop those rows or "
+            "name the alternative."
         )
     return np.column_stack([(values == code).to_numpy() for code in codes])

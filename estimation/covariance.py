@@ -62,7 +62,7 @@ class Clustering:
 def group_codes(
     values: Sequence[object] | NDArray[np.generic] | pd.Series, name: str
 ) -> NDArray[np.int64]:
-    """Number the groups 0, 1, ... in the order of their appearance.
+    """Give the groups the numbers 0, 1, ... in the order of their appearance.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def inverse_information(hessian: Array, names: Sequence[str]) -> Array:
     """
     information = -0.5 * (hessian + hessian.T)
     diagonal = np.diag(information)
-    flat = [names[k] for k in np.flatnonzero(~(diagonal > 0))]
+    flat = [names[int(k)] for k in np.flatnonzero(~(diagonal > 0))]
     if flat:
         raise IdentificationError(
             f"the log-likelihood is flat or convex in {enumerate_some(flat)}: the data say nothing "
@@ -132,7 +132,7 @@ def inverse_information(hessian: Array, names: Sequence[str]) -> Array:
 
 def _heaviest(weights: Array, names: Sequence[str]) -> str:
     chosen = np.flatnonzero(weights > 0.1 * weights.max())
-    return enumerate_some([f"'{names[k]}'" for k in chosen], most=8)
+    return enumerate_some([f"'{names[int(k)]}'" for k in chosen], most=8)
 
 
 def sandwich(bread: Array, meat: Array) -> Array:

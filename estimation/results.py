@@ -5,9 +5,10 @@ gives a new result with the same estimate.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,22 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from choicemodels.errors import SpecificationError
+from estimation.jsonfile import write_json
 
 __all__ = ["Covariance", "Result", "WaldTest"]
 
 Array = NDArray[np.float64]
+
+_STAT_LABELS = {
+    "N": "Observations",
+    "ll": "Log-likelihood",
+    "ll_null": "Log-likelihood (null)",
+    "pseudo_r2": "McFadden R²",
+    "deviance": "Deviance",
+    "aic": "AIC",
+    "bic": "BIC",
+    "se_type": "Standard errors",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,18 @@ class Covariance:
     group_counts: tuple[int, ...] = ()
     ssc: str = "none"
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Covariance":
+        """Rebuild a covariance from what :meth:`Result.to_dict` wrote."""
+        return cls(
+            np.array(saved["matrix"], dtype=np.float64),
+            saved["kind"],
+            tuple(saved["groups"]),
+            tuple(saved["group_counts"]),
+            saved["ssc"],
+            tuple(saved["notes"]),
+        )
 
     @property
     def label(self) -> str:
@@ -240,6 +265,45 @@ class Result:
             ) from None
         R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
         return R, np.asarray(parsed.constraint_values, dtype=np.float64), ", ".join(single)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What stands at the foot of a regression table, by the keys that tables use."""
+        return {
+            "N": self.nobs,
+            "ll": self.llf,
+            "aic": self.aic,
+            "bic": self.bic,
+            "se_type": self.covariance.label,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is saved, ready for JSON: no data, no contributions of observations."""
+        return {
+            "names": list(self.names),
+            "estimate": self.estimate.tolist(),
+            "covariance": {**vars(self.covariance), "matrix": self.covariance.matrix.tolist()},
+            "llf": self.llf,
+            "nobs": self.nobs,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result as JSON, to be read by :func:`estimation.load_result`.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist.
+        """
+        return write_json(self.to_dict(), path)
+
+    def __maketables_stat__(self, key: str) -> Any:
+        """Answer maketables' question for one statistic."""
+        return self.statistics.get(key)
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        return dict(_STAT_LABELS)
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:

@@ -1,0 +1,33 @@
+"""Results as JSON files. Never pickle: a file is data, not code."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from choicemodels.errors import DataError
+
+__all__ = ["FORMAT", "write_json"]
+
+# Raised when the layout of the file changes.
+FORMAT = 1
+
+
+def write_json(content: dict[str, Any], path: str | Path) -> Path:
+    """Write a result's dictionary, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise DataError(f"the folder '{path.parent}' does not exist; make it first.")
+    text = json.dumps({"nestflow": FORMAT, **content}, allow_nan=False, indent=1)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,41 @@
+"""Reading saved results."""
+
+import json
+from pathlib import Path
+
+from choicemodels.errors import DataError
+from estimation.choice_result import ChoiceResult
+from estimation.gravity_result import GravityResult
+from estimation.jsonfile import FORMAT
+
+__all__ = ["load_result"]
+
+
+def load_result(path: str | Path) -> ChoiceResult | GravityResult:
+    """Read a result that ``result.save()`` wrote.
+
+    The data and the contributions of the cases are not in the file: covariances that need
+    them must have been chosen before saving.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is not JSON, or is not a result of this version.
+    """
+    path = Path(path)
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"there is no file '{path}'.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise DataError(f"'{path}' is not a saved result: {problem}.") from None
+    if not isinstance(saved, dict) or saved.get("nestflow") != FORMAT:
+        raise DataError(f"'{path}' is not a result saved by this version of nestflow.")
+    kinds = {"choice": ChoiceResult, "gravity": GravityResult}
+    kind = kinds.get(saved.get("kind", ""))
+    if kind is None:
+        raise DataError(f"'{path}' holds a result of the unknown kind '{saved.get('kind')}'.")
+    try:
+        return kind.from_dict(saved)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise DataError(f"'{path}' is incomplete or was changed: {problem!r}.") from None

@@ -1,0 +1,212 @@
+"""Regression tables, through maketables: one set of columns, every format."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from choicemodels.errors import SpecificationError
+from choicemodels.frames import closest
+from estimation.results import Result
+
+__all__ = ["RegressionTable", "table"]
+
+_LABELS = {"(Intercept)": "Constant"}
+_TEX_NEEDS = "% needs the packages booktabs, makecell, tabularx and threeparttable\n"
+
+
+class _Column:
+    """A result as maketables sees it.
+
+    maketables takes anything with ``params`` and ``bse`` for a statsmodels result and then
+    ignores the plug-in attributes; this view shows it those alone.
+    """
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__maketables_"):
+            return getattr(self._result, name)
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionTable:
+    """Several results side by side.
+
+    Attributes
+    ----------
+    data : DataFrame
+        The table as shown: one row a coefficient or statistic, one column a model.
+    etable : maketables.ETable
+        For what maketables offers beyond :meth:`save`.
+    """
+
+    data: pd.DataFrame
+    etable: Any
+
+    def __str__(self) -> str:
+        rows = _split_cells(self.data)
+        widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if c == 0 else cell.center(width)
+                for c, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        rule = "-" * max(map(len, lines))
+        return "\n".join([lines[0], rule, *lines[1:], rule, self._footnote()])
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown."""
+        head, *rows = _split_cells(self.data)
+        ruler = [":---", *[":---:"] * (len(head) - 1)]
+        body = [head, ruler, *rows]
+        lines = ["| " + " | ".join(cell.replace("*", r"\*") for cell in row) + " |" for row in body]
+        return "\n".join([*lines, "", self._footnote().replace("*", r"\*"), ""])
+
+    def to_latex(self) -> str:
+        """Return a LaTeX fragment."""
+        return _TEX_NEEDS + str(self.etable.make(type="tex"))
+
+    def to_html(self) -> str:
+        """Return an HTML fragment with its own style."""
+        return str(self.etable.make(type="gt").as_raw_html())
+
+    def to_typst(self) -> str:
+        """Return a Typst fragment."""
+        return str(self.etable.make(type="typst"))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table in the format of the suffix: .md .tex .html .docx .typ .txt .csv.
+
+        Raises
+        ------
+        SpecificationError
+            If the suffix is unknown or the folder does not exist.
+        """
+        path = Path(path)
+        writers: Mapping[str, Callable[[], str]] = {
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+            ".html": self.to_html,
+            ".typ": self.to_typst,
+            ".txt": lambda: f"{self}\n",
+            ".csv": lambda: self.data.to_csv(),
+        }
+        if path.suffix not in {*writers, ".docx"}:
+            raise SpecificationError(
+                f"cannot write '{path.name}': the suffix '{path.suffix}' is not one of "
+                f"{', '.join(writers)}, .docx."
+            )
+        if not path.parent.is_dir():
+            raise SpecificationError(f"the folder '{path.parent}' does not exist; make it first.")
+        if path.suffix == ".docx":
+            self.etable.save(type="docx", file_name=str(path.resolve()), show=False, replace=True)
+        else:
+            path.write_text(writers[path.suffix](), encoding="utf-8")
+        return path
+
+    def _footnote(self) -> str:
+        return "* p < 0.1, ** p < 0.05, *** p < 0.01. Standard errors in parentheses."
+
+
+def table(
+    *results: Any,
+    labels: Mapping[str, str] | None = None,
+    stats: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    digits: int = 3,
+    caption: str | None = None,
+) -> RegressionTable:
+    """Lay results side by side as economists publish them.
+
+    Parameters
+    ----------
+    *results
+        Results of :func:`~estimation.fit`; results of statsmodels, pyfixest and linearmodels
+        may stand beside them.
+    labels
+        Parameter name to what the table shall call it.
+    stats
+        Keys of the statistics at the foot, such as ``"N"``, ``"ll"``, ``"pseudo_r2"``; each
+        result's own by default. The kind of standard error is always among them.
+    heads
+        One heading for each result.
+    digits
+        Decimals of the coefficients.
+    caption
+        Title of the table.
+
+    Raises
+    ------
+    SpecificationError
+        If there is no result, an object is none, or the headings do not match in number.
+    """
+    from maketables import ETable
+    from maketables.extractors import get_extractor
+
+    if not results:
+        raise SpecificationError("table() needs at least one result.")
+    if heads is not None and len(heads) != len(results):
+        raise SpecificationError(f"{len(heads)} headings were given for {len(results)} results.")
+    columns = [_Column(r) if isinstance(r, Result) else r for r in results]
+    keys: list[str] = []
+    for column in columns:
+        try:
+            keys += get_extractor(column).default_stat_keys(column) or ["N"]
+        except TypeError:
+            raise SpecificationError(
+                f"table() was given a {type(column).__name__}, which is no estimation result."
+            ) from None
+    known = {key for r in results if isinstance(r, Result) for key in r.statistics}
+    for key in stats or ():
+        if known and key not in known:
+            raise SpecificationError(
+                f"no statistic is called '{key}'{closest(key, known)}; there are "
+                f"{', '.join(sorted(known))}."
+            )
+    chosen = list(dict.fromkeys([*(stats if stats is not None else keys), "se_type"]))
+    etable = ETable(
+        columns,
+        model_stats=chosen,
+        model_stats_labels=_stat_labels(results),
+        labels={**_LABELS, **(labels or {})},
+        model_heads=list(heads) if heads is not None else None,
+        digits=digits,
+        caption=caption,
+    )
+    return RegressionTable(etable.df, etable)
+
+
+def _stat_labels(results: Sequence[Any]) -> dict[str, str]:
+    labels = {"se_type": "Standard errors"}
+    for result in results:
+        if isinstance(result, Result):
+            labels |= getattr(result, "__maketables_stat_labels__", {})
+    return labels
+
+
+def _split_cells(data: pd.DataFrame) -> list[list[str]]:
+    """Return header and rows of text; a cell with its standard error below takes two rows."""
+    header = ["", *(" ".join(dict.fromkeys(map(str, _levels(c)))) for c in data.columns)]
+    rows = [header]
+    for key, *cells in data.itertuples():
+        label = str(_levels(key)[-1])
+        parts = [[piece.strip() for piece in str(cell).split("\n")] for cell in cells]
+        for line in range(max(map(len, parts))):
+            rows.append(
+                [label if line == 0 else "", *(p[line] if line < len(p) else "" for p in parts)]
+            )
+    return rows
+
+
+def _levels(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
