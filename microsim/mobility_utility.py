@@ -23,7 +23,7 @@ __all__ = ["MobilityUtility", "SplitTerm", "WorkerTypes", "split_terms"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MOST_TYPES = 512
+MOST_TYPES = 128
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,12 @@ class MobilityUtility:
         return tuple(dict.fromkeys(t.worker for t in self._outward() if t.worker))
 
     @property
+    def type_variables(self) -> frozenset[str]:
+        """The workers' variables that make the types."""
+        factors = [factor for part in self.worker_parts for factor in part]
+        return frozenset().union(*(variables(factor) for factor in factors))
+
+    @property
     def money(self) -> float | None:
         """Utility of a thousand dollars off the moving cost, or None without such a term."""
         cost = [t for t in self._outward() if (*t.worker, *t.place) == PRODUCTS["moving_cost"]]
@@ -193,7 +199,7 @@ class MobilityUtility:
         Raises
         ------
         SpecificationError
-            If there are more than 512 types.
+            If there are more than 128 types.
         """
         code = np.zeros(count, dtype=np.int64)
         parts = np.empty((1, 0))

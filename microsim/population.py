@@ -26,9 +26,13 @@ class _Columns:
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
     def to_frame(self) -> pd.DataFrame:
         """Return the columns as a DataFrame, one row an agent."""
-        return pd.DataFrame({f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
+        return pd.DataFrame(self.columns())
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, what: str) -> Self:
@@ -283,13 +287,14 @@ class Population:
         return table
 
     def fingerprint(self) -> str:
-        """Return a short hash of all agents, to tell whether two runs had the same population."""
+        """Return a short hash of all agents, whatever the order of the workers' rows."""
         digest = hashlib.blake2b(digest_size=12)
+        order = np.argsort(self.workers.id)
         for table in (self.workers, self.firms, self.metros):
-            for field in fields(table):
-                values = getattr(table, field.name)
+            for values in table.columns().values():
+                ordered = values[order] if table is self.workers else values
                 is_text = values.dtype == object
-                digest.update("|".join(values).encode() if is_text else values.tobytes())
+                digest.update("|".join(ordered).encode() if is_text else ordered.tobytes())
         return digest.hexdigest()
 
     def save(self, folder: str | Path) -> Path:

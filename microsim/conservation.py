@@ -1,0 +1,119 @@
+"""Nothing appears or vanishes: what must hold between the beginning and the end of a month."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from microsim.state import State, World
+
+__all__ = ["CHECKS", "ConservationError", "assert_conserved"]
+
+
+class ConservationError(RuntimeError):
+    """The simulation broke a conservation law: a fault of the program, not of its input."""
+
+
+def people(before: State, after: State, world: World) -> str | None:
+    """Check that stocks by metro change by arrivals less departures, and that nobody is lost."""
+    size = world.metros
+    stock = np.bincount(before.metro, minlength=size)
+    now = np.bincount(after.metro, minlength=size)
+    if now.sum() != len(world.population.workers):
+        return f"there are {now.sum():,} people, but {len(world.population.workers):,} at the start"
+    gap = now - (stock + after.flows.arrivals - after.flows.departures)
+    if gap.any():
+        m = int(np.flatnonzero(gap)[0])
+        return f"the stock of metro {world.utility.cbsa[m]} is off by {gap[m]:+d} people"
+    return None
+
+
+def moves(before: State, after: State, world: World) -> str | None:
+    """Check that as many arrive as depart, and that the moves are those counted."""
+    flows = after.flows
+    arrivals, departures = int(flows.arrivals.sum()), int(flows.departures.sum())
+    if not arrivals == departures == len(flows.origin):
+        return f"{departures:,} depart, {arrivals:,} arrive and {len(flows.origin):,} move"
+    if (flows.origin == flows.destination).any():
+        return "somebody moved to the metro they live in"
+    return None
+
+
+def jobs(before: State, after: State, world: World) -> str | None:
+    """Check that headcounts are the employed, in their metro, and change by the job flows."""
+    size, firms = world.metros, world.population.firms
+    at_work = after.employed
+    employer = after.firm[at_work]
+    if not np.array_equal(np.bincount(employer, minlength=len(firms)), after.headcount):
+        return "a firm's headcount differs from the workers it employs"
+    if (firms.metro[employer] != after.metro[at_work]).any():
+        return "a worker is employed in another metro than their own"
+    if (after.positions < after.headcount).any():
+        return "a firm employs more workers than it has positions"
+    flows = after.flows
+    change = flows.hires - flows.separations - flows.displaced - flows.quits
+    was = np.bincount(before.metro[before.employed], minlength=size)
+    gap = np.bincount(after.metro[at_work], minlength=size) - was - change
+    if gap.any():
+        m = int(np.flatnonzero(gap)[0])
+        return f"employment in metro {world.utility.cbsa[m]} is off by {gap[m]:+d} jobs"
+    return None
+
+
+def money(before: State, after: State, world: World) -> str | None:
+    """Check that savings change by what was booked, and outlays are grants times amounts."""
+    flows, policies = after.flows, world.scenario.policies
+    paid = int(flows.grant_cents.sum())
+    booked = flows.saved - flows.drawn + paid - flows.moving_cost
+    change = int(after.savings.sum()) - int(before.savings.sum())
+    if change != booked:
+        return f"savings change by {change:,} cents, but {booked:,} were booked"
+    if not np.array_equal(after.spent - before.spent, flows.grant_cents):
+        return "the government's outlay differs from the grants paid"
+    if int(flows.grant_cents_by_metro.sum()) != paid:
+        return "the grants paid by metro do not add up to those paid by policy"
+    takers = int((after.granted & ~before.granted).sum())
+    if takers != int(flows.grants.sum()):
+        return f"{takers:,} workers took a grant, but {int(flows.grants.sum()):,} were paid"
+    for policy, cents in zip(policies, flows.grant_cents, strict=True):
+        if cents % policy.cents if policy.cents else cents:
+            return f"'{policy.name}' paid {cents:,} cents, no multiple of its {policy.cents:,}"
+    over = [
+        policy.name
+        for policy, spent in zip(policies, after.spent, strict=True)
+        if policy.budget is not None and spent > round(100 * policy.budget)
+    ]
+    return f"'{over[0]}' spent more than its budget" if over else None
+
+
+Check = Callable[[State, State, World], str | None]
+CHECKS: Sequence[Check] = (people, moves, jobs, money)
+"""Each returns what is wrong, or None; `simulate` takes more of them."""
+
+
+def assert_conserved(
+    before: State, after: State, world: World, checks: Sequence[Check] = CHECKS
+) -> None:
+    """Run the checks on a month.
+
+    Parameters
+    ----------
+    before, after
+        The states at the beginning and the end of the month.
+    world
+        What stays the same.
+    checks
+        Functions of these three that return a message or None.
+
+    Raises
+    ------
+    ConservationError
+        With the first message, the law's name and the month.
+    """
+    for check in checks:
+        problem = check(before, after, world)
+        if problem is not None:
+            raise ConservationError(
+                f"{check.__name__} not conserved in month {after.month}, replicate "
+                f"{world.streams.replicate}: {problem}. This is a fault in the simulation; "
+                "please report it with the scenario and the seed."
+            )

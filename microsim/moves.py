@@ -1,0 +1,296 @@
+"""A year of moves whose true model is known, as data to estimate from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from choicemodels.errors import SpecificationError
+from choicemodels.utility import UtilityTerm
+from microsim.behaviour import Behaviour
+from microsim.keyed_random import Streams
+from microsim.mobility_utility import MobilityUtility
+from microsim.parameters import Parameters
+from microsim.population import Population
+from microsim.processes.mobility import _destinations
+from microsim.variables import PRODUCTS, STAY_PAIR, VARIABLES, PlaceColumns, WorkerColumns
+
+__all__ = ["MoveTruth", "choice_table", "flow_table", "year_of_moves"]
+
+Floats = NDArray[np.float64]
+
+MOVING = {
+    "log(distance)": -0.55,
+    "moving_cost": -0.08,
+    "log(population)": 0.5,
+    "log(wage)": 1.0,
+    "log(home_value)": -0.4,
+    "same_division": 0.3,
+}
+STAYING = {
+    "(Intercept)": 0.45,
+    "age": 0.03,
+    "homeowner": 0.7,
+    "unemployed": -0.6,
+    "college": -0.4,
+}
+
+
+@dataclass(frozen=True)
+class MoveTruth:
+    """A nested logit of staying or moving with known parameters; a `MobilityModel`.
+
+    Attributes
+    ----------
+    cbsa : tuple of str
+        The metros one can move to.
+    moving, staying : mapping
+        Coefficients by the expression they multiply: of all alternatives, and of "stay".
+    dissimilarity : float
+        Of the nest of all metros, 0 < lambda <= 1 (RUM-normalized).
+
+    Notes
+    -----
+    The defaults are assumptions, chosen so that about 4 % of workers change metro in a year.
+    """
+
+    cbsa: tuple[str, ...]
+    moving: Mapping[str, float] = field(default_factory=lambda: dict(MOVING))
+    staying: Mapping[str, float] = field(default_factory=lambda: dict(STAYING))
+    dissimilarity: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dissimilarity <= 1:
+            raise SpecificationError(
+                f"the dissimilarity is {self.dissimilarity}; a RUM-consistent one is above 0 and "
+                "at most 1."
+            )
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The alternative to stay, then the metros."""
+        return ("stay", *self.cbsa)
+
+    @property
+    def params(self) -> "pd.Series[float]":
+        """The true values under the names that a fitted model gives them."""
+        stay = {f"{name}:stay": value for name, value in self.staying.items()}
+        return pd.Series({**self.moving, **stay, "lambda:move": self.dissimilarity})
+
+    def utility_terms(self) -> tuple[UtilityTerm, ...]:
+        """Return the terms of the systematic utility."""
+        moving = [UtilityTerm(name, value, (name,), None) for name, value in self.moving.items()]
+        staying = [
+            UtilityTerm(f"{name}:stay", value, () if name == "(Intercept)" else (name,), ("stay",))
+            for name, value in self.staying.items()
+        ]
+        return (*moving, *staying)
+
+    def branch_logsum(
+        self, V: Floats, available: NDArray[np.bool_] | None, exclude: str = "stay"
+    ) -> tuple[Floats, Floats]:
+        """Return lambda * log sum exp(V / lambda) over the metros, and their log probabilities.
+
+        Parameters
+        ----------
+        V : (..., J)
+            Over `alternatives`.
+        available : (..., J), optional
+        exclude
+            "stay", the only alternative outside the nest.
+
+        Returns
+        -------
+        logsum : (...,)
+        log_p : (..., J)
+            Minus infinity for "stay" and what is not available.
+        """
+        inside = np.arange(len(self.alternatives)) != self.alternatives.index(exclude)
+        usable = inside if available is None else available & inside
+        scaled = np.where(usable, V / self.dissimilarity, -np.inf)
+        inclusive = logsumexp(scaled, axis=-1, keepdims=True)
+        return self.dissimilarity * inclusive[..., 0], scaled - inclusive
+
+
+def year_of_moves(
+    population: Population,
+    truth: MoveTruth | None = None,
+    *,
+    seed: int = 1,
+    parameters: Parameters | None = None,
+) -> pd.DataFrame:
+    """Let every worker choose once, for a year, from a known nested logit.
+
+    Parameters
+    ----------
+    population
+    truth
+        By default `MoveTruth` over the population's metros.
+    seed
+        Of the draws, keyed by worker id.
+    parameters
+        Of the moving cost.
+
+    Returns
+    -------
+    DataFrame
+        Columns worker (id), origin (CBSA) and choice ("stay" or a CBSA), one row a worker.
+    """
+    cbsa = tuple(population.metros.cbsa)
+    model = truth or MoveTruth(cbsa)
+    assumed = parameters or Parameters()
+    utility = MobilityUtility.build(Behaviour(model), cbsa)
+    w, places = population.workers, PlaceColumns.at_start(population.metros, assumed)
+    workers = WorkerColumns(w.columns(), assumed.moving)
+    metro = w.metro.astype(np.int64)
+    kinds = utility.types(workers, len(w))
+    W, log_p = utility.logsums(utility.destinations(kinds.parts, places))
+    gain = W[kinds.code, metro] - utility.staying(workers, metro, places)
+    streams = Streams(seed)
+    moved = streams.uniform("year of moves", w.id) < 1.0 / (1.0 + np.exp(-gain))
+    movers = np.flatnonzero(moved)
+    u = streams.uniform("year of moves: destination", w.id[movers])
+    destination = _destinations(u, log_p[kinds.code[movers], metro[movers]])
+    choice = np.full(len(w), "stay", dtype=object)
+    choice[movers] = population.metros.cbsa[destination]
+    return pd.DataFrame({"worker": w.id, "origin": population.metros.cbsa[metro], "choice": choice})
+
+
+def choice_table(
+    population: Population,
+    workers: Sequence[int] | NDArray[np.int64],
+    moves: pd.DataFrame,
+    *,
+    variables: Sequence[str] | None = None,
+    parameters: Parameters | None = None,
+) -> pd.DataFrame:
+    """Lay out the choices of some workers, one row for each alternative they had.
+
+    Parameters
+    ----------
+    population
+    workers : (S,)
+        Ids, without repetition.
+    moves
+        From `year_of_moves`.
+    variables
+        Names in `microsim.variables.VARIABLES`; by default those of `MoveTruth`.
+    parameters
+        Of the moving cost.
+
+    Returns
+    -------
+    DataFrame
+        ``S * M`` rows ("stay" and all metros but the own one): worker, alternative, chosen
+        (0 or 1), origin, and the variables, by the same code that the simulation uses.
+
+    Raises
+    ------
+    SpecificationError
+        If a worker or a variable is unknown.
+    """
+    assumed = parameters or Parameters()
+    names = list(variables) if variables is not None else _default_variables()
+    unknown = [name for name in names if name not in VARIABLES]
+    if unknown:
+        raise SpecificationError(
+            f"there is no variable '{unknown[0]}'; use some of {', '.join(sorted(VARIABLES))}."
+        )
+    case = _rows_of(population, np.asarray(workers, dtype=np.int64))
+    size, cbsa = len(population.metros), population.metros.cbsa
+    origin = population.workers.metro.astype(np.int64)[case]
+    # Column 0 is "stay"; the others are the metros in order, the own one left out.
+    others = np.arange(size - 1)[None, :] + (np.arange(size - 1)[None, :] >= origin[:, None])
+    destination = np.column_stack([origin, others])
+    labels = cbsa[destination]
+    labels[:, 0] = "stay"
+    choice = moves.set_index("worker")["choice"].loc[population.workers.id[case]].to_numpy()
+    table = {
+        "worker": np.repeat(population.workers.id[case], size),
+        "alternative": labels.ravel(),
+        "chosen": (labels == choice[:, None]).ravel().astype(np.int8),
+        "origin": np.repeat(cbsa[origin], size),
+    }
+    places = PlaceColumns.at_start(population.metros, assumed)
+    columns = WorkerColumns(population.workers.columns(), assumed.moving)
+    for name in names:
+        table[name] = _values(name, columns, places, case, origin, destination).ravel()
+    return pd.DataFrame(table)
+
+
+def _default_variables() -> list[str]:
+    names = [*MOVING, *(name for name in STAYING if name != "(Intercept)")]
+    return [name.removeprefix("log(").removesuffix(")") for name in names]
+
+
+def _rows_of(population: Population, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    known = population.workers.id
+    order = np.argsort(known)
+    at = np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)
+    rows: NDArray[np.int64] = order[at]
+    missing = ids[known[rows] != ids]
+    if missing.size or len(np.unique(ids)) != len(ids):
+        which = f"{missing[0]} is not in the population" if missing.size else "one stands twice"
+        raise SpecificationError(f"of the workers asked for, {which}; give ids, each once.")
+    return rows
+
+
+def _values(
+    name: str,
+    workers: WorkerColumns,
+    places: PlaceColumns,
+    case: NDArray[np.int64],
+    origin: NDArray[np.int64],
+    destination: NDArray[np.int64],
+) -> Floats:
+    """Return a variable for every case and alternative, (S, M); column 0 is "stay"."""
+    kind = VARIABLES[name].kind
+    if kind == "product":
+        first, second = PRODUCTS[name]
+        inputs = (workers, places, case, origin, destination)
+        return _values(first, *inputs) * _values(second, *inputs)
+    if kind == "worker":
+        return np.broadcast_to(workers[name][case][:, None], destination.shape)
+    if kind == "metro":
+        return places.metro[name][destination]
+    if kind == "origin":
+        here = places.metro[name.removeprefix("origin_")][origin]
+        return np.broadcast_to(here[:, None], destination.shape)
+    values = places.pair[name][origin[:, None], destination]
+    values[:, 0] = STAY_PAIR[name]
+    return values
+
+
+def flow_table(population: Population, moves: pd.DataFrame) -> pd.DataFrame:
+    """Count the moves between all pairs of metros, zeros kept.
+
+    Parameters
+    ----------
+    population
+    moves
+        From `year_of_moves`.
+
+    Returns
+    -------
+    DataFrame
+        ``M * (M - 1)`` rows: origin, destination, migrants, distance (km), same_division,
+        same_state, and population, wage and home_value of both (``origin_...``,
+        ``destination_...``).
+    """
+    size, cbsa = len(population.metros), population.metros.cbsa
+    places = PlaceColumns.at_start(population.metros, Parameters())
+    position = pd.Index(cbsa)
+    left = moves[moves["choice"] != "stay"]
+    codes = position.get_indexer(left["origin"]) * size + position.get_indexer(left["choice"])
+    counts = np.bincount(codes, minlength=size * size).reshape(size, size)
+    o, d = np.nonzero(~np.eye(size, dtype=bool))
+    table = {"origin": cbsa[o], "destination": cbsa[d], "migrants": counts[o, d]}
+    for name in ("distance", "same_division", "same_state"):
+        table[name] = places.pair[name][o, d]
+    for name in ("population", "wage", "home_value"):
+        table[f"origin_{name}"] = places.metro[name][o]
+        table[f"destination_{name}"] = places.metro[name][d]
+    return pd.DataFrame(table)

@@ -1,0 +1,87 @@
+"""Jobs are lost: ordinary separations, and displacement by AI."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from microsim.keyed_random import uniform_one
+from microsim.state import State, World
+
+__all__ = ["displacement"]
+
+STAYED, SEPARATED, DISPLACED, CLOSED = 0, 1, 2, 3
+
+
+@njit(cache=True, parallel=True)
+def _fates(
+    keys: Any, month: Any, ids: Any, firm: Any, metro: Any, exposure: Any, stage: Any,
+    multipliers: Any, intensity: Any, separation: Any, closing: Any,
+) -> Any:  # fmt: skip
+    """Return what happens to each worker's job, (N,) int8: one of the codes above."""
+    fate = np.zeros(firm.shape[0], dtype=np.int8)
+    for i in prange(firm.shape[0]):
+        if firm[i] < 0:
+            continue
+        strength = intensity[metro[i]] * exposure[i] * multipliers[stage[firm[i]]]
+        # The displacement draw comes first, so that a shock never turns on the separations' draw.
+        if strength > 0.0 and uniform_one(keys[0], ids[i], month) < -np.expm1(-strength):
+            closed = uniform_one(keys[1], ids[i], month) < closing
+            fate[i] = 3 if closed else 2
+        elif uniform_one(keys[2], ids[i], month) < separation:
+            fate[i] = 1
+    return fate
+
+
+def displacement(state: State, world: World) -> State:
+    """Take jobs away.
+
+    An employed worker is displaced with the hazard ``1 - exp(-intensity * exposure * multiplier)``,
+    where the intensity is ``-log(1 - path)`` of the scenario's hazard path in the worker's metro
+    and the multiplier belongs to the employer's stage of adoption; otherwise separated at
+    ``separation_rate``. A separation leaves the position open. A displaced worker's position is
+    closed with probability ``position_loss``.
+
+    Streams: "displacement", "position loss", "separation".
+    """
+    w, f, labour = world.population.workers, world.population.firms, world.parameters.labour
+    names = ("displacement", "position loss", "separation")
+    keys = np.array([world.streams.key(name) for name in names], dtype=np.uint64)
+    fate = _fates(
+        keys,
+        state.month,
+        w.id,
+        state.firm,
+        state.metro,
+        w.exposure,
+        f.stage,
+        np.asarray(labour.stage_multipliers, dtype=np.float64),
+        world.intensity[state.month],
+        labour.separation_rate,
+        labour.position_loss,
+    )
+    lost = np.flatnonzero(fate)
+    how = fate[lost]
+    firms, metros = len(f), world.metros
+    replaced = lost[how >= DISPLACED]
+    firm, months_out = state.firm.copy(), state.months_out.copy()
+    displaced_in, scarred = state.displaced_in.copy(), state.scarred.copy()
+    firm[lost] = -1
+    months_out[lost] = 0
+    displaced_in[replaced] = state.month
+    scarred[replaced] = True
+    return replace(
+        state,
+        firm=firm,
+        months_out=months_out,
+        displaced_in=displaced_in,
+        scarred=scarred,
+        headcount=state.headcount - np.bincount(state.firm[lost], minlength=firms),
+        positions=state.positions - np.bincount(state.firm[lost[how == CLOSED]], minlength=firms),
+        flows=replace(
+            state.flows,
+            separations=np.bincount(state.metro[lost[how == SEPARATED]], minlength=metros),
+            displaced=np.bincount(state.metro[replaced], minlength=metros),
+        ),
+    )

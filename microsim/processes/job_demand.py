@@ -1,0 +1,59 @@
+"""Employers open and close positions as their metro's workforce grows and shrinks."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from microsim.state import State, World
+
+__all__ = ["job_demand"]
+
+
+@njit(cache=True)
+def _spread(totals: Any, weights: Any, order: Any, starts: Any, offsets: Any) -> Any:
+    """Divide each metro's total among its firms by weight; whole numbers, (F,) int64."""
+    parts = np.zeros(weights.shape[0], dtype=np.int64)
+    for m in range(totals.shape[0]):
+        mass = 0.0
+        for k in range(starts[m], starts[m + 1]):
+            mass += weights[order[k]]
+        if totals[m] <= 0 or mass <= 0.0:
+            continue
+        running, last = 0.0, 0
+        for k in range(starts[m], starts[m + 1]):
+            running += weights[order[k]]
+            # The last edge is exact: running equals mass to the bit, having the same additions.
+            edge = int(np.floor(totals[m] * (running / mass) + offsets[m]))
+            parts[order[k]] = edge - last
+            last = edge
+    return parts
+
+
+def job_demand(state: State, world: World) -> State:
+    """Move each metro's positions toward its first ratio of positions to workers.
+
+    ``demand_speed`` of the gap is closed in a month. New positions go to firms in proportion to
+    their headcount plus one, and only vacancies are closed.
+
+    Stream: "job demand", keyed by metro.
+    """
+    size = world.metros
+    firm_metro = world.population.firms.metro
+    rows = np.arange(size, dtype=np.int64)
+    u = world.streams.uniform("job demand", rows, state.month)
+    offsets = world.streams.uniform("job demand: firms", rows, state.month)
+    stock = np.bincount(state.metro, minlength=size)
+    now = np.bincount(firm_metro, state.positions, minlength=size)
+    wanted = world.parameters.labour.demand_speed * (world.jobs_per_worker * stock - now)
+    change = np.floor(wanted + u).astype(np.int64)
+    vacancies = state.positions - state.headcount
+    available = np.bincount(firm_metro, vacancies, minlength=size).astype(np.int64)
+    order, starts = world.firm_order, world.firm_starts
+    opened = _spread(np.maximum(change, 0), state.headcount + 1.0, order, starts, offsets)
+    closing = np.minimum(np.maximum(-change, 0), available)
+    closed = np.minimum(
+        _spread(closing, vacancies.astype(np.float64), order, starts, offsets), vacancies
+    )
+    return replace(state, positions=state.positions + opened - closed)

@@ -1,0 +1,242 @@
+"""Workers stay or move to another metro, as the fitted model says."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from microsim.keyed_random import uniform_one
+from microsim.mobility_utility import WorkerTypes
+from microsim.processes.matching import match
+from microsim.processes.offers import offers, payments
+from microsim.processes.search import hire
+from microsim.state import State, World
+from microsim.variables import PlaceColumns, WorkerColumns
+
+__all__ = ["Prospects", "mobility", "monthly", "prospects"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def monthly(annual: Floats) -> Floats:
+    """Return the monthly probability that compounds to an annual one: ``1 - (1 - p)**(1/12)``."""
+    out: Floats = -np.expm1(np.log1p(-annual) / 12.0)
+    return out
+
+
+@njit(cache=True, parallel=True)
+def _movers(
+    key: Any, month: Any, ids: Any, staying: Any, W: Any, offer: Any, kind: Any, metro: Any
+) -> Any:
+    """Return who moves this month, (N,) bool.
+
+    The annual odds of moving are ``exp(W - V_stay)``; hence ``log(1 - p) = -log1p(odds)``, and the
+    monthly probability is ``-expm1(-log1p(odds) / 12)``.
+    """
+    moved = np.zeros(ids.shape[0], dtype=np.bool_)
+    for i in prange(ids.shape[0]):
+        gain = W[offer[i] + 1, kind[i], metro[i]] - staying[i]
+        # log1p(exp(gain)) without overflow
+        softplus = gain + np.log1p(np.exp(-gain)) if gain > 0 else np.log1p(np.exp(gain))
+        moved[i] = uniform_one(key, ids[i], month) < -np.expm1(-softplus / 12.0)
+    return moved
+
+
+@njit(cache=True)
+def _destinations(u: Any, log_p: Any) -> Any:
+    """Draw a destination for each row of log probabilities by inversion, (moves,) int64."""
+    out = np.empty(u.shape[0], dtype=np.int64)
+    for i in range(u.shape[0]):
+        total = 0.0
+        for j in range(log_p.shape[1]):
+            total += np.exp(log_p[i, j])
+        running, last = 0.0, 0
+        for j in range(log_p.shape[1]):
+            p = np.exp(log_p[i, j])
+            if p > 0.0:
+                last = j
+            running += p
+            if running > u[i] * total:
+                break
+        out[i] = last
+    return out
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """What moving holds for each offer, type and origin.
+
+    Attributes
+    ----------
+    logsum : ndarray (1 + G, T, M) float64
+        Of moving; row 0 without a grant, row 1 + g with that of policy g.
+    log_p : tuple of 1 + G ndarrays (T, M, M)
+        Log probability of each destination given that one moves.
+    """
+
+    logsum: Floats
+    log_p: tuple[Floats, ...]
+
+
+def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: World) -> Prospects:
+    """Evaluate the fitted model for every type and origin, without and with each grant.
+
+    A grant of ``a`` thousand dollars adds ``-coefficient(moving_cost) * a`` to the utility of the
+    destinations that it names. If it names none, all utilities shift alike: in a RUM-normalized
+    tree the logsum shifts by the same and the destinations' probabilities stay.
+    """
+    utility, policies = world.utility, world.scenario.policies
+    V = utility.destinations(parts, places)
+    W, log_p = utility.logsums(V)
+    logsums = [W] * (1 + len(policies))
+    conditional = [log_p] * (1 + len(policies))
+    for g in active:
+        policy = policies[g]
+        gain = (utility.money or 0.0) * policy.cents / 1e5
+        if policy.destinations is None and not utility.behaviour.rescales:
+            logsums[1 + g] = W + gain
+            continue
+        target = policy.destinations or utility.cbsa
+        shifted = V + gain * np.isin(utility.cbsa, target)
+        logsums[1 + g], conditional[1 + g] = utility.logsums(shifted)
+    return Prospects(np.stack(logsums), tuple(conditional))
+
+
+def mobility(state: State, world: World, types: WorkerTypes | None = None) -> State:
+    """Move the workers who decide to.
+
+    Everyone compares staying with the logsum of moving; the annual probability becomes monthly as
+    ``1 - (1 - p)**(1/12)``, and movers draw a destination. A mover's wage changes by the ratio of
+    the occupation's median wages in the two metros. Employed movers leave their job; with
+    probability ``job_in_hand`` they have one at the destination if a position is open, else they
+    search from the next month on. Movers pay their moving cost from the grant and their savings;
+    what these do not cover is credit, counted and not followed further.
+
+    Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
+    "grant queue".
+
+    Parameters
+    ----------
+    state, world
+    types
+        The workers' types where these cannot change; made from the state if not given.
+    """
+    w, utility = world.population.workers, world.utility
+    workers = WorkerColumns(state.columns(world), world.parameters.moving)
+    places = current_places(state, world)
+    kinds = types if types is not None else utility.types(workers, len(w))
+    offer, eligible = offers(state, world)
+    active = sorted(set(np.unique(offer)) - {-1})
+    view = prospects(kinds.parts, places, [int(g) for g in active], world)
+    moved = _movers(
+        world.streams.key("move"),
+        state.month,
+        w.id,
+        utility.staying(workers, state.metro, places),
+        view.logsum,
+        offer,
+        kinds.code,
+        state.metro,
+    )
+    movers = np.flatnonzero(moved)
+    origin = state.metro[movers]
+    rows = np.empty((len(movers), world.metros))
+    for o in np.unique(offer[movers]):
+        mine = offer[movers] == o
+        rows[mine] = view.log_p[o + 1][kinds.code[movers[mine]], origin[mine]]
+    u = world.streams.uniform("destination", w.id[movers], state.month)
+    destination = _destinations(u, rows)
+    paid = payments(movers, destination, offer[movers], state, world)
+    count = np.bincount(state.metro[eligible], minlength=world.metros)
+    by_movers = np.bincount(origin[eligible[movers]], minlength=world.metros)
+    state = replace(state, flows=replace(state.flows, eligible=count, eligible_moves=by_movers))
+    state = _settle(state, world, movers, destination, offer[movers], paid)
+    return _relocate(state, world, movers, destination)
+
+
+def current_places(state: State, world: World) -> PlaceColumns:
+    """Return the metros' variables as they stand at this point of the month."""
+    stock = np.maximum(np.bincount(state.metro, minlength=world.metros), 1)
+    unemployed = np.bincount(state.metro[~state.employed], minlength=world.metros)
+    return world.places.with_state(
+        state.price_index,
+        unemployed / stock,
+        world.population.metros,
+        world.parameters.housing.rent_yield,
+    )
+
+
+def _settle(
+    state: State, world: World, movers: Ints, destination: Ints, offer: Ints,
+    paid: NDArray[np.bool_],
+) -> State:  # fmt: skip
+    """Pay the grants and the moving costs, in whole cents."""
+    workers = WorkerColumns(state.columns(world), world.parameters.moving)
+    distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
+    cost = np.rint(1e5 * workers["moving_scale"][movers] * distance_cost).astype(np.int64)
+    amounts = np.array([p.cents for p in world.scenario.policies] + [0], dtype=np.int64)
+    grant = np.where(paid, amounts[offer], 0)
+    savings, granted = state.savings.copy(), state.granted.copy()
+    own = np.minimum(cost, savings[movers] + grant)
+    savings[movers] += grant - own
+    granted[movers[paid]] = True
+    policies = len(world.scenario.policies)
+    count = np.bincount(offer[paid], minlength=policies).astype(np.int64)
+    outlay = count * amounts[:policies]
+    flows = replace(
+        state.flows,
+        grants=np.bincount(state.metro[movers[paid]], minlength=world.metros),
+        grant_cents=outlay,
+        grant_cents_by_metro=_sums(state.metro[movers], grant, world.metros),
+        moving_cost=int(own.sum()),
+        credit=int((cost - own).sum()),
+    )
+    return replace(state, savings=savings, granted=granted, spent=state.spent + outlay, flows=flows)
+
+
+def _sums(group: Ints, cents: Ints, size: int) -> Ints:
+    """Add up cents by group, exactly: numpy's weighted bincount would add floats."""
+    out = np.zeros(size, dtype=np.int64)
+    np.add.at(out, group, cents)
+    return out
+
+
+def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> State:
+    """Change the movers' metro, wage and job."""
+    w, size = world.population.workers, world.metros
+    origin = state.metro[movers]
+    worked = state.firm[movers] >= 0
+    metro, firm, wage = state.metro.copy(), state.firm.copy(), state.wage.copy()
+    months_out = state.months_out.copy()
+    occupation = w.occupation[movers]
+    wages = world.population.wages
+    metro[movers] = destination
+    wage[movers] *= wages[destination, occupation] / wages[origin, occupation]
+    firm[movers] = -1
+    months_out[movers[worked]] = 0
+    left = state.firm[movers[worked]]
+    flows = replace(
+        state.flows,
+        quits=np.bincount(origin[worked], minlength=size),
+        departures=np.bincount(origin, minlength=size),
+        arrivals=np.bincount(destination, minlength=size),
+        origin=origin,
+        destination=destination,
+    )
+    state = replace(
+        state,
+        metro=metro,
+        firm=firm,
+        wage=wage,
+        months_out=months_out,
+        headcount=state.headcount - np.bincount(left, minlength=len(state.headcount)),
+        flows=flows,
+    )
+    seekers = movers[worked]
+    u = world.streams.uniform("job in hand", w.id[seekers], state.month)
+    arranged = u < world.parameters.moving.job_in_hand
+    hired, employer = match(seekers[arranged], u[arranged], state, world, "job in hand: position")
+    return hire(state, world, hired, employer)

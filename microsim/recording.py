@@ -1,0 +1,101 @@
+"""Tables of a month, from the states around it."""
+
+import numpy as np
+import pandas as pd
+
+from microsim.state import State, World
+
+__all__ = ["flow_totals", "metro_rows", "national_row", "policy_rows"]
+
+_COUNTS = (
+    "arrivals",
+    "departures",
+    "displaced",
+    "separations",
+    "quits",
+    "hires",
+    "eligible",
+    "eligible_moves",
+    "grants",
+)
+
+
+def metro_rows(state: State, world: World, start: str) -> pd.DataFrame:
+    """Return the month's rows of the metro panel; see `microsim.run.Run.metros`."""
+    size, metros, flows = world.metros, world.population.metros, state.flows
+    stock = np.bincount(state.metro, minlength=size)
+    employed = np.bincount(state.metro[state.employed], minlength=size)
+    vacancies = np.bincount(
+        world.population.firms.metro, state.positions - state.headcount, minlength=size
+    )
+    return pd.DataFrame(
+        {
+            "replicate": np.full(size, world.streams.replicate),
+            "month": np.full(size, state.month),
+            "date": pd.Series(pd.Period(start, "M") + state.month, index=range(size)).dt.start_time,
+            "cbsa": metros.cbsa,
+            "region_class": metros.region_class,
+            "population": stock,
+            "employed": employed,
+            "unemployed": stock - employed,
+            **{name: getattr(flows, name) for name in _COUNTS},
+            "vacancies": vacancies.astype(np.int64),
+            "price_index": state.price_index,
+            "home_value": metros.home_value * state.price_index,
+            "grant_dollars": flows.grant_cents_by_metro / 100.0,
+        }
+    )
+
+
+def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, object]:
+    """Return the month's row of the national series; see `microsim.run.Run.national`."""
+    flows = state.flows
+    sums = {
+        name: int(panel[name].sum())
+        for name in ("population", "employed", "unemployed", *_COUNTS[2:], "vacancies")
+    }
+    return {
+        "replicate": world.streams.replicate,
+        "month": state.month,
+        "date": panel["date"].iloc[0],
+        **sums,
+        "moves": len(flows.origin),
+        "unemployment_rate": sums["unemployed"] / sums["population"],
+        "mean_price_index": float(np.average(state.price_index, weights=panel["population"])),
+        "grant_dollars": int(flows.grant_cents.sum()) / 100.0,
+        "saved": flows.saved / 100.0,
+        "drawn": flows.drawn / 100.0,
+        "moving_cost": flows.moving_cost / 100.0,
+        "credit": flows.credit / 100.0,
+        "savings": int(state.savings.sum()) / 100.0,
+    }
+
+
+def policy_rows(state: State, world: World) -> list[dict[str, object]]:
+    """Return what each policy paid this month."""
+    return [
+        {
+            "replicate": world.streams.replicate,
+            "month": state.month,
+            "policy": policy.name,
+            "grants": int(cents) // policy.cents if policy.cents else 0,
+            "dollars": int(cents) / 100.0,
+        }
+        for policy, cents in zip(world.scenario.policies, state.flows.grant_cents, strict=True)
+    ]
+
+
+def flow_totals(
+    counts: np.ndarray[tuple[int, int], np.dtype[np.int64]], world: World
+) -> pd.DataFrame:
+    """Return the pairs of metros with moves between them, from counts (M, M)."""
+    cbsa = world.population.metros.cbsa
+    o, d = np.nonzero(counts)
+    return pd.DataFrame(
+        {
+            "replicate": np.full(len(o), world.streams.replicate),
+            "origin": cbsa[o],
+            "destination": cbsa[d],
+            "moves": counts[o, d],
+        }
+    )

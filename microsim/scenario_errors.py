@@ -1,0 +1,122 @@
+"""Turn what pydantic and YAML find wrong in a scenario into one sentence that helps."""
+
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from choicemodels.frames import closest
+
+__all__ = ["StrictLoader", "explain"]
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+_TYPES = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+}
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that stands twice."""
+
+
+def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key '{key}' stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """Return one sentence for a validation error: file, key path, value and remedy.
+
+    Parameters
+    ----------
+    error
+        From pydantic; its first error is explained, the others are counted.
+    model
+        What was validated.
+    source
+        The file.
+    """
+    # A mistyped key is also missing under its right name: tell of the typing error.
+    details = sorted(error.errors(include_url=False), key=lambda d: d["type"] != "extra_forbidden")
+    first = details[0]
+    path = _path(first["loc"])
+    rest = f" ({len(details) - 1} more to mend after this one)" if len(details) > 1 else ""
+    return f"{source}: {_sentence(first, path, model)}{rest}."
+
+
+def _sentence(detail: ErrorDetails, path: str, model: type[BaseModel]) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known(model, detail["loc"][:-1])
+        return (
+            f"unknown key '{path}'{closest(str(detail['loc'][-1]), known)}; "
+            f"use one of {', '.join(known)}"
+        )
+    if kind == "missing":
+        return f"'{path}' is missing; add it"
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return f"'{path}' is {value!r}; give a value of {words} {context[key]:g}"
+    if kind in _TYPES:
+        return f"'{path}' is {value!r}; give {_TYPES[kind]}"
+    if kind == "literal_error":
+        return f"'{path}' is {value!r}; use one of {context['expected']}"
+    if kind == "too_short":
+        return f"'{path}' has {context['actual_length']} entries; give at least one"
+    if kind == "value_error":
+        where = f"in '{path}', " if path else ""
+        return f"{where}{context['error']}"
+    return f"'{path}' is {value!r}: {detail['msg']}"
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _known(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are known at ``loc``, by walking the models' fields."""
+    current: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        current = _inner(current.model_fields[part].annotation)
+    return list(current.model_fields)
+
+
+def _inner(annotation: Any) -> Any:
+    """Return the model inside an annotation such as ``tuple[Model, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _inner(argument)
+        if found is not None:
+            return found
+    return None

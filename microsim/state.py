@@ -1,0 +1,283 @@
+"""What the monthly processes read and return: the fixed world and the changing state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.apportion import cumulative_rounding
+from microsim.keyed_random import Streams
+from microsim.mobility_utility import MobilityUtility
+from microsim.parameters import Parameters
+from microsim.population import Population
+from microsim.scenario import AIDisplacement, Scenario
+from microsim.variables import PlaceColumns
+
+__all__ = ["Flows", "State", "World", "initial_state", "make_world"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class World:
+    """What stays the same over the months of one replicate.
+
+    Attributes
+    ----------
+    population : Population
+    scenario : Scenario
+    utility : MobilityUtility
+    streams : Streams
+    places : PlaceColumns
+        Variables of metros and pairs in the base year.
+    intensity : ndarray (T, M) float64
+        Displacement intensity ``-log(1 - path)`` by month and metro, shocks added up.
+    firm_order : ndarray (F,) int64
+        Firms sorted by metro.
+    firm_starts : ndarray (M + 1,) int64
+        Where each metro's firms begin in ``firm_order``.
+    jobs_per_worker : ndarray (M,) float64
+        Positions over workers at the start.
+    supply_elasticity : ndarray (M,) float64
+        Of housing.
+    first_month : int
+        Calendar month of month 0, 1 to 12.
+    """
+
+    population: Population
+    scenario: Scenario
+    utility: MobilityUtility
+    streams: Streams
+    places: PlaceColumns
+    intensity: Floats
+    firm_order: Ints
+    firm_starts: Ints
+    jobs_per_worker: Floats
+    supply_elasticity: Floats
+    first_month: int
+
+    @property
+    def parameters(self) -> Parameters:
+        """The scenario's parameters."""
+        return self.scenario.parameters
+
+    @property
+    def metros(self) -> int:
+        """How many metros there are, M."""
+        return len(self.population.metros)
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What happened in a month.
+
+    Attributes
+    ----------
+    separations, displaced, quits, hires, departures, arrivals, eligible, eligible_moves, grants \
+    : ndarray (M,) int64
+        Counts by metro. ``quits`` are the jobs that movers leave; ``eligible`` (for a grant) are
+        counted where they live, ``eligible_moves`` and ``grants`` at the origin of the move.
+    grant_cents : ndarray (G,) int64
+        Paid by each policy.
+    grant_cents_by_metro : ndarray (M,) int64
+        Paid to movers, by the metro they left.
+    saved, drawn, moving_cost, credit : int
+        Cents put by, taken out for living, paid to movers from savings and grants, and the part
+        of moving costs that neither covered.
+    origin, destination : ndarray (moves,) int64
+        Of every move.
+    """
+
+    separations: Ints
+    displaced: Ints
+    quits: Ints
+    hires: Ints
+    departures: Ints
+    arrivals: Ints
+    eligible: Ints
+    eligible_moves: Ints
+    grants: Ints
+    grant_cents: Ints
+    grant_cents_by_metro: Ints
+    saved: int
+    drawn: int
+    moving_cost: int
+    credit: int
+    origin: Ints
+    destination: Ints
+
+    @classmethod
+    def none(cls, metros: int, policies: int) -> "Flows":
+        """Return the flows of a month in which nothing has happened yet."""
+        zero, nobody = np.zeros(metros, dtype=np.int64), np.empty(0, dtype=np.int64)
+        by_metro = {f.name: zero for f in fields(cls)[:9]}
+        money = np.zeros(policies, dtype=np.int64)
+        return cls(
+            **by_metro,
+            grant_cents=money,
+            grant_cents_by_metro=zero,
+            saved=0,
+            drawn=0,
+            moving_cost=0,
+            credit=0,
+            origin=nobody,
+            destination=nobody,
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """What changes: a process takes one and returns another; arrays are never written in place.
+
+    Attributes
+    ----------
+    month : int
+        From 0.
+    age : ndarray (N,) int16
+    metro : ndarray (N,) int64
+    firm : ndarray (N,) int64
+        Row of the employer, -1 for the unemployed.
+    wage : ndarray (N,) float64
+        Dollars a year.
+    savings : ndarray (N,) int64
+        Cents.
+    months_out : ndarray (N,) int16
+        Whole months without a job.
+    displaced_in : ndarray (N,) int16
+        Month of the last displacement, -1 for never.
+    scarred : ndarray (N,) bool
+        Displaced and not hired since; the next job pays less.
+    granted : ndarray (N,) bool
+        Has received a grant.
+    headcount, positions : ndarray (F,) int64
+        Workers employed, and jobs filled or open.
+    price_index : ndarray (M,) float64
+        House prices, 1 in the base year.
+    spent : ndarray (G,) int64
+        Cents each policy has paid so far.
+    flows : Flows
+        Of this month, so far.
+    """
+
+    month: int
+    age: NDArray[np.int16]
+    metro: Ints
+    firm: Ints
+    wage: Floats
+    savings: Ints
+    months_out: NDArray[np.int16]
+    displaced_in: NDArray[np.int16]
+    scarred: NDArray[np.bool_]
+    granted: NDArray[np.bool_]
+    headcount: Ints
+    positions: Ints
+    price_index: Floats
+    spent: Ints
+    flows: Flows
+
+    @property
+    def employed(self) -> NDArray[np.bool_]:
+        """Who has a job, (N,)."""
+        return self.firm >= 0
+
+    def columns(self, world: World) -> Mapping[str, NDArray[np.generic]]:
+        """Return the workers' columns as they stand now, for `microsim.variables`."""
+        w = world.population.workers
+        return {
+            "age": self.age,
+            "education": w.education,
+            "homeowner": w.homeowner,
+            "household_size": w.household_size,
+            "firm": self.firm,
+            "wage": self.wage,
+            "savings": self.savings,
+            "exposure": w.exposure,
+        }
+
+    def next_month(self, world: World) -> "State":
+        """Return the state at the beginning of the next month."""
+        blank = Flows.none(world.metros, len(self.spent))
+        return replace(self, month=self.month + 1, flows=blank)
+
+
+def make_world(
+    population: Population,
+    utility: MobilityUtility,
+    scenario: Scenario,
+    months: int,
+    streams: Streams,
+    first_month: int,
+) -> World:
+    """Prepare what the months of a replicate share."""
+    size, metros = len(population.metros), population.metros
+    firm_metro = population.firms.metro.astype(np.int64)
+    order = np.argsort(firm_metro, kind="stable")
+    starts = np.searchsorted(firm_metro[order], np.arange(size + 1))
+    stock = np.bincount(population.workers.metro, minlength=size)
+    staff = np.bincount(firm_metro, population.firms.size, minlength=size)
+    open_share = scenario.parameters.labour.initial_vacancy_rate
+    housing = scenario.parameters.housing
+    relative = np.median(metros.home_value) / metros.home_value
+    elasticity = housing.supply_elasticity * relative**housing.elasticity_gradient
+    return World(
+        population=population,
+        scenario=scenario,
+        utility=utility,
+        streams=streams,
+        places=PlaceColumns.at_start(metros, scenario.parameters),
+        intensity=sum(
+            (_intensity(shock, months, population) for shock in scenario.shocks),
+            start=np.zeros((months, size)),
+        ),
+        firm_order=order,
+        firm_starts=starts,
+        jobs_per_worker=staff / (1 - open_share) / np.maximum(stock, 1),
+        supply_elasticity=np.clip(elasticity, *housing.elasticity_range),
+        first_month=first_month,
+    )
+
+
+def _intensity(shock: AIDisplacement, months: int, population: Population) -> Floats:
+    """Return ``-log(1 - path)`` by month and metro, (T, M), with the shock's spread."""
+    w, size = population.workers, len(population.metros)
+    stock = np.maximum(np.bincount(w.metro, minlength=size), 1)
+    exposure = np.bincount(w.metro, w.exposure, minlength=size) / stock
+    rank = np.empty(size)
+    rank[np.argsort(-exposure, kind="stable")] = np.arange(size)
+    delay = np.rint(shock.spread_months * rank / max(size - 1, 1))
+    since = np.arange(months)[:, None] - shock.start_month - delay
+    knots = [point.month for point in shock.hazard]
+    path = np.interp(since, knots, [point.rate for point in shock.hazard])
+    # Just short of 1, so that the intensity times an exposure of 0 stays 0.
+    return np.where(since >= 0, -np.log1p(-np.minimum(path, 1 - 1e-12)), 0.0)
+
+
+def initial_state(world: World) -> State:
+    """Return the state at the beginning of month 0."""
+    w, f = world.population.workers, world.population.firms
+    n = len(w)
+    open_share = world.parameters.labour.initial_vacancy_rate
+    expected = f.size[world.firm_order] * open_share / (1 - open_share)
+    vacancies = np.empty(len(f), dtype=np.int64)
+    offset = world.streams.uniform("initial vacancies", np.zeros(1, dtype=np.int64))
+    vacancies[world.firm_order] = cumulative_rounding(expected[None, :], offset)[0]
+    policies = len(world.scenario.policies)
+    return State(
+        month=0,
+        age=w.age.copy(),
+        metro=w.metro.astype(np.int64),
+        firm=w.firm.astype(np.int64),
+        wage=w.wage.copy(),
+        savings=w.savings.copy(),
+        months_out=np.zeros(n, dtype=np.int16),
+        displaced_in=np.full(n, -1, dtype=np.int16),
+        scarred=np.zeros(n, dtype=np.bool_),
+        granted=np.zeros(n, dtype=np.bool_),
+        headcount=f.size.astype(np.int64),
+        positions=f.size + vacancies,
+        price_index=np.ones(world.metros),
+        spent=np.zeros(policies, dtype=np.int64),
+        flows=Flows.none(world.metros, policies),
+    )
