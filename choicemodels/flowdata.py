@@ -43,7 +43,7 @@ class Factor:
 
     def labels(self, codes: Codes) -> pd.Index:
         """Return the labels of ``codes``; for joined columns as ``"AT11^2006"``."""
-        parts = []
+        parts: list[pd.Index[Any]] = []
         for level in reversed(self.levels):
             codes, digit = np.divmod(codes, len(level))
             parts.append(level.take(digit))
@@ -217,7 +217,7 @@ class FlowData:
         return Factor("^".join(parts), codes, levels)
 
     def _column(self, name: str) -> Factor:
-        """Number the labels of one column in their sorted order, once."""
+        """Turn one column into numbers, labels in sorted order; done once a column."""
         known: dict[str, Factor] = self.__dict__.setdefault("_factors", {})
         if name not in known:
             require_columns(self.table, [name], what="the flow table")
@@ -246,7 +246,7 @@ class FlowData:
             "missing intrazonal pairs": self.missing_pairs.intrazonal,
             "total flow": float(self.y.sum()),
         }
-        return pd.DataFrame({"value": rows}, dtype=object)
+        return pd.Series(rows, dtype=object).to_frame("value")
 
     def to_matrix(self, period: object | None = None) -> pd.DataFrame:
         """Return the flows as a matrix, origins by destinations; missing pairs are NaN.

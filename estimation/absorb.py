@@ -1,0 +1,316 @@
+"""Weighted least squares on fixed effects: one effect eliminated exactly, the others by CG.
+
+Let ``D_1`` be the dummies of the effect with the most levels, ``D`` those of all the others, and
+``W`` the weights. The normal equations of a column ``x`` on all dummies reduce to
+
+    S a = D' M x,    S = D' M D,    M = W - W D_1 (D_1' W D_1)^-1 D_1' W,
+
+with as many unknowns as the other effects have levels. ``S`` is never formed. Rows are sorted by
+the first effect, so a product ``S p`` is a single pass over the rows: gather, centre within the
+group, scatter. Conjugate gradients with the diagonal as preconditioner solve all columns
+together; for two effects this squares the rate of alternating projections [Correia2016]_.
+
+Sums run over a fixed number of blocks of whole groups, added in order: results do not depend on
+the number of threads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+__all__ = ["FAST", "Effects", "Solution", "arrange", "invert", "solve", "sum_by"]
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+# Everything but the assumption that no value is infinite.
+FAST = {"contract", "reassoc", "arcp", "nsz"}
+
+# Blocks bound both the number of threads that help and the memory of the partial sums.
+_MOST_BLOCKS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Fixed effects as codes, rows sorted by the one with the most levels.
+
+    Attributes
+    ----------
+    order : ndarray of int64, shape (N,), or None
+        Position in the data of each sorted row; None if the data were sorted already.
+    starts : ndarray of int64, shape (G + 1,)
+        First sorted row of each group of the first effect.
+    codes : ndarray of int32, shape (J, N)
+        Codes of the other effects, numbered through: effect j has ``offsets[j]`` to
+        ``offsets[j + 1] - 1``.
+    offsets : ndarray of int64, shape (J + 1,)
+    blocks : ndarray of int64, shape (B + 1,)
+        First group of each block.
+    first : int
+        Which of the given effects is the first.
+    levels : tuple of ndarray of int64
+        For each effect, the first one leading, the given code of each number.
+    """
+
+    order: Codes | None
+    starts: Codes
+    codes: NDArray[np.int32]
+    offsets: Codes
+    blocks: Codes
+    first: int
+    levels: tuple[Codes, ...]
+
+    @property
+    def widest(self) -> int:
+        """Rows of the largest group."""
+        return int(np.diff(self.starts).max())
+
+    @property
+    def others(self) -> int:
+        """Levels of all effects but the first."""
+        return int(self.offsets[-1])
+
+    def sort(self, values: Array) -> Array:
+        """Bring values, shape (..., N), into the sorted order of rows."""
+        return values if self.order is None else np.take(values, self.order, axis=-1)
+
+    def unsort(self, values: Array) -> Array:
+        """Bring values, shape (..., N), back into the order of the data."""
+        if self.order is None:
+            return values
+        out = np.empty_like(values)
+        out[..., self.order] = values
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What :func:`solve` found.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (R, L)
+    residual : ndarray, shape (R, L)
+        ``b - S a``.
+    iterations : int
+        Passes over the rows.
+    """
+
+    coefficients: Array
+    residual: Array
+    iterations: int
+
+
+def arrange(codes: Sequence[Codes], sizes: Sequence[int]) -> Effects:
+    """Sort rows by the effect with the most levels and number all levels by appearance.
+
+    Numbers by appearance make rows that follow each other touch neighbouring memory.
+
+    Parameters
+    ----------
+    codes
+        For each effect, a code for each row, shape (N,).
+    sizes
+        For each effect, one more than its largest possible code.
+    """
+    used = [_count_used(c, size) for c, size in zip(codes, sizes, strict=True)]
+    first = max(range(len(codes)), key=lambda j: (used[j], _runs(codes[j]) == used[j], -j))
+    order = None
+    if _runs(codes[first]) != used[first]:
+        order = _counting_sort(codes[first], sizes[first])
+    rest = [j for j in range(len(codes)) if j != first]
+    numbered = [_number(codes[j], sizes[j], order) for j in [first, *rest]]
+    group, levels = numbered[0]
+    starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(levels)))))
+    offsets = np.concatenate(([0], np.cumsum([len(found) for _, found in numbered[1:]])))
+    others = np.empty((len(rest), len(group)), dtype=np.int32)
+    for j, (numbers, _) in enumerate(numbered[1:]):
+        others[j] = numbers + offsets[j]
+    return Effects(
+        order,
+        starts.astype(np.int64),
+        others,
+        offsets.astype(np.int64),
+        _cut(starts, int(offsets[-1])),
+        first,
+        tuple(found for _, found in numbered),
+    )
+
+
+def _cut(starts: Codes, others: int) -> Codes:
+    """Cut the groups into blocks of about as many rows each."""
+    rows = int(starts[-1])
+    most = int(np.clip(rows // (4 * max(others, 1)), 4, _MOST_BLOCKS))
+    aims = np.linspace(0, rows, min(most, len(starts) - 1) + 1)
+    cuts = np.unique(np.searchsorted(starts, aims[:-1]))
+    return np.append(cuts[cuts < len(starts) - 1], len(starts) - 1).astype(np.int64)
+
+
+@njit(cache=True)
+def _count_used(codes: Any, size: int) -> int:
+    seen = np.zeros(size, dtype=np.bool_)
+    for code in codes:
+        seen[code] = True
+    return int(seen.sum())
+
+
+@njit(cache=True)
+def _runs(codes: Any) -> int:
+    """Count the runs of equal codes; as many as levels means that rows are grouped."""
+    runs = 1
+    for i in range(1, len(codes)):
+        runs += codes[i] != codes[i - 1]
+    return runs
+
+
+@njit(cache=True)
+def _counting_sort(codes: Any, size: int) -> Any:
+    """Return the stable order of rows by code."""
+    place = np.zeros(size + 1, dtype=np.int64)
+    for code in codes:
+        place[code + 1] += 1
+    for c in range(size):
+        place[c + 1] += place[c]
+    order = np.empty(len(codes), dtype=np.int64)
+    for i in range(len(codes)):
+        order[place[codes[i]]] = i
+        place[codes[i]] += 1
+    return order
+
+
+def _number(codes: Codes, size: int, order: Codes | None) -> tuple[Codes, Codes]:
+    numbers, levels = _number_rows(codes, size, np.empty(0, np.int64) if order is None else order)
+    return numbers, levels
+
+
+@njit(cache=True)
+def _number_rows(codes: Any, size: int, order: Any) -> Any:
+    """Renumber codes in the order in which the sorted rows meet them."""
+    known = np.full(size, -1, dtype=np.int64)
+    levels = np.empty(size, dtype=np.int64)
+    numbers = np.empty(len(codes), dtype=np.int64)
+    found = 0
+    for i in range(len(codes)):
+        code = codes[order[i]] if len(order) else codes[i]
+        if known[code] < 0:
+            known[code] = found
+            levels[found] = code
+            found += 1
+        numbers[i] = known[code]
+    return numbers, levels[:found].copy()
+
+
+@njit(cache=True, parallel=True, fastmath=FAST, error_model="numpy")
+def _products(p: Any, w: Any, total: Any, starts: Any, codes: Any, blocks: Any, widest: int) -> Any:
+    """Return ``S p`` as partial sums of blocks, shape (B, R, L), for p of shape (R, L)."""
+    B = len(blocks) - 1
+    out = np.zeros((B, p.shape[0], p.shape[1]))
+    for b in prange(B):
+        fitted = np.empty(widest)
+        for g in range(blocks[b], blocks[b + 1]):
+            _product_of_group(p, w, total[g], starts[g], starts[g + 1], codes, fitted, out[b])
+    return out
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")
+def _product_of_group(
+    p: Any, w: Any, total: float, low: int, high: int, codes: Any, fitted: Any, out: Any
+) -> None:
+    n = high - low
+    J = codes.shape[0]
+    for r in range(p.shape[0]):
+        for i in range(n):
+            fitted[i] = p[r, codes[0, low + i]]
+        for j in range(1, J):
+            for i in range(n):
+                fitted[i] += p[r, codes[j, low + i]]
+        mean = 0.0
+        for i in range(n):
+            mean += w[low + i] * fitted[i]
+        mean /= total
+        for i in range(n):
+            fitted[i] = w[low + i] * (fitted[i] - mean)
+        for j in range(J):
+            for i in range(n):
+                out[r, codes[j, low + i]] += fitted[i]
+
+
+def solve(
+    effects: Effects,
+    w: Array,
+    total: Array,
+    diagonal: Array,
+    rhs: Array,
+    *,
+    bound: Array,
+    start: Array | None = None,
+    max_iterations: int = 1000,
+) -> Solution:
+    """Solve ``S a = b`` for several right-hand sides by preconditioned conjugate gradients.
+
+    ``S`` is singular (a constant can move between effects), but ``b`` lies in its range, where
+    the iterates stay.
+
+    Parameters
+    ----------
+    effects
+        Fixed effects, L levels in all but the first.
+    w
+        Weights of the sorted rows, shape (N,), positive.
+    total
+        Their sums by group, shape (G,).
+    diagonal
+        Diagonal of S, shape (L,); levels with a zero get a zero.
+    rhs
+        Right-hand sides, shape (R, L).
+    bound
+        Where each column is done: the square of its residual in the norm of the inverse
+        diagonal, shape (R,). It is in the units of a weighted sum of squares of the column.
+    start
+        Where to begin, shape (R, L).
+    max_iterations
+        After which to return what there is.
+    """
+    a = np.zeros_like(rhs) if start is None else start.copy()
+    residual = rhs.copy()
+    if rhs.size == 0:
+        return Solution(a, residual, 0)
+    inverse = invert(diagonal)
+    layout = (effects.starts, effects.codes, effects.blocks, effects.widest)
+    passes = 0
+    if start is not None and start.any():
+        residual -= _products(a, w, total, *layout).sum(axis=0)
+        passes = 1
+    p = residual * inverse
+    rho = np.einsum("rl,rl->r", residual, p)
+    active = np.flatnonzero(rho > bound)
+    while len(active) and passes < max_iterations:
+        direction = p[active]
+        q = _products(direction, w, total, *layout).sum(axis=0)
+        passes += 1
+        curvature = np.einsum("rl,rl->r", direction, q)
+        # Rounding can leave a direction without curvature; there is nothing to gain in it.
+        step = np.divide(rho[active], curvature, out=np.zeros(len(active)), where=curvature > 0)
+        a[active] += step[:, None] * direction
+        residual[active] -= step[:, None] * q
+        z = residual[active] * inverse
+        fresh = np.einsum("rl,rl->r", residual[active], z)
+        p[active] = z + (fresh / rho[active])[:, None] * direction
+        rho[active] = fresh
+        active = active[(fresh > bound[active]) & (step > 0)]
+    return Solution(a, residual, passes)
+
+
+def invert(diagonal: Array) -> Array:
+    """Invert the diagonal of S; a level that the first effect absorbs whole gets a zero."""
+    positive = diagonal > 1e-14 * diagonal.max(initial=0.0)
+    return np.where(positive, 1.0 / np.where(positive, diagonal, 1.0), 0.0)
+
+
+def sum_by(values: Array, effects: Effects) -> Array:
+    """Sum values of the sorted rows, shape (N,), by group of the first effect; shape (G,)."""
+    return np.add.reduceat(values, effects.starts[:-1])

@@ -1,0 +1,156 @@
+"""Estimated fixed effects: normalized, labelled, looked up and stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from choicemodels.errors import DataError
+from choicemodels.flowdata import Factor
+from choicemodels.frames import require_columns
+from estimation.absorb import Effects
+
+__all__ = ["EffectEstimate", "label_effects"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class EffectEstimate:
+    """The estimated levels of one fixed effect.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"origin^year"``.
+    levels : tuple of Index
+        All labels of each joined column.
+    codes : ndarray of int64, shape (L,)
+        Ascending; the last column varies fastest.
+    values : ndarray, shape (L,)
+    """
+
+    name: str
+    levels: tuple[pd.Index, ...]
+    codes: NDArray[np.int64]
+    values: Array
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the joined columns."""
+        return self.name.split("^")
+
+    def series(self) -> "pd.Series[float]":
+        """Return the values with their labels as index."""
+        codes, digits = self.codes, []
+        for level in reversed(self.levels):
+            codes, digit = np.divmod(codes, len(level))
+            digits.append(level.take(digit))
+        if len(digits) == 1:
+            index = digits[0].rename(self.name)
+        else:
+            index = pd.MultiIndex.from_arrays(digits[::-1], names=self.columns)
+        return pd.Series(self.values.copy(), index=index, name=self.name)
+
+    def lookup(self, frame: pd.DataFrame) -> Array:
+        """Return the value of each row of a table.
+
+        Raises
+        ------
+        DataError
+            If a row has a level that the estimation did not see.
+        """
+        require_columns(frame, self.columns, what="the new table")
+        code = np.zeros(len(frame), dtype=np.int64)
+        unknown = np.zeros(len(frame), dtype=np.bool_)
+        for column, level in zip(self.columns, self.levels, strict=True):
+            digit = level.get_indexer(pd.Index(frame[column]))
+            unknown |= digit < 0
+            code = code * len(level) + np.maximum(digit, 0)
+        place = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
+        unknown |= self.codes[place] != code
+        if unknown.any():
+            rows = np.flatnonzero(unknown)
+            label = "^".join(str(frame[column].iloc[rows[0]]) for column in self.columns)
+            raise DataError(
+                f"{len(rows):,} rows have a level of '{self.name}' that was not estimated "
+                f"(row {rows[0]} has {label}); predict only for levels among the rows used."
+            )
+        return self.values[place]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists for JSON."""
+        return {
+            "name": self.name,
+            "levels": [level.tolist() for level in self.levels],
+            "codes": self.codes.tolist(),
+            "values": self.values.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "EffectEstimate":
+        """Rebuild from :meth:`to_dict`."""
+        return cls(
+            stored["name"],
+            tuple(pd.Index(level) for level in stored["levels"]),
+            np.asarray(stored["codes"], dtype=np.int64),
+            np.asarray(stored["values"], dtype=np.float64),
+        )
+
+
+def label_effects(
+    coefficients: Sequence[Array], effects: Effects | None, factors: Sequence[Factor]
+) -> tuple[EffectEstimate, ...]:
+    """Bring the effects into the formula's order, normalize and label them.
+
+    Parameters
+    ----------
+    coefficients
+        Levels of each effect, in the order of ``effects.levels``.
+    effects
+        The arranged effects; None if the model has none.
+    factors
+        The effects in the formula's order.
+    """
+    if effects is None:
+        return ()
+    order = [effects.first, *(j for j in range(len(factors)) if j != effects.first)]
+    values = dict(zip(order, coefficients, strict=True))
+    levels = dict(zip(order, effects.levels, strict=True))
+    _normalize(values, effects)
+    out = []
+    for j, factor in enumerate(factors):
+        ascending = np.argsort(levels[j])
+        out.append(
+            EffectEstimate(factor.name, factor.levels, levels[j][ascending], values[j][ascending])
+        )
+    return tuple(out)
+
+
+def _normalize(values: dict[int, Array], effects: Effects) -> None:
+    """Let each effect after the first sum to zero; of two, within each connected set."""
+    if len(values) == 2:
+        sets = _connected_sets(effects)
+        second = sets[effects.first == 0]
+        mean = np.bincount(second, weights=values[1]) / np.bincount(second)
+        values[1] = values[1] - mean[second]
+        values[0] = values[0] + mean[sets[effects.first != 0]]
+        return
+    for j in range(1, len(values)):
+        mean = values[j].mean()
+        values[j] = values[j] - mean
+        values[0] = values[0] + mean
+
+
+def _connected_sets(effects: Effects) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the connected set of each level: of the sorted effect, and of the other."""
+    G, L = len(effects.starts) - 1, effects.others
+    group = np.repeat(np.arange(G), np.diff(effects.starts))
+    links = coo_matrix((np.ones(len(group)), (group, effects.codes[0] + G)), shape=(G + L, G + L))
+    labels = connected_components(links, directed=False)[1].astype(np.int64)
+    return labels[:G], labels[G:]

@@ -1,0 +1,351 @@
+"""What a fitted gravity model answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
+from choicemodels.flowdata import FlowData
+from choicemodels.formula import fill_column
+from choicemodels.frames import to_pandas
+from choicemodels.utility import Term
+from estimation.covariance import group_codes
+from estimation.gravity_covariance import Grouping, LevelCount, gravity_covariance, nested_in
+from estimation.gravity_effects import EffectEstimate
+from estimation.results import Covariance, Result
+from estimation.summary import Summary, coefficient_table
+
+__all__ = ["Convergence", "GravityResult", "GroupsArgument", "Sample"]
+
+Array = NDArray[np.float64]
+GroupsArgument = str | Sequence[str] | Sequence[Any] | NDArray[Any] | pd.Series | None
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the fit ended.
+
+    Attributes
+    ----------
+    converged : bool
+    iterations : int
+        Newton steps.
+    inner_iterations : int
+        Passes over the rows to absorb the fixed effects.
+    deviance : float
+    message : str
+    """
+
+    converged: bool
+    iterations: int
+    inner_iterations: int
+    deviance: float
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The data behind a result; a result read from a file has none.
+
+    Attributes
+    ----------
+    data : FlowData
+    rows : ndarray of int64
+        Positions of the rows used.
+    scores : ndarray, shape (N, K)
+    mu : ndarray, shape (N,)
+    """
+
+    data: FlowData
+    rows: NDArray[np.int64]
+    scores: Array
+    mu: Array
+
+
+@dataclass(frozen=True, eq=False)
+class GravityResult(Result):
+    """A gravity model fitted by Poisson pseudo-maximum likelihood.
+
+    Besides what every result has:
+
+    Attributes
+    ----------
+    formula : str
+    depvar : str
+        Name of the flow column.
+    llnull : float
+        Log-likelihood of a constant mean.
+    deviance : float
+    convergence : Convergence
+    hessian : ndarray, shape (K, K)
+        Of the log-likelihood with the fixed effects concentrated out.
+    scores_product : ndarray, shape (K, K)
+        Cross-product of the scores.
+    terms : tuple of Term
+        What prediction on new data evaluates.
+    effects : tuple of EffectEstimate
+    dropped : DataFrame
+        One row for each reason: reason, effect, rows.
+    dropped_rows : Series
+        The reason, by position of the row in the table that was given.
+    """
+
+    formula: str
+    depvar: str
+    llnull: float
+    deviance: float
+    convergence: Convergence
+    hessian: Array
+    scores_product: Array
+    terms: tuple[Term, ...]
+    effects: tuple[EffectEstimate, ...]
+    dropped: pd.DataFrame
+    dropped_rows: "pd.Series[str]"
+    sample: Sample | None = field(default=None, repr=False)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the iterations converged."""
+        return self.convergence.converged
+
+    @property
+    def prsquared(self) -> float:
+        """McFadden's ``1 - llf / llnull``."""
+        return 1 - self.llf / self.llnull if self.llnull else 0.0
+
+    @property
+    def effect_counts(self) -> tuple[LevelCount, ...]:
+        """Name and number of levels of each fixed effect."""
+        return tuple(LevelCount(effect.name, len(effect.values)) for effect in self.effects)
+
+    @property
+    def df_model(self) -> int:
+        """Coefficients and absorbed levels, less one level for each effect after the first."""
+        levels = sum(count.levels for count in self.effect_counts)
+        return len(self.names) + levels - max(len(self.effects) - 1, 0)
+
+    def with_cov(
+        self, kind: str, *, groups: GroupsArgument = None, ssc: str | None = None
+    ) -> "GravityResult":
+        """Return the same estimate with another covariance.
+
+        Parameters
+        ----------
+        kind
+            ``"hessian"``, ``"robust"`` or ``"cluster"``.
+        groups
+            For ``"cluster"``: the name of a column of the table that was given, several joined
+            by ``^``, a list of such names for multi-way clustering, or labels, one a row.
+        ssc
+            Small-sample factor, ``"fixest"``, ``"stata"`` or ``"none"``; by default as before.
+
+        Raises
+        ------
+        EstimationError
+            If a clustered covariance is asked of a result that was read from a file.
+        SpecificationError
+            If an option is unknown, or groups are missing.
+        """
+        groupings: tuple[Grouping, ...] = ()
+        if kind == "cluster":
+            if self.sample is None:
+                raise EstimationError(
+                    "this result was read from a file, which does not hold the scores of the "
+                    "rows: choose 'hessian' or 'robust', or fit again to cluster."
+                )
+            groupings = self._groupings(groups)
+        elif groups is not None:
+            raise SpecificationError(f"groups= goes with cov='cluster', not with '{kind}'.")
+        covariance = gravity_covariance(
+            kind,
+            self.hessian,
+            self.scores_product,
+            self.names,
+            self.effect_counts,
+            self.nobs,
+            ssc=self.covariance.ssc if ssc is None else ssc,
+            scores=None if self.sample is None else self.sample.scores,
+            groupings=groupings,
+        )
+        return replace(self, covariance=covariance)
+
+    def _groupings(self, groups: GroupsArgument) -> tuple[Grouping, ...]:
+        if groups is None or self.sample is None:
+            raise SpecificationError(
+                "cov='cluster' needs groups=, such as groups='origin' or "
+                "groups=['origin', 'destination']."
+            )
+        several = isinstance(groups, list | tuple) and all(
+            isinstance(way, str) or np.ndim(way) == 1 for way in groups
+        )
+        ways: Sequence[Any] = list(groups) if several else [groups]
+        effects = [self.sample.data.factor(e.name).codes[self.sample.rows] for e in self.effects]
+        out = []
+        for number, way in enumerate(ways):
+            name, codes = self._codes(way, f"groups {number + 1}")
+            out.append(Grouping(name, codes, tuple(nested_in(e, codes) for e in effects)))
+        return tuple(out)
+
+    def _codes(self, way: Any, default: str) -> tuple[str, NDArray[np.int64]]:
+        """Turn one way of grouping into a name and codes over the rows used."""
+        assert self.sample is not None
+        data, rows = self.sample.data, self.sample.rows
+        if isinstance(way, str):
+            return way, group_codes(data.factor(way).codes[rows], way)
+        labels = np.asarray(way)
+        if len(labels) != data.nobs:
+            raise DataError(
+                f"the groups have {len(labels):,} labels, but the table has {data.nobs:,} rows; "
+                "give one for each row of the table, also for rows that were dropped."
+            )
+        name = str(getattr(way, "name", None) or default)
+        return name, group_codes(labels[rows], name)
+
+    def fixed_effects(self) -> "dict[str, pd.Series[float]]":
+        """Return the fixed effects, labelled, by name.
+
+        Only sums over the effects of a row are identified. The first effect carries the level;
+        of two effects, the second sums to zero over its levels within each connected set of
+        levels. With three effects or more, each after the first sums to zero, and what else can
+        move between them is as the iterations left it.
+        """
+        return {effect.name: effect.series() for effect in self.effects}
+
+    def predict(self, table: Any = None) -> "pd.Series[float]":
+        """Return the expected flows.
+
+        Parameters
+        ----------
+        table
+            New rows with the regressors and known levels of the fixed effects; by default the
+            rows used in the estimation, by their position in the table that was given.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, a regressor not finite, or a level unknown.
+        EstimationError
+            If no table is given to a result that was read from a file.
+        """
+        if table is None:
+            if self.sample is None:
+                raise EstimationError(
+                    "this result was read from a file, without its data; give predict() a table."
+                )
+            return pd.Series(self.sample.mu.copy(), index=self.sample.rows, name="mu")
+        frame = to_pandas(table, what="the new table")
+        eta = np.zeros(len(frame))
+        column = np.empty(len(frame))
+        for term, coefficient in zip(self.terms, self.estimate, strict=True):
+            fill_column(column, term, frame)
+            bad = np.flatnonzero(~np.isfinite(column))
+            if len(bad):
+                raise DataError(
+                    f"'{term.name}' is not finite in rows {enumerate_some(bad.tolist())} of the "
+                    "new table."
+                )
+            eta += coefficient * column
+        for effect in self.effects:
+            eta += effect.lookup(frame)
+        index = table.index if isinstance(table, pd.DataFrame) else frame.index
+        return pd.Series(np.exp(eta), index=index, name="mu")
+
+    def summary(self) -> Summary:
+        """Return the page that ``print`` shows."""
+        facts = [
+            ("Flows", self.depvar),
+            ("Formula", self.formula),
+            ("Observations", f"{self.nobs:,}"),
+            ("Dropped", f"{int(self.dropped['rows'].sum()):,}"),
+            ("Log-likelihood", f"{self.llf:,.4f}"),
+            ("Null log-likelihood", f"{self.llnull:,.4f}"),
+            ("Pseudo R²", f"{self.prsquared:.4f}"),
+            ("Deviance", f"{self.deviance:,.4f}"),
+            ("Iterations", f"{self.convergence.iterations}"),
+            ("Covariance", self.covariance.label),
+        ]
+        facts += [(f"Levels of {c.name}", f"{c.levels:,}") for c in self.effect_counts]
+        notes = [
+            f"{count:,} rows dropped: {reason}" + (f" of {effect}" if effect else "")
+            for reason, effect, count in self.dropped.itertuples(index=False)
+        ]
+        if not self.converged:
+            notes.append(self.convergence.message)
+        table = coefficient_table(
+            self.params, self.bse, self.tvalues, self.pvalues, self.conf_int()
+        )
+        return Summary(
+            "Gravity model, Poisson pseudo-maximum likelihood",
+            tuple(facts),
+            table,
+            (*notes, *self.covariance.notes),
+        )
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Statistics for tables; see :attr:`Result.statistics`."""
+        more = {"pseudo_r2": self.prsquared, "deviance": self.deviance}
+        return {**super().statistics, **more}
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return self.depvar
+
+    @property
+    def __maketables_fixef_string__(self) -> str | None:
+        return "+".join(effect.name for effect in self.effects) or None
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return ["N", "pseudo_r2", "ll", "deviance"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is saved, ready for JSON; see :meth:`Result.to_dict`."""
+        return {
+            "kind": "gravity",
+            **super().to_dict(),
+            "formula": self.formula,
+            "depvar": self.depvar,
+            "llnull": self.llnull,
+            "deviance": self.deviance,
+            "convergence": asdict(self.convergence),
+            "hessian": self.hessian.tolist(),
+            "scores_product": self.scores_product.tolist(),
+            "terms": [asdict(term) for term in self.terms],
+            "effects": [effect.to_dict() for effect in self.effects],
+            "dropped": self.dropped.to_dict(orient="list"),
+            "dropped_rows": {
+                "row": self.dropped_rows.index.tolist(),
+                "reason": self.dropped_rows.tolist(),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "GravityResult":
+        """Rebuild a result from :meth:`to_dict`; it has no data and no scores of rows."""
+        K = len(saved["names"])
+        rows = saved["dropped_rows"]
+        return cls(
+            names=tuple(saved["names"]),
+            estimate=np.array(saved["estimate"], dtype=np.float64),
+            covariance=Covariance.from_dict(saved["covariance"]),
+            llf=saved["llf"],
+            nobs=saved["nobs"],
+            formula=saved["formula"],
+            depvar=saved["depvar"],
+            llnull=saved["llnull"],
+            deviance=saved["deviance"],
+            convergence=Convergence(**saved["convergence"]),
+            hessian=np.array(saved["hessian"], dtype=np.float64).reshape(K, K),
+            scores_product=np.array(saved["scores_product"], dtype=np.float64).reshape(K, K),
+            terms=tuple(Term(t["name"], tuple(t["factors"])) for t in saved["terms"]),
+            effects=tuple(EffectEstimate.from_dict(effect) for effect in saved["effects"]),
+            dropped=pd.DataFrame(saved["dropped"], columns=["reason", "effect", "rows"]),
+            dropped_rows=pd.Series(
+                rows["reason"], index=pd.Index(rows["row"], dtype="int64"), dtype=object
+            ),
+        )
