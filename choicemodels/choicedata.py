@@ -41,7 +41,7 @@ class Description:
         return "\n".join([*lines, "", table])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChoiceData:
     """N cases with ragged choice sets, stored flat: R rows of (case, alternative).
 
@@ -224,6 +224,12 @@ class ChoiceData:
             strict=strict,
         )
 
+    def __repr__(self) -> str:
+        return (
+            f"<ChoiceData: {self.n_cases:,} cases, {len(self.alternatives):,} alternatives, "
+            f"{len(self.table):,} rows>"
+        )
+
     @property
     def n_cases(self) -> int:
         """Number of cases, N."""
@@ -374,7 +380,7 @@ def _flags(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     bad = np.flatnonzero(~((values == 0) | (values == 1)))
     if len(bad):
         raise DataError(
-            f"column '{name}' must be 0 or 1: row {bad[0]} holds {frame[name].iloc[bad[0]]!r} "
+            f"column '{name}' must be 0 or 1: row {bad[0]} holds {frame[name].iloc[bad[0]]} "
             f"({len(bad):,} such rows)."
         )
     return np.asarray(values == 1)

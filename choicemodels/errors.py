@@ -6,7 +6,6 @@ Every message says what is wrong, where (case, alternative, row, column), and wh
 from collections.abc import Sequence
 
 __all__ = [
-    "ConvergenceError",
     "DataError",
     "EstimationError",
     "IdentificationError",
@@ -35,10 +34,6 @@ class EstimationError(NestflowError):
 
 class IdentificationError(EstimationError):
     """The data do not tell the parameters apart; the message names the columns."""
-
-
-class ConvergenceError(EstimationError):
-    """The optimiser stopped before the first-order conditions held."""
 
 
 class NestflowWarning(UserWarning):

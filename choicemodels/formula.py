@@ -164,7 +164,9 @@ def _structure(formula: Any, frame: pd.DataFrame, categories: dict[str, list[Any
         for name in map(str, frame.columns)
     }
     try:
-        spec = formula.get_model_matrix(pd.DataFrame(one_row)).model_spec
+        with np.errstate(all="ignore"):  # log(0) and the like: this row is not the data
+            matrix = formula.get_model_matrix(pd.DataFrame(one_row), na_action="ignore")
+        spec = matrix.model_spec
     except (FormulaicError, ValueError, NameError) as problem:
         raise SpecificationError(f"cannot code the formula '{formula}': {problem}") from None
     # Each entry pairs one scoped term (its factors, and which of them drop a level) with names.

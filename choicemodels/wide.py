@@ -87,7 +87,7 @@ def _mark(
     unknown = ~values.isin(list(codes)).to_numpy()
     if unknown.any():
         rows = np.flatnonzero(unknown)
-        seen = enumerate_some([repr(v) for v in pd.unique(values[unknown])])
+        seen = enumerate_some(pd.unique(values[unknown]).tolist())
         raise DataError(
             f"column '{choice}' holds {seen} in {len(rows):,} rows (first: row {rows[0]}), which "
             f"is none of the alternatives {enumerate_some(list(codes), 12)}; drop those rows or "

@@ -1,3 +1,9 @@
 """How it is found, and how sure it is: fitting, covariances, tests and tables."""
 
-__all__: list[str] = []
+from estimation.choice_result import ChoiceResult
+from estimation.fit import fit
+from estimation.gravity_result import GravityResult
+from estimation.storage import load_result
+from estimation.table import RegressionTable, table
+
+__all__ = ["ChoiceResult", "GravityResult", "RegressionTable", "fit", "load_result", "table"]

@@ -118,7 +118,7 @@ def make_covariance(
     return Covariance(sandwich(inverse_information(hessian, names), meat), kind)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChoiceResult(Result):
     """A fitted multinomial or nested logit.
 

@@ -111,7 +111,7 @@ class WaldTest:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """An estimate with its covariance.
 
@@ -131,6 +131,12 @@ class Result:
     covariance: Covariance
     llf: float
     nobs: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.df_model} parameters, {self.nobs:,} observations, "
+            f"log-likelihood {self.llf:.4f}, {self.covariance.kind} standard errors>"
+        )
 
     @cached_property
     def params(self) -> pd.Series:

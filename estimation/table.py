@@ -180,7 +180,7 @@ def table(
         model_stats_labels=_stat_labels(results),
         labels={**_LABELS, **(labels or {})},
         model_heads=list(heads) if heads is not None else None,
-        digits=digits,
+        coef_fmt=f"b:.{digits}f* \n (se:.{digits}f)",
         caption=caption,
     )
     return RegressionTable(etable.df, etable)

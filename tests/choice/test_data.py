@@ -1,0 +1,181 @@
+"""The border of choice data: every layout in, every fault named."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from choicemodels import ChoiceData, DataError, SpecificationError
+
+
+def long_table():
+    return pd.DataFrame(
+        {
+            "case": [1, 1, 2, 2, 2, 3, 3],
+            "mode": ["car", "bus", "car", "bus", "rail", "car", "rail"],
+            "chosen": [1, 0, 0, 0, 1, 0, 1],
+            "cost": [3.0, 2.0, 4.0, 2.0, 5.0, 3.0, 4.0],
+            "income": [10.0, 10.0, 20.0, 20.0, 20.0, 30.0, 30.0],
+            "person": ["a", "a", "a", "a", "a", "b", "b"],
+        }
+    )
+
+
+def load(table, **options):
+    return ChoiceData.from_long(table, "case", "mode", "chosen", **options)
+
+
+def test_long_data_are_ragged_and_flat():
+    data = load(long_table(), panel="person")
+    assert data.alternatives == ("car", "bus", "rail")
+    assert data.offsets.tolist() == [0, 2, 5, 7]
+    assert data.alternative.tolist() == [0, 1, 0, 1, 2, 0, 2]
+    assert data.chosen.tolist() == [0, 4, 6]
+    text = str(data.describe())
+    assert "cases" in text
+    assert "2 to 3, mean 2.33" in text
+    assert data.describe().alternatives.loc["rail", "share where available"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pl.from_pandas,
+        lambda df: pl.from_pandas(df).lazy(),
+        pa.Table.from_pandas,
+        lambda df: duckdb.sql("select * from df"),
+    ],
+    ids=["polars", "lazy", "arrow", "duckdb"],
+)
+def test_every_table_comes_in_alike(convert):
+    want, got = load(long_table()), load(convert(long_table()))
+    assert got.alternatives == want.alternatives
+    np.testing.assert_array_equal(got.chosen, want.chosen)
+    np.testing.assert_array_equal(got.table["cost"], want.table["cost"])
+
+
+def test_rows_of_a_case_may_be_scattered():
+    scattered = long_table().sample(frac=1, random_state=5)
+    got = load(scattered, alternatives=["car", "bus", "rail"])
+    taken = dict(
+        zip(got.case_ids, np.array(got.alternatives)[got.alternative[got.chosen]], strict=True)
+    )
+    assert taken == {1: "car", 2: "rail", 3: "rail"}
+
+
+def test_unavailable_rows_leave_and_are_counted():
+    table = long_table().assign(ok=[1, 1, 1, 0, 1, 1, 1])
+    data = load(table, available="ok")
+    assert data.unavailable == 1
+    assert data.set_sizes.tolist() == [2, 2, 2]
+
+
+def test_wide_equals_long():
+    wide = pd.DataFrame(
+        {
+            "pick": [2, 1],
+            "c_car": [3.0, 4.0],
+            "c_bus": [2.0, 2.5],
+            "ok_bus": [1, 1],
+            "age": [30, 40],
+        }
+    )
+    data = ChoiceData.from_wide(
+        wide,
+        choice="pick",
+        alternatives={1: "car", 2: "bus"},
+        varying={"cost": {"car": "c_car", "bus": "c_bus"}},
+        available={"bus": "ok_bus"},
+    )
+    assert data.alternatives == ("car", "bus")
+    assert data.table["cost"].tolist() == [3.0, 2.0, 4.0, 2.5]
+    assert data.table["age"].tolist() == [30, 30, 40, 40]
+    assert data.chosen.tolist() == [1, 2]
+
+
+def change(**columns):
+    table = long_table()
+    for name, (row, value) in columns.items():
+        table[name] = table[name].astype(object)
+        table.loc[row, name] = value
+        table[name] = table[name].infer_objects()
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (long_table().iloc[:0], "has no rows"),
+        (long_table().drop(columns="chosen"), "no column 'chosen'"),
+        (change(chosen=(0, 0)), "no alternative chosen: case 1"),
+        (change(chosen=(1, 1)), "several alternatives chosen: case 1"),
+        (change(mode=(1, "car")), "duplicate rows: case 1, alternative car"),
+        (change(chosen=(1, 2)), "must be 0 or 1: row 1 holds 2"),
+        (change(case=(3, None)), "case column 'case' is missing in rows 3"),
+        (change(mode=(3, None)), "alternative column 'mode' is missing in rows 3"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(table, message):
+    with pytest.raises(DataError, match=message):
+        load(table)
+
+
+def test_not_a_table():
+    with pytest.raises(DataError, match="is a list, not a table"):
+        load([1, 2])
+
+
+def test_chosen_but_unavailable():
+    table = long_table().assign(ok=[0, 1, 1, 1, 1, 1, 1])
+    with pytest.raises(DataError, match="chosen but unavailable: case 1, alternative car"):
+        load(table, available="ok")
+
+
+def test_weights_belong_to_cases():
+    table = long_table().assign(w=[1.0, 2.0, 1, 1, 1, 1, 1])
+    with pytest.raises(DataError, match="must not vary within it"):
+        load(table, weights="w")
+    table["w"] = -1.0
+    with pytest.raises(DataError, match="finite and not negative"):
+        load(table, weights="w")
+
+
+def test_an_unlisted_alternative():
+    with pytest.raises(SpecificationError, match="'rail', which alternatives= does not list"):
+        load(long_table(), alternatives=["car", "bus"])
+
+
+def test_wide_names_the_unknown_code():
+    wide = pd.DataFrame({"pick": [1, 7], "c": [1.0, 2.0]})
+    with pytest.raises(DataError, match=r"'pick' holds 7 in 1 rows \(first: row 1\)"):
+        ChoiceData.from_wide(
+            wide, choice="pick", alternatives={1: "car", 2: "bus"}, varying={"cost": {"car": "c"}}
+        )
+    with pytest.raises(SpecificationError, match="'tram' is not among the alternatives"):
+        ChoiceData.from_wide(
+            wide, choice="pick", alternatives={1: "car"}, varying={"cost": {"tram": "c"}}
+        )
+
+
+def test_check_lists_everything_at_once():
+    table = change(chosen=(0, 0)).assign(gap=[1.0, np.nan, 1, 1, 1, 1, 1])
+    data = load(table, strict=False)
+    report = data.check()
+    assert not report.ok
+    found = set(report.table["check"])
+    assert found == {"no alternative chosen", "non-finite values", "constant within every case"}
+    assert "column 'gap', rows 1" in str(report)
+    assert load(long_table()).check().ok
+
+
+def test_groups_hold_whole_cases():
+    data = load(long_table(), panel="person")
+    name, codes = data.case_groups("person")
+    assert name == "person"
+    assert codes.tolist() == [0, 0, 1]
+    with pytest.raises(DataError, match="varies within the case 1"):
+        data.case_groups("cost")
+    with pytest.raises(DataError, match="one label for each of the 3 cases"):
+        data.case_groups(np.arange(5))
