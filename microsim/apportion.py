@@ -34,7 +34,7 @@ def apportion(weights: Floats, total: int, *, least: int = 0) -> Ints:
     parts = np.maximum(parts, least)
     for _ in range(short):  # the largest give up what the smallest need
         parts[np.argmax(parts)] -= 1
-    return parts
+    return np.asarray(parts, dtype=np.int64)
 
 
 def cumulative_rounding(expected: Floats, offsets: Floats) -> Ints:
@@ -79,7 +79,7 @@ def select(probability: Floats, group: NDArray[np.integer], offsets: Floats) -> 
     starts = np.searchsorted(group, np.arange(len(offsets)))
     before = np.concatenate([[0.0], running])[starts]
     upper = running - before[group] + offsets[group]
-    return np.floor(upper) > np.floor(upper - probability)
+    return np.asarray(np.floor(upper) > np.floor(upper - probability), dtype=np.bool_)
 
 
 def shift_to_margins(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,3 @@ class Behaviour:
                 "the mobility model has no alternative 'stay'; estimate it on cases that choose "
                 "between 'stay' and the metros' CBSA codes."
             )
-
-    @property
-    def rescales(self) -> bool:
-        """Whether adding c to all destinations may add something else than c to the logsum."""
-        model: Any = getattr(self.mobility, "model", None)
-        return getattr(model, "normalization", "rum") != "rum"

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,9 @@ def simulate(
     plan.check_metros(list(population.metros.cbsa))
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
     _check_money(plan, utility)
-    Streams(seed).key("move")  # refuses a bad seed before any folder is touched
+    # A bad seed or a model that cannot be simulated is refused before any folder is touched.
+    Streams(seed).key("move")
+    fingerprint = _behaviour_fingerprint(behaviour)
     folder = RunFolder.prepare(out) if out is not None else None
     collected = []
     with ExitStack() as stack:
@@ -94,7 +97,7 @@ def simulate(
         for r in range(replicates):
             world = make_world(population, utility, plan, months, Streams(seed, r), first.month)
             collected.append(_replicate(world, months, start, folder, report, checks))
-    run = _assemble(collected, population, behaviour, plan, months, seed, replicates, start)
+    run = _assemble(collected, population, fingerprint, plan, months, seed, replicates, start)
     if folder is not None:
         folder.finish(run)
     return run
@@ -163,7 +166,7 @@ def _fixed_types(state: State, world: World) -> WorkerTypes | None:
 def _assemble(
     collected: list[_Tables],
     population: Population,
-    behaviour: Behaviour,
+    behaviour_fingerprint: str,
     scenario: Scenario,
     months: int,
     seed: int,
@@ -171,7 +174,8 @@ def _assemble(
     start: str,
 ) -> Run:
     def join(name: str) -> pd.DataFrame:
-        return pd.concat([getattr(tables, name) for tables in collected], ignore_index=True)
+        frames: list[pd.DataFrame] = [getattr(tables, name) for tables in collected]
+        return pd.concat(frames, ignore_index=True)
 
     return Run(
         scenario=scenario,
@@ -184,7 +188,7 @@ def _assemble(
         flows=join("flows"),
         policies=join("policies"),
         population_fingerprint=population.fingerprint(),
-        behaviour_fingerprint=_behaviour_fingerprint(behaviour),
+        behaviour_fingerprint=behaviour_fingerprint,
     )
 
 
@@ -203,12 +207,9 @@ def _behaviour_fingerprint(behaviour: Behaviour) -> str:
 
 def _first_month(start: str) -> pd.Period:
     try:
-        period = pd.Period(start, "M")
+        return pd.Period(datetime.strptime(start, "%Y-%m"), "M")
     except (ValueError, TypeError):
-        period = pd.NaT
-    if period is pd.NaT:
-        raise SpecificationError(f"start is {start!r}; give a month such as '2024-01'.")
-    return period
+        raise SpecificationError(f"start is {start!r}; give a month such as '2024-01'.") from None
 
 
 def _check_counts(months: int, replicates: int) -> None:

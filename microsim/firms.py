@@ -101,7 +101,7 @@ def _desired_industry(
     shares = np.array([assumed.industry_by_occupation[code[:2]] for code in soc])
     edges = np.cumsum(shares, axis=1)[:, :-1]
     u = streams.uniform("synthesis: industry", workers)
-    return (u[:, None] > edges[occupation]).sum(axis=1)
+    return np.asarray((u[:, None] > edges[occupation]).sum(axis=1), dtype=np.int64)
 
 
 def _stages(ids: Ints, size: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:

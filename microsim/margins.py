@@ -1,5 +1,7 @@
 """What a population's margins came out as, to stand beside what was aimed at."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -22,7 +24,7 @@ def realized_margins(population: Population) -> pd.DataFrame:
     bachelors = np.bincount(w.metro, w.education >= 3, minlength=len(metros))
     owners = np.bincount(w.metro, w.homeowner, minlength=len(metros))
     jobs = np.bincount(w.occupation, minlength=len(population.occupations))
-    blocks = [
+    blocks: list[tuple[str, Any, Any]] = [
         ("workers", metros.cbsa, n),
         ("bachelor share", metros.cbsa, bachelors / np.maximum(n, 1)),
         ("owner share", metros.cbsa, owners / np.maximum(n, 1)),

@@ -16,7 +16,14 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
 from microsim.processes.mobility import _destinations
-from microsim.variables import PRODUCTS, STAY_PAIR, VARIABLES, PlaceColumns, WorkerColumns
+from microsim.variables import (
+    PRODUCTS,
+    STAY_METRO,
+    STAY_PAIR,
+    VARIABLES,
+    PlaceColumns,
+    WorkerColumns,
+)
 
 __all__ = ["MoveTruth", "choice_table", "flow_table", "year_of_moves"]
 
@@ -25,13 +32,13 @@ Floats = NDArray[np.float64]
 MOVING = {
     "log(distance)": -0.55,
     "moving_cost": -0.08,
-    "log(population)": 0.5,
+    "log(population)": 0.6,
     "log(wage)": 1.0,
     "log(home_value)": -0.4,
     "same_division": 0.3,
 }
 STAYING = {
-    "(Intercept)": 0.45,
+    "(Intercept)": 8.9,
     "age": 0.03,
     "homeowner": 0.7,
     "unemployed": -0.6,
@@ -207,7 +214,7 @@ def choice_table(
     destination = np.column_stack([origin, others])
     labels = cbsa[destination]
     labels[:, 0] = "stay"
-    choice = moves.set_index("worker")["choice"].loc[population.workers.id[case]].to_numpy()
+    choice = moves.set_index("worker")["choice"].reindex(population.workers.id[case]).to_numpy()
     table = {
         "worker": np.repeat(population.workers.id[case], size),
         "alternative": labels.ravel(),
@@ -255,7 +262,9 @@ def _values(
     if kind == "worker":
         return np.broadcast_to(workers[name][case][:, None], destination.shape)
     if kind == "metro":
-        return places.metro[name][destination]
+        values = places.metro[name][destination]
+        values[:, 0] = STAY_METRO.get(name, values[:, 0])
+        return values
     if kind == "origin":
         here = places.metro[name.removeprefix("origin_")][origin]
         return np.broadcast_to(here[:, None], destination.shape)
@@ -284,8 +293,9 @@ def flow_table(population: Population, moves: pd.DataFrame) -> pd.DataFrame:
     places = PlaceColumns.at_start(population.metros, Parameters())
     position = pd.Index(cbsa)
     left = moves[moves["choice"] != "stay"]
-    codes = position.get_indexer(left["origin"]) * size + position.get_indexer(left["choice"])
-    counts = np.bincount(codes, minlength=size * size).reshape(size, size)
+    counts = np.zeros((size, size), dtype=np.int64)
+    pairs = [position.get_indexer(pd.Index(left[column])) for column in ("origin", "choice")]
+    np.add.at(counts, tuple(pairs), 1)
     o, d = np.nonzero(~np.eye(size, dtype=bool))
     table = {"origin": cbsa[o], "destination": cbsa[d], "migrants": counts[o, d]}
     for name in ("distance", "same_division", "same_state"):

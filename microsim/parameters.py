@@ -14,6 +14,7 @@ __all__ = [
     "ADOPTION_STAGES",
     "EDUCATION_LEVELS",
     "INDUSTRIES",
+    "DemographyParameters",
     "HousingParameters",
     "LabourParameters",
     "MoneyParameters",
@@ -76,9 +77,9 @@ class LabourParameters(Group):
     """Jobs lost, posted and found."""
 
     separation_rate: float = _p(
-        0.0105,
+        0.0088,
         "share of the employed per month",
-        "assumption: near CPS flows from employment to unemployment, 2023",
+        "assumption: with job finding and movers' search, keeps unemployment near 3.7 %",
         "Ordinary loss of a job, which stays open.",
         ge=0,
         le=1,
@@ -239,6 +240,17 @@ class MoneyParameters(Group):
     )
 
 
+class DemographyParameters(Group):
+    """How the workers change."""
+
+    ageing: bool = _p(
+        False,
+        "yes or no",
+        "assumption: who retires is replaced by an entrant, so that the ages stay as they are",
+        "Whether workers grow a year older every January.",
+    )
+
+
 class Parameters(Group):
     """What a scenario may override."""
 
@@ -246,6 +258,7 @@ class Parameters(Group):
     moving: MovingParameters = MovingParameters()
     housing: HousingParameters = HousingParameters()
     money: MoneyParameters = MoneyParameters()
+    demography: DemographyParameters = DemographyParameters()
 
 
 INDUSTRIES = (

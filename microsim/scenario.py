@@ -180,6 +180,13 @@ class Scenario(_Part):
             raise ValueError(f"two policies are named '{twice[0]}'; give each a name of its own")
         return self
 
+    def __eq__(self, other: object) -> bool:
+        # Where it was read from is not part of a scenario.
+        return isinstance(other, Scenario) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
     @classmethod
     def baseline(cls) -> "Scenario":
         """Return the scenario without shock, policy or override."""

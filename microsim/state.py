@@ -259,7 +259,7 @@ def initial_state(world: World) -> State:
     w, f = world.population.workers, world.population.firms
     n = len(w)
     open_share = world.parameters.labour.initial_vacancy_rate
-    expected = f.size[world.firm_order] * open_share / (1 - open_share)
+    expected = f.size[world.firm_order].astype(np.float64) * open_share / (1 - open_share)
     vacancies = np.empty(len(f), dtype=np.int64)
     offset = world.streams.uniform("initial vacancies", np.zeros(1, dtype=np.int64))
     vacancies[world.firm_order] = cumulative_rounding(expected[None, :], offset)[0]

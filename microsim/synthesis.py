@@ -5,6 +5,8 @@ employer. Shares by metro meet ``data/metros.csv`` and ``data/metro_occupations.
 worker a metro, because members are selected systematically and not by independent coins.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -175,14 +177,16 @@ def _labour_force(places: pd.DataFrame) -> Floats:
 
 
 def _expected(jobs: Floats, workers: Ints) -> Floats:
-    return jobs / jobs.sum(axis=1, keepdims=True) * workers[:, None]
+    expected: Floats = jobs / jobs.sum(axis=1, keepdims=True) * workers[:, None]
+    return expected
 
 
 def _ages(ids: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
     """Return ages in years, uniform within the brackets of ``age_shares``."""
     u = streams.uniform("synthesis: age", ids)
     edges = np.concatenate([[0.0], np.cumsum(assumed.age_shares)])
-    return np.floor(np.interp(u, edges, _AGE_EDGES)).astype(np.int64)
+    ages: Ints = np.floor(np.interp(u, edges, _AGE_EDGES)).astype(np.int64)
+    return ages
 
 
 def _education(
@@ -262,12 +266,14 @@ def _quantile(z: Floats, log_quantiles: Floats) -> Floats:
     rows = np.arange(len(z))
     low, high = log_quantiles[rows, left], log_quantiles[rows, left + 1]
     slope = (high - low) / (knots[left + 1] - knots[left])
-    return np.round(np.exp(low + slope * (z - knots[left])), 2)
+    wages: Floats = np.round(np.exp(low + slope * (z - knots[left])), 2)
+    return wages
 
 
-def _standardize(values: NDArray[np.number]) -> Floats:
+def _standardize(values: Floats | Ints) -> Floats:
     spread = values.std()
-    return (values - values.mean()) / (spread if spread > 0 else 1.0)
+    scores: Floats = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return scores
 
 
 def _households(ids: Ints, age: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
@@ -307,7 +313,8 @@ def _savings(
     """Return liquid savings in cents: log-normal around a share of the wage that grows with age."""
     median = assumed.savings_share * wage * np.exp(assumed.savings_age_slope * (age - 40))
     spread = np.exp(assumed.savings_sigma * streams.normal("synthesis: savings", ids))
-    return np.rint(100.0 * median * spread).astype(np.int64)
+    cents: Ints = np.rint(100.0 * median * spread).astype(np.int64)
+    return cents
 
 
 def _metros(places: pd.DataFrame, jobs: Floats, wage_means: Floats) -> Metros:
@@ -328,7 +335,7 @@ def _targets(
 ) -> pd.DataFrame:
     """Return the margins aimed at: margin, where, target."""
     national = (jobs / jobs.sum(axis=1, keepdims=True) * size[:, None]).sum(axis=0) / size.sum()
-    blocks = [
+    blocks: list[tuple[str, Any, Any]] = [
         ("workers", places["cbsa"], size / size.sum() * workers),
         ("bachelor share", places["cbsa"], places["bachelor_share"]),
         ("owner share", places["cbsa"], places["owner_share"]),

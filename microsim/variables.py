@@ -6,7 +6,8 @@ so that the engine never builds workers x metros.
 
 On the row of the alternative "stay", a metro's variables are those of the worker's own metro, and
 the variables of a pair take the values at which a move has not happened: distance 1 km (its log is
-0), cost 0 and indicators 0.
+0), cost 0 and indicators 0. Population, which stands for how many places to move to a destination
+holds, is 1 there (its log is 0): staying is one place.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -96,6 +97,7 @@ VARIABLES: Mapping[str, Variable] = {v.name: v for v in _TABLE} | {
 PRODUCTS: Mapping[str, tuple[str, str]] = {"moving_cost": ("moving_scale", "distance_cost")}
 """Variables that are a worker's factor times a pair's; usable in a formula only by themselves."""
 
+STAY_METRO: Mapping[str, float] = {"population": 1.0}
 STAY_PAIR: Mapping[str, float] = {
     "distance": 1.0,
     "distance_cost": 0.0,
@@ -120,7 +122,8 @@ def great_circle(latitude: Floats, longitude: Floats) -> Floats:
     phi, lam = np.radians(latitude), np.radians(longitude)
     half = np.sin((phi[:, None] - phi) / 2) ** 2
     half += np.cos(phi)[:, None] * np.cos(phi) * np.sin((lam[:, None] - lam) / 2) ** 2
-    return 2 * 6371.0088 * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+    km: Floats = 2 * 6371.0088 * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+    return km
 
 
 def distance_cost(distance: Floats, moving: MovingParameters) -> Floats:
@@ -237,4 +240,5 @@ class PlaceColumns:
         """Return all but the workers' variables on the row "stay", broadcasting to (M,)."""
         here = {f"origin_{name}": values for name, values in self.metro.items()}
         pair = {name: np.asarray(value) for name, value in STAY_PAIR.items()}
-        return {**self.metro, **here, **pair}
+        alone = {name: np.asarray(value) for name, value in STAY_METRO.items()}
+        return {**self.metro, **here, **pair, **alone}

@@ -15,8 +15,9 @@ def accounts(state: State, world: World) -> State:
     """Book the month.
 
     The employed put by ``saving_rate`` of a month's wage; the unemployed draw ``drawdown_rate`` of
-    a month's last wage while their savings last. Amounts are whole cents. Workers grow a year
-    older at the end of December. The population is closed: nobody retires or enters.
+    a month's last wage while their savings last. Amounts are whole cents. The population is
+    closed, and its ages stay as they are unless ``ageing`` lets everyone grow a year older at the
+    end of December.
     """
     money = world.parameters.money
     month_wage = state.wage * (100.0 / 12.0)
@@ -24,11 +25,12 @@ def accounts(state: State, world: World) -> State:
     saved = np.where(employed, np.rint(money.saving_rate * month_wage), 0.0).astype(np.int64)
     wanted = np.where(employed, 0.0, np.rint(money.drawdown_rate * month_wage)).astype(np.int64)
     drawn = np.minimum(wanted, state.savings)
-    year_ends = (world.first_month + state.month) % 12 + 1 == JANUARY
+    next_is_january = (world.first_month + state.month) % 12 + 1 == JANUARY
+    birthday = world.parameters.demography.ageing and next_is_january
     return replace(
         state,
         savings=state.savings + saved - drawn,
         months_out=(state.months_out + ~employed).astype(np.int16),
-        age=(state.age + 1).astype(np.int16) if year_ends else state.age,
+        age=(state.age + 1).astype(np.int16) if birthday else state.age,
         flows=replace(state.flows, saved=int(saved.sum()), drawn=int(drawn.sum())),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from microsim.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
 from microsim.processes.matching import match
-from microsim.processes.offers import offers, payments
+from microsim.processes.offers import active_policies, offers, payments
 from microsim.processes.search import hire
 from microsim.state import State, World
 from microsim.variables import PlaceColumns, WorkerColumns
@@ -96,11 +96,10 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     for g in active:
         policy = policies[g]
         gain = (utility.money or 0.0) * policy.cents / 1e5
-        if policy.destinations is None and not utility.behaviour.rescales:
+        if policy.destinations is None:
             logsums[1 + g] = W + gain
             continue
-        target = policy.destinations or utility.cbsa
-        shifted = V + gain * np.isin(utility.cbsa, target)
+        shifted = V + gain * np.isin(utility.cbsa, policy.destinations)
         logsums[1 + g], conditional[1 + g] = utility.logsums(shifted)
     return Prospects(np.stack(logsums), tuple(conditional))
 
@@ -129,8 +128,7 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     places = current_places(state, world)
     kinds = types if types is not None else utility.types(workers, len(w))
     offer, eligible = offers(state, world)
-    active = sorted(set(np.unique(offer)) - {-1})
-    view = prospects(kinds.parts, places, [int(g) for g in active], world)
+    view = prospects(kinds.parts, places, active_policies(state, world), world)
     moved = _movers(
         world.streams.key("move"),
         state.month,
@@ -174,9 +172,10 @@ def _settle(
     paid: NDArray[np.bool_],
 ) -> State:  # fmt: skip
     """Pay the grants and the moving costs, in whole cents."""
-    workers = WorkerColumns(state.columns(world), world.parameters.moving)
+    of_movers = {name: values[movers] for name, values in state.columns(world).items()}
+    scale = WorkerColumns(of_movers, world.parameters.moving)["moving_scale"]
     distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
-    cost = np.rint(1e5 * workers["moving_scale"][movers] * distance_cost).astype(np.int64)
+    cost = np.rint(1e5 * scale * distance_cost).astype(np.int64)
     amounts = np.array([p.cents for p in world.scenario.policies] + [0], dtype=np.int64)
     grant = np.where(paid, amounts[offer], 0)
     savings, granted = state.savings.copy(), state.granted.copy()

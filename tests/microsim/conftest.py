@@ -1,0 +1,40 @@
+"""A small population, its true mobility model, and scenarios to put on it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microsim import Behaviour, MoveTruth, Scenario, synthesize
+
+
+@pytest.fixture(scope="session")
+def population():
+    return synthesize(workers=4_000, firms=300, metros=16, seed=3)
+
+
+@pytest.fixture(scope="session")
+def behaviour(population):
+    # Twice as mobile as the default, so that small runs have enough moves.
+    truth = MoveTruth(tuple(population.metros.cbsa))
+    return Behaviour(mobility=replace(truth, staying={**truth.staying, "(Intercept)": 7.8}))
+
+
+@pytest.fixture(scope="session")
+def make():
+    """Build a scenario from shocks and policies given as dictionaries."""
+
+    def build(*policies, shocks=(), name="scenario", **parameters):
+        content = {"name": name, "shocks": list(shocks), "policies": list(policies)}
+        return Scenario.from_mapping({**content, "parameters": parameters})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def shuffled(population):
+    """The same population, its workers' rows in another order."""
+    order = np.random.default_rng(0).permutation(len(population.workers))
+    workers = population.workers
+    columns = {name: values[order] for name, values in workers.columns().items()}
+    return replace(population, workers=type(workers)(**columns)), order

@@ -1,0 +1,154 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from choicemodels.errors import DataError, SpecificationError
+from microsim import load_population, synthesize
+from microsim.apportion import apportion, cumulative_rounding, select, shift_to_margins
+from microsim.keyed_random import Streams
+from microsim.parameters import Parameters, SynthesisParameters, parameter_table
+
+
+def test_margins_are_met(population):
+    table = population.check()
+    assert not table.isna().any().any()
+    gap = table.set_index(["margin", "where"])["difference"].abs()
+    per_metro = np.bincount(population.workers.metro)
+    assert (gap["workers"] <= 1).all()
+    # Within one worker of the target in every metro.
+    assert (gap["bachelor share"].to_numpy() <= 1.01 / per_metro).all()
+    assert (gap["owner share"].to_numpy() <= 1.01 / per_metro).all()
+    assert (gap["occupation share"] < 0.005).all()
+    assert gap["unemployment rate"].iloc[0] < 0.005
+
+
+def test_firms_employ_exactly_the_employed_of_their_metro(population):
+    w, f = population.workers, population.firms
+    employed = np.bincount(w.metro[w.firm >= 0], minlength=16)
+    assert_array_equal(np.bincount(f.metro, f.size, minlength=16), employed)
+    assert (f.size >= 1).all()
+    assert f.size.max() > 10 * np.median(f.size)  # a heavy tail
+
+
+def test_attributes_are_joint():
+    w = synthesize(workers=20_000, firms=1_000, metros=20).workers.to_frame()
+    correlation = w.corr(numeric_only=True)
+    assert correlation.loc["age", "homeowner"] > 0.2
+    assert correlation.loc["education", "wage"] > 0.2
+    assert correlation.loc["wage", "savings"] > 0.1
+    by_occupation = w.groupby("occupation")["education"].mean()
+    assert by_occupation.max() - by_occupation.min() > 1.2
+
+
+def test_wages_have_the_published_percentiles():
+    population = synthesize(workers=60_000, firms=1_000, metros=4)
+    w = population.workers
+    cells = pd.Series(w.wage).groupby([w.metro, w.occupation])
+    counts, medians = cells.count(), cells.median()
+    large = counts[counts > 400].index
+    target = np.array([population.wages[m, o] for m, o in large])
+    assert np.abs(medians[large].to_numpy() / target - 1).max() < 0.05
+
+
+def test_one_seed_makes_one_population(population):
+    again = synthesize(workers=4_000, firms=300, metros=16, seed=3)
+    assert again.fingerprint() == population.fingerprint()
+    other = synthesize(workers=4_000, firms=300, metros=16, seed=4)
+    assert other.fingerprint() != population.fingerprint()
+
+
+def test_the_fingerprint_does_not_see_the_order_of_rows(population, shuffled):
+    assert shuffled[0].fingerprint() == population.fingerprint()
+
+
+def test_saving_and_loading_changes_nothing(population, tmp_path):
+    loaded = load_population(population.save(tmp_path / "people"))
+    assert loaded.fingerprint() == population.fingerprint()
+    assert loaded.parameters == population.parameters
+    assert_array_equal(loaded.wages, population.wages)
+    pd.testing.assert_frame_equal(loaded.check(), population.check())
+
+
+def test_a_tampered_population_is_refused(population, tmp_path):
+    folder = population.save(tmp_path / "people")
+    notes = json.loads((folder / "population.json").read_text())
+    (folder / "population.json").write_text(json.dumps({**notes, "fingerprint": "0"}))
+    with pytest.raises(DataError, match="fingerprint differs"):
+        load_population(folder)
+    with pytest.raises(DataError, match="is not a saved population"):
+        load_population(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"metros": 1}, "ask for 2 to 384"),
+        ({"metros": 400}, "ask for 2 to 384"),
+        ({"firms": 3}, "cannot be spread over"),
+        ({"workers": 400}, "too few for"),
+    ],
+)
+def test_impossible_counts_are_refused(counts, message):
+    with pytest.raises(SpecificationError, match=message):
+        synthesize(**{"workers": 4_000, "firms": 300, "metros": 16} | counts)
+
+
+def test_workers_at_a_firm_elsewhere_are_refused(population):
+    w = population.workers
+    firm = w.firm.copy()
+    firm[0] = len(population.firms) - 1
+    with pytest.raises(DataError, match="employer in another metro"):
+        replace(population, workers=replace(w, firm=firm))
+
+
+def test_bad_columns_are_refused(population):
+    w = population.workers
+    with pytest.raises(DataError, match="'exposure' of the workers is 2"):
+        replace(w, exposure=np.full(len(w), 2.0))
+    with pytest.raises(DataError, match="not finite in row 5"):
+        replace(w, wage=np.where(np.arange(len(w)) == 5, np.nan, w.wage))
+    with pytest.raises(DataError, match="unique"):
+        replace(w, id=np.zeros(len(w)))
+    with pytest.raises(DataError, match="has shape"):
+        replace(w, age=w.age[1:])
+
+
+def test_columns_cannot_be_written(population):
+    with pytest.raises(ValueError, match="read-only"):
+        population.workers.wage[0] = 1.0
+
+
+def test_every_parameter_has_unit_source_and_description():
+    table = parameter_table(Parameters(), SynthesisParameters())
+    assert table[["unit", "source", "description"]].notna().all().all()
+    assert (table["source"].str.len() > 0).all()
+    assert table["parameter"].is_unique
+
+
+def test_apportionment_keeps_the_total():
+    weights = np.array([0.1, 5.0, 3.3, 0.01])
+    assert_array_equal(apportion(weights, 10), [0, 6, 4, 0])
+    parts = apportion(weights, 10, least=1)
+    assert parts.sum() == 10
+    assert parts.min() == 1
+
+
+def test_cumulative_rounding_keeps_rows_and_expectations():
+    expected = np.array([[0.5, 1.25, 2.25], [0.2, 0.3, 3.5]])
+    draws = [
+        cumulative_rounding(expected, Streams(1).uniform("r", np.arange(2), t)) for t in range(3000)
+    ]
+    assert all((d.sum(axis=1) == 4).all() for d in draws)
+    assert np.abs(np.mean(draws, axis=0) - expected).max() < 0.05
+
+
+def test_selection_meets_each_groups_expected_count():
+    group = np.repeat(np.arange(50), 40)
+    p = shift_to_margins(np.linspace(-2, 2, 2000), group, np.full(50, 0.37))
+    chosen = select(p, group, Streams(1).uniform("s", np.arange(50)))
+    counts = np.bincount(group, chosen)
+    assert set(counts) <= {14.0, 15.0}
