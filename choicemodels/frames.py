@@ -1,7 +1,8 @@
 """The border: any table a user holds comes in here, once, and leaves as pandas columns."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from choicemodels.errors import DataError
 
-__all__ = ["closest", "numeric_column", "require_columns", "to_pandas"]
+__all__ = ["closest", "numeric_column", "read_table", "require_columns", "to_pandas"]
 
 
 def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
@@ -44,6 +45,40 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
     if len(frame) == 0:
         raise DataError(f"{what} has no rows; check the file or the filter that made it.")
     return frame.reset_index(drop=True)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a table from a file: .csv (also .gz), .parquet, .dta or .feather.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, of another kind, or cannot be read.
+    """
+    path = Path(path)
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv,
+        ".gz": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".dta": pd.read_stata,
+        ".feather": pd.read_feather,
+    }
+    if path.suffix not in readers:
+        raise DataError(
+            f"cannot tell what '{path.name}' is: its suffix is not one of {', '.join(readers)}."
+        )
+    try:
+        frame = readers[path.suffix](path)
+    except FileNotFoundError:
+        raise DataError(f"there is no file '{path}'.") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"'{path}' is empty.") from None
+    except (OSError, ValueError, UnicodeDecodeError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise DataError(f"'{path}' cannot be read as {path.suffix[1:]}: {reason}.") from None
+    if len(frame) == 0:
+        raise DataError(f"'{path}' has a header but no rows.")
+    return frame
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -200,7 +200,7 @@ def evaluate(expression: str, columns: Columns) -> Array:
         if name not in columns:
             raise DataError(
                 f"'{expression}' needs the variable '{name}', which is not there"
-                f"{closest(name, columns)}; there are: {', '.join(map(str, columns))}."
+                f"{closest(name, map(str, columns))}; there are: {', '.join(map(str, columns))}."
             )
     with np.errstate(all="ignore"):  # non-finite results are reported by the caller, with rows
         return _number(_value(_parse(expression), columns, expression), expression)

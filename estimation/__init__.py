@@ -4,6 +4,6 @@ from estimation.choice_result import ChoiceResult
 from estimation.fit import fit
 from estimation.gravity_result import GravityResult
 from estimation.storage import load_result
-from estimation.table import RegressionTable, table
+from estimation.table import Table, frame_table, table
 
-__all__ = ["ChoiceResult", "GravityResult", "RegressionTable", "fit", "load_result", "table"]
+__all__ = ["ChoiceResult", "GravityResult", "Table", "fit", "frame_table", "load_result", "table"]

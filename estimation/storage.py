@@ -1,7 +1,9 @@
 """Reading saved results."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
@@ -31,11 +33,14 @@ def load_result(path: str | Path) -> ChoiceResult | GravityResult:
         raise DataError(f"'{path}' is not a saved result: {problem}.") from None
     if not isinstance(saved, dict) or saved.get("nestflow") != FORMAT:
         raise DataError(f"'{path}' is not a result saved by this version of nestflow.")
-    kinds = {"choice": ChoiceResult, "gravity": GravityResult}
-    kind = kinds.get(saved.get("kind", ""))
-    if kind is None:
+    readers: dict[str, Callable[[dict[str, Any]], ChoiceResult | GravityResult]] = {
+        "choice": ChoiceResult.from_dict,
+        "gravity": GravityResult.from_dict,
+    }
+    read = readers.get(saved.get("kind", ""))
+    if read is None:
         raise DataError(f"'{path}' holds a result of the unknown kind '{saved.get('kind')}'.")
     try:
-        return kind.from_dict(saved)
+        return read(saved)
     except (KeyError, TypeError, ValueError) as problem:
         raise DataError(f"'{path}' is incomplete or was changed: {problem!r}.") from None

@@ -1,4 +1,4 @@
-"""Regression tables, through maketables: one set of columns, every format."""
+"""Tables for publication, through maketables: data first, then every format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from choicemodels.errors import SpecificationError
 from choicemodels.frames import closest
 from estimation.results import Result
 
-__all__ = ["RegressionTable", "table"]
+__all__ = ["Table", "frame_table", "table"]
 
+_SIGNIFICANCE = "* p < 0.1, ** p < 0.05, *** p < 0.01. Standard errors in parentheses."
 _LABELS = {"(Intercept)": "Constant"}
 _TEX_NEEDS = "% needs the packages booktabs, makecell, tabularx and threeparttable\n"
 
@@ -34,19 +35,23 @@ class _Column:
 
 
 @dataclass(frozen=True, eq=False)
-class RegressionTable:
-    """Several results side by side.
+class Table:
+    """A table that knows its formats.
 
     Attributes
     ----------
     data : DataFrame
-        The table as shown: one row a coefficient or statistic, one column a model.
-    etable : maketables.ETable
+        The table as shown; of a regression table one row a coefficient or statistic, one
+        column a model.
+    source : maketables.MTable
         For what maketables offers beyond :meth:`save`.
+    note : str
+        What stands below the table.
     """
 
     data: pd.DataFrame
-    etable: Any
+    source: Any
+    note: str
 
     def __str__(self) -> str:
         rows = _split_cells(self.data)
@@ -59,7 +64,7 @@ class RegressionTable:
             for row in rows
         ]
         rule = "-" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:], rule, self._footnote()])
+        return "\n".join([lines[0], rule, *lines[1:], rule, self.note])
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -70,19 +75,19 @@ class RegressionTable:
         ruler = [":---", *[":---:"] * (len(head) - 1)]
         body = [head, ruler, *rows]
         lines = ["| " + " | ".join(cell.replace("*", r"\*") for cell in row) + " |" for row in body]
-        return "\n".join([*lines, "", self._footnote().replace("*", r"\*"), ""])
+        return "\n".join([*lines, "", self.note.replace("*", r"\*"), ""])
 
     def to_latex(self) -> str:
         """Return a LaTeX fragment."""
-        return _TEX_NEEDS + str(self.etable.make(type="tex"))
+        return _TEX_NEEDS + str(self.source.make(type="tex"))
 
     def to_html(self) -> str:
         """Return an HTML fragment with its own style."""
-        return str(self.etable.make(type="gt").as_raw_html())
+        return str(self.source.make(type="gt").as_raw_html())
 
     def to_typst(self) -> str:
         """Return a Typst fragment."""
-        return str(self.etable.make(type="typst"))
+        return str(self.source.make(type="typst"))
 
     def save(self, path: str | Path) -> Path:
         """Write the table in the format of the suffix: .md .tex .html .docx .typ .txt .csv.
@@ -109,13 +114,28 @@ class RegressionTable:
         if not path.parent.is_dir():
             raise SpecificationError(f"the folder '{path.parent}' does not exist; make it first.")
         if path.suffix == ".docx":
-            self.etable.save(type="docx", file_name=str(path.resolve()), show=False, replace=True)
+            self.source.save(type="docx", file_name=str(path.resolve()), show=False, replace=True)
         else:
             path.write_text(writers[path.suffix](), encoding="utf-8")
         return path
 
-    def _footnote(self) -> str:
-        return "* p < 0.1, ** p < 0.05, *** p < 0.01. Standard errors in parentheses."
+
+def frame_table(frame: pd.DataFrame, *, note: str = "", caption: str | None = None) -> Table:
+    """Make a table of a labelled frame whose cells are already text.
+
+    Parameters
+    ----------
+    frame
+        Rows and columns as they shall appear.
+    note
+        What to say below.
+    caption
+        Title of the table.
+    """
+    from maketables import MTable
+
+    text = frame.astype(str)
+    return Table(text, MTable(text, notes=note, caption=caption), note)
 
 
 def table(
@@ -125,7 +145,7 @@ def table(
     heads: Sequence[str] | None = None,
     digits: int = 3,
     caption: str | None = None,
-) -> RegressionTable:
+) -> Table:
     """Lay results side by side as economists publish them.
 
     Parameters
@@ -183,7 +203,7 @@ def table(
         coef_fmt=f"b:.{digits}f* \n (se:.{digits}f)",
         caption=caption,
     )
-    return RegressionTable(etable.df, etable)
+    return Table(etable.df, etable, _SIGNIFICANCE)
 
 
 def _stat_labels(results: Sequence[Any]) -> dict[str, str]:
