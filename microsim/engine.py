@@ -31,6 +31,7 @@ from microsim.variables import VARIABLES, WorkerColumns
 __all__ = ["simulate", "step"]
 
 Progress = Callable[[int, int], None]
+Report = Callable[[int], None]
 
 
 def simulate(
@@ -126,7 +127,7 @@ def _replicate(
     months: int,
     start: str,
     folder: RunFolder | None,
-    report: Progress,
+    report: Report,
     checks: Sequence[Check],
 ) -> _Tables:
     """Run one replicate and return its tables."""
@@ -144,7 +145,7 @@ def _replicate(
         national.append(national_row(panel, state, world))
         policies.extend(policy_rows(state, world))
         np.add.at(counts, (state.flows.origin, state.flows.destination), 1)
-        report(world.streams.replicate * months + month + 1, 0)
+        report(world.streams.replicate * months + month + 1)
         state = state.next_month(world)
     columns = ["replicate", "month", "policy", "grants", "dollars"]
     return _Tables(
@@ -228,12 +229,13 @@ def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:
         )
 
 
-def _reporter(progress: bool | Progress, total: int, stack: ExitStack) -> Progress:
+def _reporter(progress: bool | Progress, total: int, stack: ExitStack) -> Report:
+    """Return a function that is told how many months are done."""
     if callable(progress):
         own = progress
-        return lambda done, _: own(done, total)
+        return lambda done: own(done, total)
     if not progress:
-        return lambda done, _: None
+        return lambda done: None
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -241,4 +243,4 @@ def _reporter(progress: bool | Progress, total: int, stack: ExitStack) -> Progre
         Bar(TextColumn("months"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     )
     task = bar.add_task("months", total=total)
-    return lambda done, _: bar.update(task, completed=done)
+    return lambda done: bar.update(task, completed=done)

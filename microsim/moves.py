@@ -15,7 +15,7 @@ from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
-from microsim.processes.mobility import _destinations
+from microsim.processes.mobility import draw_destinations
 from microsim.variables import (
     PRODUCTS,
     STAY_METRO,
@@ -25,7 +25,7 @@ from microsim.variables import (
     WorkerColumns,
 )
 
-__all__ = ["MoveTruth", "choice_table", "flow_table", "year_of_moves"]
+__all__ = ["MoveTruth", "choice_table", "flow_table", "sample_cases", "year_of_moves"]
 
 Floats = NDArray[np.float64]
 
@@ -160,15 +160,59 @@ def year_of_moves(
     moved = streams.uniform("year of moves", w.id) < 1.0 / (1.0 + np.exp(-gain))
     movers = np.flatnonzero(moved)
     u = streams.uniform("year of moves: destination", w.id[movers])
-    destination = _destinations(u, log_p[kinds.code[movers], metro[movers]])
+    destination = draw_destinations(u, log_p[kinds.code[movers], metro[movers]])
     choice = np.full(len(w), "stay", dtype=object)
     choice[movers] = population.metros.cbsa[destination]
     return pd.DataFrame({"worker": w.id, "origin": population.metros.cbsa[metro], "choice": choice})
 
 
+def sample_cases(moves: pd.DataFrame, cases: int, *, seed: int = 1) -> pd.DataFrame:
+    """Sample workers to estimate from, half of them movers, with the weights that undo it.
+
+    Movers are few, and they alone tell of destinations: sampling by the choice made and weighting
+    (``manski1977``) estimates the destinations' coefficients and the dissimilarity far more
+    sharply from as many cases. Report robust standard errors with weights.
+
+    Parameters
+    ----------
+    moves
+        From `year_of_moves`.
+    cases
+        How many workers; fewer if there are not that many movers or stayers.
+    seed
+        Of the draws, keyed by worker id.
+
+    Returns
+    -------
+    DataFrame
+        Columns worker (ids, ascending) and weight (mean 1).
+
+    Raises
+    ------
+    SpecificationError
+        If nobody moved, or fewer than 2 cases are asked for.
+    """
+    moved = (moves["choice"] != "stay").to_numpy()
+    if cases < 2 or not moved.any() or moved.all():
+        raise SpecificationError(
+            f"{cases} cases cannot be sampled from {moved.sum():,} movers and "
+            f"{(~moved).sum():,} stayers; ask for at least 2, from moves that hold both."
+        )
+    ids = moves["worker"].to_numpy(dtype=np.int64)
+    order = np.argsort(Streams(seed).uniform("sample of cases", ids), kind="stable")
+    parts = []
+    for stratum in (moved, ~moved):
+        chosen = order[stratum[order]][: cases // 2]
+        weight = stratum.sum() / len(chosen)
+        parts.append(pd.DataFrame({"worker": ids[chosen], "weight": weight}))
+    sample = pd.concat(parts).sort_values("worker", ignore_index=True)
+    sample["weight"] /= sample["weight"].mean()
+    return sample
+
+
 def choice_table(
     population: Population,
-    workers: Sequence[int] | NDArray[np.int64],
+    workers: Sequence[int] | NDArray[np.int64] | pd.DataFrame,
     moves: pd.DataFrame,
     *,
     variables: Sequence[str] | None = None,
@@ -192,7 +236,7 @@ def choice_table(
     -------
     DataFrame
         ``S * M`` rows ("stay" and all metros but the own one): worker, alternative, chosen
-        (0 or 1), origin, and the variables, by the same code that the simulation uses.
+        (0 or 1), origin, weight if given, and the variables, by the code the simulation uses.
 
     Raises
     ------
@@ -206,7 +250,8 @@ def choice_table(
         raise SpecificationError(
             f"there is no variable '{unknown[0]}'; use some of {', '.join(sorted(VARIABLES))}."
         )
-    case = _rows_of(population, np.asarray(workers, dtype=np.int64))
+    ids = workers["worker"] if isinstance(workers, pd.DataFrame) else workers
+    case = _rows_of(population, np.asarray(ids, dtype=np.int64))
     size, cbsa = len(population.metros), population.metros.cbsa
     origin = population.workers.metro.astype(np.int64)[case]
     # Column 0 is "stay"; the others are the metros in order, the own one left out.
@@ -221,6 +266,8 @@ def choice_table(
         "chosen": (labels == choice[:, None]).ravel().astype(np.int8),
         "origin": np.repeat(cbsa[origin], size),
     }
+    if isinstance(workers, pd.DataFrame):
+        table["weight"] = np.repeat(workers["weight"].to_numpy(dtype=np.float64), size)
     places = PlaceColumns.at_start(population.metros, assumed)
     columns = WorkerColumns(population.workers.columns(), assumed.moving)
     for name in names:

@@ -134,6 +134,7 @@ class Workers(_Columns):
             raise DataError("the workers' ids must be unique and not negative; number them anew.")
         _within(self.exposure, 0.0, 1.0, "exposure", "workers")
         _within(self.wage, 0.0, np.inf, "wage", "workers")
+        _within(self.savings, 0, np.inf, "savings", "workers")
         _within(self.household_size, 1, np.inf, "household_size", "workers")
 
 
@@ -278,7 +279,7 @@ class Population:
         Returns
         -------
         DataFrame
-            Columns margin, where, target, realized, difference; see `synthesis.realized_margins`.
+            Columns margin, where, target, realized, difference; see `microsim.margins`.
         """
         from microsim.margins import realized_margins
 

@@ -15,7 +15,7 @@ from microsim.processes.search import hire
 from microsim.state import State, World
 from microsim.variables import PlaceColumns, WorkerColumns
 
-__all__ = ["Prospects", "mobility", "monthly", "prospects"]
+__all__ = ["Prospects", "draw_destinations", "mobility", "monthly", "prospects"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +46,7 @@ def _movers(
 
 
 @njit(cache=True)
-def _destinations(u: Any, log_p: Any) -> Any:
+def draw_destinations(u: Any, log_p: Any) -> Any:
     """Draw a destination for each row of log probabilities by inversion, (moves,) int64."""
     out = np.empty(u.shape[0], dtype=np.int64)
     for i in range(u.shape[0]):
@@ -146,7 +146,7 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
         mine = offer[movers] == o
         rows[mine] = view.log_p[o + 1][kinds.code[movers[mine]], origin[mine]]
     u = world.streams.uniform("destination", w.id[movers], state.month)
-    destination = _destinations(u, rows)
+    destination = draw_destinations(u, rows)
     paid = payments(movers, destination, offer[movers], state, world)
     count = np.bincount(state.metro[eligible], minlength=world.metros)
     by_movers = np.bincount(origin[eligible[movers]], minlength=world.metros)

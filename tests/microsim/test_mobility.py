@@ -11,7 +11,7 @@ from microsim import Behaviour, MoveTruth, choice_table, flow_table, simulate, y
 from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility, split_terms
 from microsim.parameters import Parameters
-from microsim.processes.mobility import _destinations, monthly
+from microsim.processes.mobility import draw_destinations, monthly
 from microsim.variables import VARIABLES, PlaceColumns, WorkerColumns, great_circle, variable_table
 
 
@@ -136,11 +136,11 @@ def test_destinations_follow_their_probabilities():
     p = np.array([0.0, 0.1, 0.2, 0.0, 0.65, 0.05, 0.0])
     with np.errstate(divide="ignore"):
         rows = np.tile(np.log(p), (50_000, 1))
-    drawn = _destinations(Streams(1).uniform("d", np.arange(50_000)), rows)
+    drawn = draw_destinations(Streams(1).uniform("d", np.arange(50_000)), rows)
     counts = np.bincount(drawn, minlength=7)
     assert counts[p == 0].sum() == 0
     assert stats.chisquare(counts[p > 0], 50_000 * p[p > 0]).pvalue > 1e-3
-    assert _destinations(np.array([1 - 1e-16]), rows[:1])[0] == 5
+    assert draw_destinations(np.array([1 - 1e-16]), rows[:1])[0] == 5
 
 
 def test_choices_and_flows_agree(population):
