@@ -14,15 +14,16 @@ Sums run over a fixed number of blocks of whole groups, added in order: results 
 the number of threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
-__all__ = ["FAST", "Effects", "Solution", "arrange", "invert", "solve", "sum_by"]
+__all__ = ["FAST", "Effects", "Solution", "arrange", "invert", "over_blocks", "solve", "sum_by"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -32,6 +33,8 @@ FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 # Blocks bound both the number of threads that help and the memory of the partial sums.
 _MOST_BLOCKS = 32
+# Below this many rows a block is not worth a thread.
+_LEAST_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class Effects:
         Position in the data of each sorted row; None if the data were sorted already.
     starts : ndarray of int64, shape (G + 1,)
         First sorted row of each group of the first effect.
-    codes : ndarray of int32, shape (J, N)
+    codes : ndarray of uint32, shape (J, N)
         Codes of the other effects, numbered through: effect j has ``offsets[j]`` to
         ``offsets[j + 1] - 1``.
     offsets : ndarray of int64, shape (J + 1,)
@@ -58,7 +61,7 @@ class Effects:
 
     order: Codes | None
     starts: Codes
-    codes: NDArray[np.int32]
+    codes: NDArray[np.uint32]
     offsets: Codes
     blocks: Codes
     first: int
@@ -127,7 +130,7 @@ def arrange(codes: Sequence[Codes], sizes: Sequence[int]) -> Effects:
     group, levels = numbered[0]
     starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(levels)))))
     offsets = np.concatenate(([0], np.cumsum([len(found) for _, found in numbered[1:]])))
-    others = np.empty((len(rest), len(group)), dtype=np.int32)
+    others = np.empty((len(rest), len(group)), dtype=np.uint32)
     for j, (numbers, _) in enumerate(numbered[1:]):
         others[j] = numbers + offsets[j]
     return Effects(
@@ -144,7 +147,7 @@ def arrange(codes: Sequence[Codes], sizes: Sequence[int]) -> Effects:
 def _cut(starts: Codes, others: int) -> Codes:
     """Cut the groups into blocks of about as many rows each."""
     rows = int(starts[-1])
-    most = int(np.clip(rows // (4 * max(others, 1)), 4, _MOST_BLOCKS))
+    most = int(np.clip(rows // max(4 * others, _LEAST_ROWS), 1, _MOST_BLOCKS))
     aims = np.linspace(0, rows, min(most, len(starts) - 1) + 1)
     cuts = np.unique(np.searchsorted(starts, aims[:-1]))
     return np.append(cuts[cuts < len(starts) - 1], len(starts) - 1).astype(np.int64)
@@ -204,39 +207,81 @@ def _number_rows(codes: Any, size: int, order: Any) -> Any:
     return numbers, levels[:found].copy()
 
 
-@njit(cache=True, parallel=True, fastmath=FAST, error_model="numpy")
-def _products(p: Any, w: Any, total: Any, starts: Any, codes: Any, blocks: Any, widest: int) -> Any:
-    """Return ``S p`` as partial sums of blocks, shape (B, R, L), for p of shape (R, L)."""
-    B = len(blocks) - 1
-    out = np.zeros((B, p.shape[0], p.shape[1]))
-    for b in prange(B):
-        fitted = np.empty(widest)
-        for g in range(blocks[b], blocks[b + 1]):
-            _product_of_group(p, w, total[g], starts[g], starts[g + 1], codes, fitted, out[b])
-    return out
-
-
 @njit(cache=True, fastmath=FAST, error_model="numpy")
 def _product_of_group(
     p: Any, w: Any, total: float, low: int, high: int, codes: Any, fitted: Any, out: Any
 ) -> None:
-    n = high - low
-    J = codes.shape[0]
+    # Slices and unsigned codes spare the check for negative indices in every access.
+    n, J = high - low, codes.shape[0]
+    weight = w[low:high]
     for r in range(p.shape[0]):
+        value, target = p[r], out[r]
+        code = codes[0, low:high]
         for i in range(n):
-            fitted[i] = p[r, codes[0, low + i]]
+            fitted[i] = value[code[i]]
         for j in range(1, J):
+            code = codes[j, low:high]
             for i in range(n):
-                fitted[i] += p[r, codes[j, low + i]]
+                fitted[i] += value[code[i]]
         mean = 0.0
         for i in range(n):
-            mean += w[low + i] * fitted[i]
+            mean += weight[i] * fitted[i]
         mean /= total
         for i in range(n):
-            fitted[i] = w[low + i] * (fitted[i] - mean)
+            fitted[i] = weight[i] * (fitted[i] - mean)
         for j in range(J):
+            code = codes[j, low:high]
             for i in range(n):
-                out[r, codes[j, low + i]] += fitted[i]
+                target[code[i]] += fitted[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _product_of_block(
+    p: Any,
+    w: Any,
+    total: Any,
+    starts: Any,
+    codes: Any,
+    first: int,
+    last: int,
+    widest: int,
+    out: Any,
+) -> None:
+    fitted = np.empty(widest)
+    for g in range(first, last):
+        _product_of_group(p, w, total[g], starts[g], starts[g + 1], codes, fitted, out)
+
+
+def over_blocks(effects: Effects, work: Callable[[int, int, int], None]) -> None:
+    """Call ``work(block, first group, group after the last)`` for each block.
+
+    Blocks run on as many threads as numba may use; ``work`` must release the interpreter lock
+    and write only what belongs to its block. (numba's own parallel loops compile several times
+    as long, and two of them at once can end the process.)
+    """
+    bounds = effects.blocks.tolist()
+    jobs = list(zip(range(len(bounds) - 1), bounds[:-1], bounds[1:], strict=True))
+    threads = min(len(jobs), get_num_threads())
+    if threads == 1:
+        for job in jobs:
+            work(*job)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, *job) for job in jobs]:
+            done.result()
+
+
+def _product(effects: Effects, w: Array, total: Array, p: Array) -> Array:
+    """Return ``S p`` for p of shape (R, L)."""
+    parts = np.zeros((len(effects.blocks) - 1, *p.shape))
+
+    def work(b: int, first: int, last: int) -> None:
+        _product_of_block(
+            p, w, total, effects.starts, effects.codes, first, last, effects.widest, parts[b]
+        )
+
+    over_blocks(effects, work)
+    return np.asarray(parts.sum(axis=0))
 
 
 def solve(
@@ -280,17 +325,16 @@ def solve(
     if rhs.size == 0:
         return Solution(a, residual, 0)
     inverse = invert(diagonal)
-    layout = (effects.starts, effects.codes, effects.blocks, effects.widest)
     passes = 0
     if start is not None and start.any():
-        residual -= _products(a, w, total, *layout).sum(axis=0)
+        residual -= _product(effects, w, total, a)
         passes = 1
     p = residual * inverse
     rho = np.einsum("rl,rl->r", residual, p)
     active = np.flatnonzero(rho > bound)
     while len(active) and passes < max_iterations:
         direction = p[active]
-        q = _products(direction, w, total, *layout).sum(axis=0)
+        q = _product(effects, w, total, direction)
         passes += 1
         curvature = np.einsum("rl,rl->r", direction, q)
         # Rounding can leave a direction without curvature; there is nothing to gain in it.

@@ -241,7 +241,8 @@ def ppml(
     IdentificationError
         If the fixed effects swallow a regressor.
     """
-    y_sorted, X_sorted = effects.sort(y), np.ascontiguousarray(effects.sort(X))
+    # Fresh arrays: one writeable layout is one compilation of each kernel.
+    y_sorted, X_sorted = np.array(effects.sort(y)), np.ascontiguousarray(effects.sort(X))
     state = _begin(effects, y_sorted, X_sorted, names)
     saturated = float(xlogy(y_sorted, y_sorted).sum())
     share, converged, iteration = 1.0, False, 1
@@ -279,7 +280,7 @@ def _finish(state: _State, X: Array, saturated: float, iterations: int, converge
     effects, at, K = state.effects, state.at, len(state.beta)
     fine = solve(
         effects, state.mu, at.total, at.diagonal, at.rhs[:K],
-        bound=1e-18 * np.diag(at.gram)[:K], start=state.A,
+        bound=1e-16 * np.diag(at.gram)[:K], start=state.A,
     )  # fmt: skip
     within = partial_out(effects, state.X, state.mu, at.total, fine.coefficients)
     information = np.einsum("kn,mn,n->km", within, within, state.mu)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from estimation.absorb import FAST, Effects
+from estimation.absorb import FAST, Effects, over_blocks
 
 __all__ = ["Advance", "Moments", "advance", "moments", "partial_out"]
 
@@ -63,50 +63,51 @@ def _moments_of_group(
     w: Any, r: Any, X: Any, total: float, low: int, high: int, codes: Any,
     centred: Any, rhs: Any, gram: Any, diagonal: Any,
 ) -> None:  # fmt: skip
+    # Slices and unsigned codes spare the check for negative indices in every access.
     K, n, J = X.shape[0], high - low, codes.shape[0]
+    weight, left = w[low:high], r[low:high]
     for k in range(K + 1):
+        column, target = centred[k], rhs[k]
         mean = 0.0
         if k < K:
+            x = X[k, low:high]
             for i in range(n):
-                mean += w[low + i] * X[k, low + i]
+                mean += weight[i] * x[i]
             mean /= total
             for i in range(n):
-                centred[k, i] = w[low + i] * (X[k, low + i] - mean)
+                column[i] = weight[i] * (x[i] - mean)
         else:
             for i in range(n):
-                mean += r[low + i]
+                mean += left[i]
             mean /= total
             for i in range(n):
-                centred[k, i] = r[low + i] - w[low + i] * mean
+                column[i] = left[i] - weight[i] * mean
         for j in range(J):
+            code = codes[j, low:high]
             for i in range(n):
-                rhs[k, codes[j, low + i]] += centred[k, i]
+                target[code[i]] += column[i]
         for m in range(min(k + 1, K)):
+            x = X[m, low:high]
             product = 0.0
             for i in range(n):
-                product += centred[k, i] * X[m, low + i]
+                product += column[i] * x[i]
             gram[m, k] += product
     for j in range(J):
+        code = codes[j, low:high]
         for i in range(n):
-            diagonal[codes[j, low + i]] += w[low + i] * (1.0 - w[low + i] / total)
+            diagonal[code[i]] += weight[i] * (1.0 - weight[i] / total)
 
 
-@njit(cache=True, parallel=True, fastmath=FAST, error_model="numpy")
-def _start_kernel(
-    w: Any, r: Any, X: Any, total: Any, starts: Any, codes: Any, blocks: Any, widest: int, L: int
-) -> Any:
-    B, K = len(blocks) - 1, X.shape[0]
-    rhs = np.zeros((B, K + 1, L))
-    gram = np.zeros((B, K + 1, K + 1))
-    diagonal = np.zeros((B, L))
-    for b in prange(B):
-        centred = np.empty((K + 1, widest))
-        for g in range(blocks[b], blocks[b + 1]):
-            _moments_of_group(
-                w, r, X, total[g], starts[g], starts[g + 1], codes,
-                centred, rhs[b], gram[b], diagonal[b],
-            )  # fmt: skip
-    return rhs, gram, diagonal
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _moments_of_block(
+    w: Any, r: Any, X: Any, total: Any, starts: Any, codes: Any, first: int, last: int,
+    widest: int, rhs: Any, gram: Any, diagonal: Any,
+) -> None:  # fmt: skip
+    centred = np.empty((X.shape[0] + 1, widest))
+    for g in range(first, last):
+        _moments_of_group(
+            w, r, X, total[g], starts[g], starts[g + 1], codes, centred, rhs, gram, diagonal
+        )
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
@@ -119,95 +120,98 @@ def _move_group(
     Returns the sum of y eta, and over the rows without flow the least change and the least mean.
     """
     n = high - low
+    e, m, left, flow = eta[low:high], mu[low:high], r[low:high], y[low:high]
     for i in range(n):
         change[i] = 0.0
     for k in range(X.shape[0]):
+        x, step = X[k, low:high], beta[k]
         for i in range(n):
-            change[i] += beta[k] * X[k, low + i]
+            change[i] += step * x[i]
     for j in range(codes.shape[0]):
+        code = codes[j, low:high]
         for i in range(n):
-            change[i] += alpha[codes[j, low + i]]
+            change[i] += alpha[code[i]]
     top = -np.inf
     for i in range(n):
-        top = max(top, eta[low + i] + change[i])
+        top = max(top, e[i] + change[i])
     mass = 0.0
     for i in range(n):
-        mu[low + i] = np.exp(eta[low + i] + change[i] - top)
-        mass += mu[low + i]
-    shift = np.log(Y / mass) - top
-    ratio = Y / mass
-    value = 0.0
-    least, lowest = 0.0, np.inf
+        m[i] = np.exp(e[i] + change[i] - top)
+        mass += m[i]
+    shift, ratio = np.log(Y / mass) - top, Y / mass
+    value, least, lowest = 0.0, 0.0, np.inf
     for i in range(n):
-        delta = change[i] + shift
-        eta[low + i] += delta
-        mu[low + i] *= ratio
-        r[low + i] = y[low + i] - mu[low + i]
-        value += y[low + i] * eta[low + i]
-        if y[low + i] == 0.0:
-            least = min(least, delta)
-            lowest = min(lowest, mu[low + i])
+        e[i] += change[i] + shift
+        m[i] *= ratio
+        left[i] = flow[i] - m[i]
+        value += flow[i] * e[i]
+        if flow[i] == 0.0:
+            least = min(least, change[i] + shift)
+            lowest = min(lowest, m[i])
     return value, least, lowest
 
 
-@njit(cache=True, parallel=True, fastmath=FAST, error_model="numpy")
-def _advance_kernel(
-    eta: Any, mu: Any, r: Any, y: Any, X: Any, total: Any, beta: Any, alpha: Any,
-    starts: Any, codes: Any, blocks: Any, widest: int, L: int,
-) -> Any:  # fmt: skip
-    """Take a step in place and return the moments there, in one pass over the rows."""
-    B, K = len(blocks) - 1, X.shape[0]
-    rhs = np.zeros((B, K + 1, L))
-    gram = np.zeros((B, K + 1, K + 1))
-    diagonal = np.zeros((B, L))
-    value = np.zeros(B)
-    least = np.zeros(B)
-    lowest = np.full(B, np.inf)
-    for b in prange(B):
-        centred = np.empty((K + 1, widest))
-        change = np.empty(widest)
-        for g in range(blocks[b], blocks[b + 1]):
-            low, high = starts[g], starts[g + 1]
-            part, fall, bottom = _move_group(
-                eta, mu, r, y, X, total[g], low, high, codes, beta, alpha, change
-            )
-            value[b] += part
-            least[b] = min(least[b], fall)
-            lowest[b] = min(lowest[b], bottom)
-            _moments_of_group(
-                mu, r, X, total[g], low, high, codes, centred, rhs[b], gram[b], diagonal[b]
-            )
-    return rhs, gram, diagonal, value, least, lowest
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _advance_block(
+    eta: Any, mu: Any, r: Any, y: Any, X: Any, total: Any, beta: Any, alpha: Any, starts: Any,
+    codes: Any, first: int, last: int, widest: int, rhs: Any, gram: Any, diagonal: Any, value: Any,
+) -> None:  # fmt: skip
+    centred = np.empty((X.shape[0] + 1, widest))
+    change = np.empty(widest)
+    value[0], value[1], value[2] = 0.0, 0.0, np.inf
+    for g in range(first, last):
+        low, high = starts[g], starts[g + 1]
+        part, fall, bottom = _move_group(
+            eta, mu, r, y, X, total[g], low, high, codes, beta, alpha, change
+        )
+        value[0] += part
+        value[1] = min(value[1], fall)
+        value[2] = min(value[2], bottom)
+        _moments_of_group(mu, r, X, total[g], low, high, codes, centred, rhs, gram, diagonal)
 
 
-@njit(cache=True, parallel=True, fastmath=FAST, error_model="numpy")
-def _within_kernel(
-    X: Any, w: Any, total: Any, starts: Any, codes: Any, blocks: Any, A: Any, out: Any
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _within_of_block(
+    X: Any, w: Any, total: Any, starts: Any, codes: Any, first: int, last: int, A: Any, out: Any
 ) -> None:
     """Subtract from each column its projection: the other effects, then the group means."""
-    for b in prange(len(blocks) - 1):
-        for g in range(blocks[b], blocks[b + 1]):
-            low, high = starts[g], starts[g + 1]
-            for k in range(X.shape[0]):
-                mean = 0.0
-                for i in range(low, high):
-                    value = X[k, i]
-                    for j in range(codes.shape[0]):
-                        value -= A[k, codes[j, i]]
-                    out[k, i] = value
-                    mean += w[i] * value
-                mean /= total[g]
-                for i in range(low, high):
-                    out[k, i] -= mean
+    for g in range(first, last):
+        low, high = starts[g], starts[g + 1]
+        weight = w[low:high]
+        for k in range(X.shape[0]):
+            x, left, value = X[k, low:high], out[k, low:high], A[k]
+            for i in range(high - low):
+                left[i] = x[i]
+            for j in range(codes.shape[0]):
+                code = codes[j, low:high]
+                for i in range(high - low):
+                    left[i] -= value[code[i]]
+            mean = 0.0
+            for i in range(high - low):
+                mean += weight[i] * left[i]
+            mean /= total[g]
+            for i in range(high - low):
+                left[i] -= mean
 
 
-def _layout(effects: Effects) -> tuple[Any, ...]:
-    return effects.starts, effects.codes, effects.blocks, effects.widest, effects.others
+def _room(effects: Effects, K: int) -> tuple[Array, Array, Array]:
+    """Return zeros for the partial sums of each block: rhs, gram, diagonal."""
+    B, L = len(effects.blocks) - 1, effects.others
+    return np.zeros((B, K + 1, L)), np.zeros((B, K + 1, K + 1)), np.zeros((B, L))
 
 
 def moments(effects: Effects, w: Array, r: Array, X: Array, total: Array) -> Moments:
     """Return the cross-products of X, shape (K, N), and of ``r / w`` under the weights w."""
-    return _moments(total, *_start_kernel(w, r, X, total, *_layout(effects)))
+    rhs, gram, diagonal = _room(effects, len(X))
+
+    def work(b: int, first: int, last: int) -> None:
+        _moments_of_block(
+            w, r, X, total, effects.starts, effects.codes, first, last, effects.widest,
+            rhs[b], gram[b], diagonal[b],
+        )  # fmt: skip
+
+    over_blocks(effects, work)
+    return _moments(total, rhs, gram, diagonal)
 
 
 def advance(
@@ -231,17 +235,28 @@ def advance(
     d_beta, d_alpha
         The step, shapes (K,) and (L,).
     """
-    rhs, gram, diagonal, value, least, lowest = _advance_kernel(
-        eta, mu, r, y, X, total, d_beta, d_alpha, *_layout(effects)
-    )
-    at = _moments(total, rhs, gram, diagonal)
-    return Advance(at, float(value.sum()), float(least.min()), float(lowest.min()))
+    rhs, gram, diagonal = _room(effects, len(X))
+    value = np.empty((len(effects.blocks) - 1, 3))
+
+    def work(b: int, first: int, last: int) -> None:
+        _advance_block(
+            eta, mu, r, y, X, total, d_beta, d_alpha, effects.starts, effects.codes, first, last,
+            effects.widest, rhs[b], gram[b], diagonal[b], value[b],
+        )  # fmt: skip
+
+    over_blocks(effects, work)
+    least, lowest = float(value[:, 1].min()), float(value[:, 2].min())
+    return Advance(_moments(total, rhs, gram, diagonal), float(value[:, 0].sum()), least, lowest)
 
 
 def partial_out(effects: Effects, X: Array, w: Array, total: Array, A: Array) -> Array:
     """Return ``X - D A`` less its weighted group means, shape (K, N)."""
     out = np.empty_like(X)
-    _within_kernel(X, w, total, effects.starts, effects.codes, effects.blocks, A, out)
+
+    def work(b: int, first: int, last: int) -> None:
+        _within_of_block(X, w, total, effects.starts, effects.codes, first, last, A, out)
+
+    over_blocks(effects, work)
     return out
 
 
