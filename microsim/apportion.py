@@ -57,29 +57,25 @@ def cumulative_rounding(expected: Floats, offsets: Floats) -> Ints:
     return np.diff(edges, axis=1, prepend=0)
 
 
-def select(probability: Floats, group: NDArray[np.integer], offsets: Floats) -> NDArray[np.bool_]:
-    """Select members so that each group's count is within one of its expected count.
+def select(probability: Floats, offset: float) -> NDArray[np.bool_]:
+    """Select members so that every run of neighbours holds its expected count.
 
-    Systematic sampling: each is selected with exactly its probability, and the count in a group is
-    the sum of the probabilities rounded up or down.
+    Systematic sampling: each is selected with exactly its probability, and the count among any
+    consecutive members, hence in every group if they are sorted by group, is the sum of their
+    probabilities rounded up or down.
 
     Parameters
     ----------
     probability : (N,)
-    group : (N,)
-        Codes from 0, in ascending order.
-    offsets : (G,)
-        A uniform for each group.
+    offset
+        A uniform in (0, 1).
 
     Returns
     -------
     (N,) bool
     """
-    running = np.cumsum(probability)
-    starts = np.searchsorted(group, np.arange(len(offsets)))
-    before = np.concatenate([[0.0], running])[starts]
-    upper = running - before[group] + offsets[group]
-    return np.asarray(np.floor(upper) > np.floor(upper - probability), dtype=np.bool_)
+    steps = np.floor(np.cumsum(probability) + offset)
+    return np.asarray(np.diff(steps, prepend=0.0) > 0)
 
 
 def shift_to_margins(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from choicemodels.errors import SpecificationError
 from microsim.outcomes import METRO_OUTCOMES, OUTCOMES, metro_outcomes, national_outcomes
 from microsim.run import Run
+from microsim.scenario import Scenario
 
 __all__ = ["Contrast", "contrast"]
 
@@ -124,7 +125,7 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
         name: _row(OUTCOMES.get(name, "workers in all months"), a[name], b[name])
         for name in a.columns
     }
-    rows |= _policy_rows(a, b)
+    rows |= _policy_rows(a, b, _also_differs(baseline.scenario, policy.scenario))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
     return Contrast(
         table=table.rename_axis("outcome"),
@@ -149,7 +150,15 @@ def _standard_error(values: Floats) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def _policy_rows(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, list[object]]:
+def _also_differs(baseline: Scenario, policy: Scenario) -> str:
+    """Return a warning if the scenarios differ in more than their policies."""
+    kinds = ("shocks", "parameters")
+    differ = [kind for kind in kinds if getattr(baseline, kind) != getattr(policy, kind)]
+    return f"the runs differ in {' and '.join(differ)} too, not in policy alone" if differ else ""
+
+
+def _policy_rows(a: pd.DataFrame, b: pd.DataFrame, caution: str) -> dict[str, list[object]]:
+    """Return the rows of take-up, additionality and cost; ``caution`` joins their notes."""
     moves = (b["moves"] - a["moves"]).to_numpy()
     grants, cost = b["grants paid"].to_numpy(), b["policy cost"].to_numpy()
     eligible = b["eligible moves"].to_numpy()
@@ -158,10 +167,13 @@ def _policy_rows(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, list[object]]:
         "additionality": ("% of grants", 100.0 * moves, grants, "no grant was paid"),
         "cost per additional move": ("dollars", cost, moves, "there are no additional moves"),
     }
-    return {
+    rows = {
         name: _ratio_row(unit, top, bottom, reason)
         for name, (unit, top, bottom, reason) in specifications.items()
     }
+    for name in ("additionality", "cost per additional move"):
+        rows[name][-1] = "; ".join(filter(None, (str(rows[name][-1]), caution)))
+    return rows
 
 
 def _ratio_row(unit: str, top: Floats, bottom: Floats, reason: str) -> list[object]:

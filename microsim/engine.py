@@ -221,7 +221,10 @@ def _check_counts(months: int, replicates: int) -> None:
 
 def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:
     """Refuse a grant that the model cannot answer to."""
-    if utility.money is None and any(policy.cents for policy in scenario.policies):
+    if not any(policy.cents for policy in scenario.policies):
+        return
+    utility.value_of_money(np.empty((0, len(utility.worker_parts))))  # raises if it cannot say
+    if not utility.knows_money:
         raise SpecificationError(
             f"the scenario '{scenario.name}' pays a relocation grant, but the mobility model has "
             "no term moving_cost, so that money cannot change its decisions; estimate it with "

@@ -24,6 +24,7 @@ __all__ = ["MobilityUtility", "SplitTerm", "WorkerTypes", "split_terms"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_TYPES = 128
+_SCALE, _COST = PRODUCTS["moving_cost"]
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ class MobilityUtility:
     @property
     def worker_parts(self) -> tuple[tuple[str, ...], ...]:
         """The distinct worker parts of the destinations' terms; together they make the types."""
-        return tuple(dict.fromkeys(t.worker for t in self._outward() if t.worker))
+        parts = [t.worker for t in self._outward()] + [part for _, part in self._costly()]
+        return tuple(dict.fromkeys(part for part in parts if part))
 
     @property
     def type_variables(self) -> frozenset[str]:
@@ -185,10 +187,44 @@ class MobilityUtility:
         return frozenset().union(*(variables(factor) for factor in factors))
 
     @property
-    def money(self) -> float | None:
-        """Utility of a thousand dollars off the moving cost, or None without such a term."""
-        cost = [t for t in self._outward() if (*t.worker, *t.place) == PRODUCTS["moving_cost"]]
-        return -sum(t.coefficient for t in cost) if cost else None
+    def knows_money(self) -> bool:
+        """Whether moving costs enter the utility of destinations."""
+        return bool(self._costly())
+
+    def value_of_money(self, parts: Floats) -> Floats:
+        """Return the utility of a thousand dollars off the moving cost for each type, (T,).
+
+        Parameters
+        ----------
+        parts : (T, K)
+            From `types`.
+
+        Raises
+        ------
+        SpecificationError
+            If it differs by destination, because of a term such as moving_cost:log(distance).
+        """
+        index = {part: k for k, part in enumerate(self.worker_parts)}
+        gain = np.zeros(len(parts))
+        for term, part in self._costly():
+            if len(term.place) > 1 or _SCALE in part or term.destinations is not None:
+                raise SpecificationError(
+                    f"the term '{term.name}' makes the value of money differ by destination or "
+                    "with the cost itself, which the simulation of grants does not know; "
+                    "interact moving_cost with workers' other variables only."
+                )
+            gain -= term.coefficient * (parts[:, index[part]] if part else 1.0)
+        return gain
+
+    def _costly(self) -> list[tuple[SplitTerm, tuple[str, ...]]]:
+        """Return the terms with the moving cost, and what else they hold of the worker."""
+        found = []
+        for term in self._outward():
+            if _SCALE in term.worker and _COST in term.place:
+                rest = list(term.worker)
+                rest.remove(_SCALE)
+                found.append((term, tuple(rest)))
+        return found
 
     def _outward(self) -> list[SplitTerm]:
         return [t for t in self.terms if t.destinations != ()]

@@ -148,7 +148,10 @@ class LabourParameters(Group):
 
 
 class MovingParameters(Group):
-    """What a change of metro costs and brings."""
+    """What a change of metro costs and brings.
+
+    The costs enter the variable ``moving_cost``: estimate the mobility model with the same ones.
+    """
 
     cost_base: float = _p(
         5.0, "thousand dollars", "assumption: the brief's $5,000", "Cost of the nearest move.", ge=0

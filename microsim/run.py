@@ -105,7 +105,7 @@ class RunFolder:
         Raises
         ------
         DataError
-            If the folder cannot be made, or holds files that are not a run's.
+            If the folder cannot be made or cleared.
         """
         path = Path(out)
         ours = {_PANEL, "run.json", *(f"{name}.parquet" for name in _TABLES)}

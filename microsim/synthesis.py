@@ -82,7 +82,7 @@ def synthesize(
 
     age = _ages(ids, streams, assumed)
     education = _education(ids, age, metro, occupation, places, occupations, streams, assumed)
-    unemployed = _unemployed(metro, education, streams, assumed)
+    unemployed = _unemployed(education, streams, assumed)
     wage = _wages(ids, age, education, cell, wage_quantiles, streams, assumed)
     household = _households(ids, age, streams, assumed)
     owner = _owners(age, wage, household, metro, places, streams, assumed)
@@ -181,6 +181,11 @@ def _expected(jobs: Floats, workers: Ints) -> Floats:
     return expected
 
 
+def _offset(stream: str, streams: Streams) -> float:
+    """Return the one draw that starts a systematic sample of all workers."""
+    return float(streams.uniform(stream, np.zeros(1, dtype=np.int64))[0])
+
+
 def _ages(ids: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
     """Return ages in years, uniform within the brackets of ``age_shares``."""
     u = streams.uniform("synthesis: age", ids)
@@ -210,8 +215,7 @@ def _education(
             metro,
             places["bachelor_share"].to_numpy(dtype=np.float64),
         ),
-        metro,
-        streams.uniform("synthesis: bachelor", np.arange(len(places))),
+        _offset("synthesis: bachelor", streams),
     )
     u = streams.uniform("synthesis: schooling", ids)
     graduate = u < np.where(age < 24, 0.0, assumed.graduate_share)
@@ -220,13 +224,12 @@ def _education(
 
 
 def _unemployed(
-    metro: Ints, education: Ints, streams: Streams, assumed: SynthesisParameters
+    education: Ints, streams: Streams, assumed: SynthesisParameters
 ) -> NDArray[np.bool_]:
     """Return who is out of work at the start, by schooling, at the national rate."""
     risk = np.asarray(assumed.unemployment_by_education)[education]
     rate = np.minimum(assumed.unemployment_rate * risk / risk.mean(), 0.95)
-    offsets = streams.uniform("synthesis: unemployed", np.arange(metro.max() + 1))
-    return select(rate, metro, offsets)
+    return select(rate, _offset("synthesis: unemployed", streams))
 
 
 def _wages(
@@ -303,8 +306,8 @@ def _owners(
         + assumed.owner_household_slope * household
     )
     margins = places["owner_share"].to_numpy(dtype=np.float64)
-    offsets = streams.uniform("synthesis: owner", np.arange(len(places)))
-    return select(shift_to_margins(log_odds - log_odds.mean(), metro, margins), metro, offsets)
+    probability = shift_to_margins(log_odds - log_odds.mean(), metro, margins)
+    return select(probability, _offset("synthesis: owner", streams))
 
 
 def _savings(

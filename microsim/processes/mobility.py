@@ -95,11 +95,11 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     conditional = [log_p] * (1 + len(policies))
     for g in active:
         policy = policies[g]
-        gain = (utility.money or 0.0) * policy.cents / 1e5
+        gain = utility.value_of_money(parts) * policy.cents / 1e5
         if policy.destinations is None:
-            logsums[1 + g] = W + gain
+            logsums[1 + g] = W + gain[:, None]
             continue
-        shifted = V + gain * np.isin(utility.cbsa, policy.destinations)
+        shifted = V + gain[:, None, None] * np.isin(utility.cbsa, policy.destinations)
         logsums[1 + g], conditional[1 + g] = utility.logsums(shifted)
     return Prospects(np.stack(logsums), tuple(conditional))
 

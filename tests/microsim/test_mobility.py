@@ -181,6 +181,35 @@ def test_variables_are_documented():
     assert {"distance", "moving_cost", "origin_home_value"} <= set(table["name"])
 
 
+def test_money_can_matter_more_to_some(population):
+    truth = MoveTruth(tuple(population.metros.cbsa))
+
+    class Model(MoveTruth):
+        def utility_terms(self):
+            more = UtilityTerm("college:moving_cost", 0.05, ("college", "moving_cost"), None)
+            return (*truth.utility_terms(), more)
+
+    utility = MobilityUtility.build(Behaviour(Model(truth.cbsa)), truth.cbsa)
+    w = population.workers
+    kinds = utility.types(WorkerColumns(w.columns(), Parameters().moving), len(w))
+    value = utility.value_of_money(kinds.parts)[kinds.code]
+    assert_allclose(value, np.where(w.education >= 3, 0.03, 0.08))
+
+    class Far(MoveTruth):
+        def utility_terms(self):
+            return (UtilityTerm("x", 1.0, ("moving_cost", "log(distance)"), None),)
+
+    with pytest.raises(SpecificationError, match="'x' makes the value of money differ"):
+        MobilityUtility.build(Behaviour(Far(truth.cbsa)), truth.cbsa).value_of_money(kinds.parts)
+
+
+def test_a_model_of_more_metros_serves_a_population_of_fewer(population):
+    cbsa = tuple(population.metros.cbsa)
+    truth = MoveTruth((*cbsa, "99999"))
+    run = simulate(population, Behaviour(truth), months=1)
+    assert run.metros["cbsa"].nunique() == len(cbsa)
+
+
 def test_a_grant_needs_a_model_that_knows_money(population, make):
     truth = MoveTruth(tuple(population.metros.cbsa))
     moving = {name: value for name, value in truth.moving.items() if name != "moving_cost"}

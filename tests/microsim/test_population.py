@@ -23,7 +23,7 @@ def test_margins_are_met(population):
     assert (gap["bachelor share"].to_numpy() <= 1.01 / per_metro).all()
     assert (gap["owner share"].to_numpy() <= 1.01 / per_metro).all()
     assert (gap["occupation share"] < 0.005).all()
-    assert gap["unemployment rate"].iloc[0] < 0.005
+    assert gap["unemployment rate"].iloc[0] < 0.001
 
 
 def test_firms_employ_exactly_the_employed_of_their_metro(population):
@@ -140,7 +140,7 @@ def test_apportionment_keeps_the_total():
 def test_cumulative_rounding_keeps_rows_and_expectations():
     expected = np.array([[0.5, 1.25, 2.25], [0.2, 0.3, 3.5]])
     draws = [
-        cumulative_rounding(expected, Streams(1).uniform("r", np.arange(2), t)) for t in range(3000)
+        cumulative_rounding(expected, Streams(1).uniform("r", np.arange(2), t)) for t in range(1000)
     ]
     assert all((d.sum(axis=1) == 4).all() for d in draws)
     assert np.abs(np.mean(draws, axis=0) - expected).max() < 0.05
@@ -149,6 +149,6 @@ def test_cumulative_rounding_keeps_rows_and_expectations():
 def test_selection_meets_each_groups_expected_count():
     group = np.repeat(np.arange(50), 40)
     p = shift_to_margins(np.linspace(-2, 2, 2000), group, np.full(50, 0.37))
-    chosen = select(p, group, Streams(1).uniform("s", np.arange(50)))
+    chosen = select(p, 0.3)
     counts = np.bincount(group, chosen)
     assert set(counts) <= {14.0, 15.0}
