@@ -77,11 +77,11 @@ class Effects:
         """Levels of all effects but the first."""
         return int(self.offsets[-1])
 
-    def sort(self, values: Array) -> Array:
+    def sort(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring values, shape (..., N), into the sorted order of rows."""
         return values if self.order is None else np.take(values, self.order, axis=-1)
 
-    def unsort(self, values: Array) -> Array:
+    def unsort(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring values, shape (..., N), back into the order of the data."""
         if self.order is None:
             return values
@@ -331,6 +331,8 @@ def solve(
         passes = 1
     p = residual * inverse
     rho = np.einsum("rl,rl->r", residual, p)
+    # Below the least normal numbers quotients are not numbers any more.
+    bound = np.maximum(bound, 1e-280)
     active = np.flatnonzero(rho > bound)
     while len(active) and passes < max_iterations:
         direction = p[active]

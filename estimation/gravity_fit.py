@@ -13,6 +13,7 @@ from scipy.special import gammaln
 from choicemodels.errors import (
     DataError,
     EstimationError,
+    IdentificationError,
     NestflowWarning,
     SpecificationError,
     enumerate_some,
@@ -39,9 +40,6 @@ __all__ = ["fit_gravity"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-# A step that still lowers eta by this much where there is no flow hints at separation.
-_DRIFT = -0.1
 
 
 def fit_gravity(
@@ -200,10 +198,15 @@ class _Search:
         _refuse_separated(drops, drop_separated)
         while True:
             y, X, effects = self._subset(rows)
-            fit = self._fit(y, X, effects)
-            if fit.converged and fit.drift > _DRIFT:
-                return _Estimated(fit, rows, y, effects, drops)
-            separated = rectify(y, X, effects)
+            try:
+                fit = self._fit(y, X, effects)
+            except IdentificationError as problem:
+                count = len(self.y) - len(rows)
+                after = f" (after {count:,} rows were dropped: zero groups, separation)"
+                raise IdentificationError(f"{problem}{after if count else ''}") from None
+            separated = fit.falling
+            if separated.any():
+                separated = rectify(y, X, effects, suspects=fit.falling)
             if not separated.any():
                 return _Estimated(fit, rows, y, effects, drops)
             drops.append(Drop("separated", "", rows[separated]))

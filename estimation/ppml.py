@@ -55,6 +55,8 @@ DEFAULT = Stopping()
 
 # Rows without flow whose mean falls below this share of the average flow may be separated.
 _SUSPECT = 1e-6
+# So may rows whose eta still falls by this much in a step: under separation it falls by one.
+_FALL = -0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,8 @@ class PpmlFit:
     iterations, inner_iterations : int
         Newton steps, and passes over the rows in solving for them.
     converged : bool
-    drift : float
-        Least change of eta in a row without flow in the last step; near -1 under separation.
+    falling : ndarray of bool, shape (N,)
+        Rows without flow whose eta still fell in the last step; they may be separated.
     """
 
     beta: Array
@@ -89,7 +91,7 @@ class PpmlFit:
     iterations: int
     inner_iterations: int
     converged: bool
-    drift: float
+    falling: NDArray[np.bool_]
 
 
 @dataclass(eq=False)
@@ -259,10 +261,13 @@ def ppml(
         converged = share < stopping.tol and halvings == 0
         if stopping.progress is not None:
             stopping.progress(iteration, deviance)
-    if converged and state.lowest < _SUSPECT * y.mean():
-        # Rows that hardly count may lag behind: one step that counts them shows if they drift.
-        state.advance(*state.step(accuracy, floor=1e-4 * state.lowest))
-    return _finish(state, X_sorted, saturated, iteration, converged)
+    falling = np.zeros(len(y), dtype=np.bool_)
+    if state.drift < _FALL or state.lowest < _SUSPECT * y.mean():
+        # Rows that hardly count may lag behind: one step that counts them shows if they fall.
+        before_step = state.eta.copy()
+        state.advance(*state.step(1e-5, floor=max(1e-4 * state.lowest, 1e-30)))
+        falling = (y_sorted == 0) & (state.eta - before_step < _FALL)
+    return _finish(state, X_sorted, saturated, iteration, converged, falling)
 
 
 def _shorten(state: _State, d_beta: Array, d_alpha: Array, before: float) -> int:
@@ -275,7 +280,14 @@ def _shorten(state: _State, d_beta: Array, d_alpha: Array, before: float) -> int
     return halvings
 
 
-def _finish(state: _State, X: Array, saturated: float, iterations: int, converged: bool) -> PpmlFit:
+def _finish(
+    state: _State,
+    X: Array,
+    saturated: float,
+    iterations: int,
+    converged: bool,
+    falling: NDArray[np.bool_],
+) -> PpmlFit:
     """Solve for the columns once more, finely, and bring everything into the data's order."""
     effects, at, K = state.effects, state.at, len(state.beta)
     fine = solve(
@@ -295,7 +307,7 @@ def _finish(state: _State, X: Array, saturated: float, iterations: int, converge
         iterations=iterations,
         inner_iterations=state.inner + fine.iterations,
         converged=converged,
-        drift=state.drift,
+        falling=effects.unsort(falling),
     )
 
 
@@ -369,7 +381,7 @@ def ppml_dense(
         iterations=iteration,
         inner_iterations=0,
         converged=converged,
-        drift=float(change[y == 0].min(initial=0.0)),
+        falling=(y == 0) & (change < _FALL),
     )
 
 

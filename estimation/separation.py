@@ -7,12 +7,13 @@ about the other parameters and are dropped [CorreiaGuimaraesZylkin2021]_. A fixe
 rows are all zero is the plainest case.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import linalg, optimize
 
 from choicemodels.flowdata import Factor
 from estimation.absorb import Effects, solve, sum_by
@@ -23,12 +24,13 @@ __all__ = ["Drop", "prune", "rectify", "rectify_absorbed", "rectify_dense"]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# A certificate is read with this tolerance, and more strictly below zero than above it.
-_TOLERANCE = 1e-5
 # Unknowns times rows up to which dummies are written out and projected exactly.
 _DENSE = 4_000_000
-# How much a row with a positive flow weighs; the multiplier steps do the rest.
+# How much a row outside the suspects weighs; the multiplier steps do the rest.
 _PENALTY = 1e3
+_MULTIPLIER_STEPS = 200
+# How close to zero the fit is held there.
+_HELD = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +96,13 @@ def prune(
     return rows, drops
 
 
-def rectify(y: Array, X: Array, effects: Effects | None) -> Mask:
-    """Find all separated rows by the iterative rectifier [CorreiaGuimaraesZylkin2021]_.
+def rectify(y: Array, X: Array, effects: Effects | None, suspects: Mask) -> Mask:
+    """Find separated rows by the iterative rectifier [CorreiaGuimaraesZylkin2021]_.
 
-    Regress ``u = 1[y = 0]`` on X and the effects, the fit held at zero where y is positive;
-    replace u by the positive part of the fit; repeat until the fit is nowhere negative. Where it
-    is positive, rows are separated, and the fit is the certificate.
+    Regress ``u = 1`` in the suspect rows and 0 elsewhere on X and the effects, the fit held at
+    zero outside the suspects; replace u by the positive part of the fit; repeat until the
+    residual is nowhere negative. Where the fit is positive, rows are separated, and the fit is
+    the certificate.
 
     Parameters
     ----------
@@ -109,17 +112,21 @@ def rectify(y: Array, X: Array, effects: Effects | None) -> Mask:
         Regressors, shape (K, N).
     effects
         Fixed effects, or None.
+    suspects
+        Rows without flow that may be separated, shape (N,).
 
     Returns
     -------
     ndarray of bool, shape (N,)
+        What it marks is separated; once that is dropped, more may come to light.
     """
+    suspects = suspects & (y == 0)
     if effects is None:
-        return rectify_dense(y, X)
+        return rectify_dense(X, suspects)
     unknowns = len(X) + sum(len(found) for found in effects.levels)
     if unknowns * len(y) <= _DENSE:
-        return rectify_dense(y, np.vstack([X, _dummies(effects)]))
-    return rectify_absorbed(y, X, effects)
+        return rectify_dense(np.vstack([X, _dummies(effects)]), suspects)
+    return rectify_absorbed(X, effects, suspects)
 
 
 def _dummies(effects: Effects) -> Array:
@@ -133,99 +140,132 @@ def _dummies(effects: Effects) -> Array:
     return effects.unsort(out)
 
 
-def rectify_dense(y: Array, X: Array, *, max_iterations: int = 20_000) -> Mask:
-    """Run the iterative rectifier with exact projections; see :func:`rectify`."""
-    zero = y == 0
-    separated = np.zeros(len(y), dtype=np.bool_)
+def rectify_dense(X: Array, suspects: Mask) -> Mask:
+    """Run the iterative rectifier with exact projections; see :func:`rectify`.
+
+    Where it creeps, as it does if the cone of certificates is thin, a linear program decides.
+    """
+    zero = np.flatnonzero(suspects)
     scale = np.sqrt(np.einsum("kn,kn->k", X, X))
     columns = (X / np.where(scale > 0, scale, 1.0)[:, None]).T
-    # Combinations that vanish wherever there is a flow, seen where there is none.
-    triangle = np.linalg.qr(columns[~zero], mode="r")
+    triangle = np.linalg.qr(columns[~suspects], mode="r")
+    # Combinations that vanish outside the suspects, seen in the suspects.
     free = columns[zero] @ linalg.null_space(triangle, rcond=1e-10)
-    basis = linalg.orth(free, rcond=1e-10)
-    if basis.shape[1] == 0:
-        return separated
-    u = np.ones(int(zero.sum()))
-    for _ in range(max_iterations):
-        fitted = basis @ (basis.T @ u)
-        done, found = _verdict(u, fitted)
-        if done:
-            separated[zero] = found
+    left = np.ones(len(zero), dtype=np.bool_)
+    while left.any():
+        basis = _range(free[left])
+        found = _rectify(partial(_project, basis), int(left.sum()), 1e-12)
+        if found is None:
+            found = _largest_certificate(basis)
+        if not found.any():
             break
-        u = np.maximum(fitted, 0.0)
+        # One certificate need not cover all rows: without its own, the others may show.
+        left[np.flatnonzero(left)[found]] = False
+    separated = np.zeros(len(suspects), dtype=np.bool_)
+    separated[zero[~left]] = True
     return separated
 
 
-def _verdict(u: Array, fitted: Array) -> tuple[bool, Mask]:
-    """Decide whether the fit, over the rows without flow, is a certificate yet."""
-    within = (fitted > -0.1 * _TOLERANCE) & (fitted < _TOLERANCE)
-    positive = (fitted > 0) & ~within
-    if not ((fitted < 0) & ~within).any():
-        return True, positive
-    residual = u - fitted
-    if residual.min() >= -1e-3 * _TOLERANCE:
-        # No negative residual is left: what u exceeds its fit by cannot be separated.
-        return True, positive & (residual <= _TOLERANCE)
-    return False, positive
+def _range(A: Array) -> Array:
+    """Return an orthonormal basis of the columns of A, whose size is about one or nothing."""
+    U, size, _ = linalg.svd(A, full_matrices=False)
+    return np.asarray(U[:, size > 1e-9])
 
 
-def rectify_absorbed(y: Array, X: Array, effects: Effects, *, max_iterations: int = 1000) -> Mask:
-    """Run the iterative rectifier with absorbed effects; see :func:`rectify`.
+def _project(basis: Array, u: Array) -> Array:
+    return np.asarray(basis @ (basis.T @ u))
 
-    The fit is held at zero by weights on the rows with flow, and by multipliers that move their
-    target until the fit there is zero.
+
+def _largest_certificate(basis: Array) -> Mask:
+    """Return the rows where some ``basis @ d >= 0`` is positive, by a linear program.
+
+    Certificates can be scaled and added, so the largest ``sum of min(1, z)`` covers all rows.
     """
-    flows = effects.sort(y)
-    zero = flows == 0
-    w = np.where(zero, 1.0, _PENALTY)
-    regression = _Regression(effects, w, np.ascontiguousarray(effects.sort(X)))
-    u = zero.astype(np.float64)
-    separated = np.zeros(len(y))
+    rows, unknowns = basis.shape
+    program = optimize.linprog(
+        np.concatenate([np.zeros(unknowns), -np.ones(rows)]),
+        A_ub=np.hstack([-basis, np.eye(rows)]),
+        b_ub=np.zeros(rows),
+        bounds=[(None, None)] * unknowns + [(0.0, 1.0)] * rows,
+    )
+    if program.x is None:
+        return np.zeros(rows, dtype=np.bool_)
+    return np.asarray(program.x[unknowns:] > 0.5)
+
+
+def _rectify(
+    project: Callable[[Array], Array], rows: int, precision: float, max_iterations: int = 500
+) -> Mask | None:
+    """Iterate the rectifier on the rows without flow; return those with a certificate.
+
+    Returns None if the iterations end without an answer.
+    """
+    u = np.ones(rows)
     for _ in range(max_iterations):
-        fitted = regression.fit_held(u, zero)[zero]
-        done, found = _verdict(u[zero], fitted)
-        if done:
-            separated[zero] = found
-            break
-        u[zero] = np.maximum(fitted, 0.0)
-    return np.asarray(effects.unsort(separated) > 0)
+        fitted = project(u)
+        residual = u - fitted
+        if fitted.max(initial=0.0) <= 100 * precision:
+            return np.zeros(rows, dtype=np.bool_)
+        if residual.min() >= -precision:
+            # The residual is orthogonal to every certificate: where it is positive, none can be.
+            return (fitted > 100 * precision) & (residual <= 100 * precision)
+        u = np.maximum(fitted, 0.0)
+    return None
+
+
+def rectify_absorbed(X: Array, effects: Effects, suspects: Mask) -> Mask:
+    """Run the iterative rectifier once, with absorbed effects; see :func:`rectify`.
+
+    What it finds is separated, but there may be more: drop it, and look again.
+    """
+    zero = effects.sort(suspects)
+    regression = _Regression(effects, zero, np.ascontiguousarray(effects.sort(X)))
+    rows = _rectify(regression.project, int(zero.sum()), 1e-7)
+    found = np.zeros(len(suspects), dtype=np.bool_)
+    found[zero] = False if rows is None else rows
+    return effects.unsort(found)
 
 
 class _Regression:
-    """Weighted least squares on X and absorbed effects, for one set of weights."""
+    """Least squares on X and absorbed effects, the fit held at zero outside the suspects.
 
-    def __init__(self, effects: Effects, w: Array, X: Array) -> None:
-        self.effects, self.w, self.total = effects, w, sum_by(w, effects)
-        at = moments(effects, w, w, X, self.total)
-        self.diagonal = at.diagonal
-        K = len(X)
-        found = solve(
-            effects, w, self.total, at.diagonal, at.rhs[:K], bound=1e-22 * np.diag(at.gram)[:K]
-        )
-        self.X = partial_out(effects, X, w, self.total, found.coefficients)
-        gram = np.einsum("kn,mn,n->km", self.X, self.X, w)
+    It is held there by a penalty, and by multipliers that move the target until the fit is zero.
+    """
+
+    def __init__(self, effects: Effects, zero: Mask, X: Array) -> None:
+        self.effects, self.zero = effects, zero
+        self.w = np.where(zero, 1.0, _PENALTY)
+        self.total = sum_by(self.w, effects)
+        at = moments(effects, self.w, self.w, X, self.total)
+        self.diagonal, raw = at.diagonal, np.diag(at.gram)[: len(X)]
+        found = solve(effects, self.w, self.total, at.diagonal, at.rhs[: len(X)], bound=1e-24 * raw)
+        self.X = partial_out(effects, X, self.w, self.total, found.coefficients)
+        gram = np.einsum("kn,mn,n->km", self.X, self.X, self.w)
         self.inverse = linalg.pinvh(gram, rtol=1e-12)
         self.a = np.zeros((1, effects.others))
+        self.shift = np.zeros(int((~zero).sum()))
 
-    def fit(self, u: Array) -> Array:
-        """Return the fitted values of u."""
+    def project(self, u: Array) -> Array:
+        """Return the fit of u over the rows without flow."""
+        target = np.zeros(len(self.zero))
+        target[self.zero] = u
+        for _ in range(_MULTIPLIER_STEPS):
+            target[~self.zero] = self.shift
+            fitted = self._fit(target)
+            gap = fitted[~self.zero]
+            if np.abs(gap).max(initial=0.0) < _HELD:
+                break
+            self.shift = self.shift - gap
+        return np.asarray(fitted[self.zero])
+
+    def _fit(self, u: Array) -> Array:
         column = u[None, :]
         at = moments(self.effects, self.w, self.w * u, column[:0], self.total)
-        bound = np.array([1e-14 * _TOLERANCE**2 * len(u) * self.w.max()])
+        bound = np.array([0.01 * _HELD**2])
         found = solve(
             self.effects, self.w, self.total, self.diagonal, at.rhs, bound=bound, start=self.a
         )
         self.a = found.coefficients
         left = partial_out(self.effects, column, self.w, self.total, self.a)[0]
-        b = self.inverse @ np.einsum("kn,n->k", self.X, self.w * left)
+        b = np.einsum("km,mn,n->k", self.inverse, self.X, self.w * left)
         return np.asarray(u - left + np.einsum("k,kn->n", b, self.X))
-
-    def fit_held(self, u: Array, zero: Mask) -> Array:
-        """Return the fit with the rows outside ``zero`` held at zero."""
-        target = u.copy()
-        for _ in range(100):
-            fitted = self.fit(target)
-            if np.abs(fitted[~zero]).max(initial=0.0) < 0.01 * _TOLERANCE:
-                break
-            target[~zero] -= fitted[~zero]
-        return fitted
