@@ -1,4 +1,4 @@
-"""From a model's formula and data to the design: terms with names, and the matrix X (R, K)."""
+"""From a model's formula and data to the design: terms with names, and the matrix X (K, R)."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,9 +18,6 @@ from choicemodels.utility import Term, product
 __all__ = ["design_matrix", "design_terms"]
 
 Array = NDArray[np.float64]
-
-# Rows that are interleaved at a time, so that the source columns stay in cache.
-_BLOCK = 4096
 
 
 def design_terms(model: ChoiceModel, data: ChoiceData) -> tuple[Term, ...]:
@@ -123,7 +120,9 @@ def design_matrix(
 
     Returns
     -------
-    ndarray of float64, shape (R, K), C-contiguous
+    ndarray of float64, shape (K, R), C-contiguous
+        One row for each term: the transpose of the usual design, see
+        :mod:`choicemodels.kernels`.
 
     Raises
     ------
@@ -134,9 +133,8 @@ def design_matrix(
     require_columns(table, sorted(used))
     _refuse_missing(table, used)
     position = {name: j for j, name in enumerate(alternatives)}
+    X = np.zeros((len(terms), len(table)))
     cache: dict[tuple[str, ...], Array] = {}
-    columns: list[Array | None] = []
-    X = np.zeros((len(table), len(terms)))
     rows_of: Mapping[int, NDArray[np.int64]] = {}
     if any(term.alternatives is not None for term in terms):
         order = np.argsort(alternative, kind="stable")
@@ -147,22 +145,12 @@ def design_matrix(
             cache[term.factors] = _finite(product(term.factors, table), term, table)
         values = cache[term.factors]
         if term.alternatives is None:
-            columns.append(values)
+            X[k] = values
             continue
-        columns.append(None)
         for name in term.alternatives:
             rows = rows_of[position[name]]
-            X[rows, k] = values[rows] if values.ndim else values
-    _interleave(X, columns)
+            X[k, rows] = values[rows] if values.ndim else values
     return X
-
-
-def _interleave(X: Array, columns: list[Array | None]) -> None:
-    dense = [(k, values) for k, values in enumerate(columns) if values is not None]
-    for start in range(0, len(X), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        for k, values in dense:
-            X[block, k] = values[block] if values.ndim else values
 
 
 def _refuse_missing(table: pd.DataFrame, used: frozenset[str]) -> None:

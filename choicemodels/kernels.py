@@ -18,6 +18,9 @@ and with them the score is linear, and the Hessian is
 Hessian costs what the multinomial logit's does: one outer product for each alternative. The
 multinomial logit itself is the tree without nests.
 
+The design lies column by column, X (K, R), so that every inner loop runs along the rows of a case
+and neighbouring rows of one nest (a run) are summed together.
+
 Cases are summed in a fixed number of chunks, added in order: results do not depend on the number
 of threads.
 """
@@ -31,6 +34,9 @@ __all__ = ["CHUNKS", "derivatives", "probabilities"]
 
 # Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
 CHUNKS = 64
+
+# Rows whose outer products are summed at once: long loops, and a block that stays in cache.
+_BLOCK = 512
 
 # Everything but the assumption that no value is infinite: unavailable branches carry -inf.
 _FAST = {"contract", "reassoc", "arcp", "nsz"}
@@ -46,56 +52,81 @@ def _upward(
     lam: Any,
     s: Any,
     parent: Any,
-    J: int,
     u: Any,
     P: Any,
-    top: Any,
-    leaf_top: Any,
-    total: Any,
-    inclusive: Any,
-    node_u: Any,
-) -> None:
-    """Fill u, P (rows), I and node_u (nests) of one case; empty nests get -inf."""
-    M = lam.shape[0] - 1
-    K = beta.shape[0]
+    nest_values: Any,
+    run_start: Any,
+    run_nest: Any,
+) -> int:
+    """Fill u and P of the rows and the values of the nests; return the number of runs.
+
+    ``nest_values`` (4, M + 1) holds total, inclusive, value in the parent, and scratch; the total
+    of an empty nest is zero and its inclusive value minus infinity.
+    """
+    total, inclusive, node_u, top = nest_values[0], nest_values[1], nest_values[2], nest_values[3]
+    K, M, size = X.shape[0], lam.shape[0] - 1, last - first
+    J = parent.shape[0] - M
+    for i in range(size):
+        u[i] = 0.0
+    for k in range(K):
+        b, x = beta[k], X[k, first:last]
+        for i in range(size):
+            u[i] += b * x[i]
+    runs, current = 0, -1
+    for i in range(size):
+        m = parent[alternative[first + i]]
+        if m != current:
+            run_start[runs], run_nest[runs] = i, m
+            runs, current = runs + 1, m
+    run_start[runs] = size
     for m in range(M + 1):
         top[m] = -np.inf
         total[m] = 0.0
-    for r in range(first, last):
-        v = 0.0
-        for k in range(K):
-            v += X[r, k] * beta[k]
-        m = parent[alternative[r]]
-        v /= s[m]
-        u[r - first] = v
-        if v > top[m]:
-            top[m] = v
+    for run in range(runs):
+        m = run_nest[run]
+        scale, high = 1.0 / s[m], top[m]
+        for i in range(run_start[run], run_start[run + 1]):
+            u[i] *= scale
+            high = max(high, u[i])
+        top[m] = high
+    for run in range(runs):
+        m = run_nest[run]
+        high, summed = top[m], 0.0
+        for i in range(run_start[run], run_start[run + 1]):
+            P[i] = np.exp(u[i] - high)
+            summed += P[i]
+        total[m] += summed
+    # From here total is relative to the running maximum in inclusive; top stays with the leaves.
     for m in range(M + 1):
-        leaf_top[m] = top[m]
-    for r in range(first, last):
-        m = parent[alternative[r]]
-        e = np.exp(u[r - first] - leaf_top[m])
-        P[r - first] = e
-        total[m] += e
+        inclusive[m] = top[m]
     for m in range(M + 1):
         if total[m] == 0.0:
-            inclusive[m] = -np.inf
             continue
-        inclusive[m] = top[m] + np.log(total[m])
+        inclusive[m] += np.log(total[m])
         if m < M:
             p = parent[J + m]
-            value = lam[m] * inclusive[m] / s[p]
-            node_u[m] = value
-            if value > top[p]:
-                total[p] = total[p] * np.exp(top[p] - value) + 1.0 if total[p] > 0.0 else 1.0
-                top[p] = value
+            node_u[m] = lam[m] * inclusive[m] / s[p]
+            if node_u[m] > inclusive[p]:
+                rescaled = total[p] * np.exp(inclusive[p] - node_u[m]) if total[p] > 0.0 else 0.0
+                total[p] = rescaled + 1.0
+                inclusive[p] = node_u[m]
             else:
-                total[p] += np.exp(value - top[p])
-    for m in range(M + 1):
-        # e was relative to the largest leaf of its nest; bring it to the nest's inclusive value.
-        top[m] = np.exp(leaf_top[m] - inclusive[m]) if leaf_top[m] > -np.inf else 0.0
-    for r in range(first, last):
-        P[r - first] *= top[parent[alternative[r]]]
+                total[p] += np.exp(node_u[m] - inclusive[p])
+    for run in range(runs):
+        m = run_nest[run]
+        factor = np.exp(top[m] - inclusive[m])
+        for i in range(run_start[run], run_start[run + 1]):
+            P[i] *= factor
+    return runs
+
+
+@njit(cache=True, fastmath=_FAST, inline="always")
+def _dot(a: Any, b: Any) -> float:
+    """Return the inner product of two vectors; slices let the compiler use vector instructions."""
+    value = 0.0
+    for i in range(a.shape[0]):
+        value += a[i] * b[i]
+    return value
 
 
 @njit(cache=True, fastmath=_FAST, inline="always")
@@ -121,22 +152,105 @@ def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
 
 
 @njit(cache=True, fastmath=_FAST, inline="always")
-def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, K: int) -> None:
-    """Add ``sum_r w_r x_r x_r'`` to the lower triangle of H, four rows at a time."""
-    r = first
-    while r + 4 <= last:
-        a, b, c, d = w[r - first], w[r - first + 1], w[r - first + 2], w[r - first + 3]
-        for k in range(K):
-            ta, tb, tc, td = a * X[r, k], b * X[r + 1, k], c * X[r + 2, k], d * X[r + 3, k]
-            for q in range(k + 1):
-                H[k, q] += ta * X[r, q] + tb * X[r + 1, q] + tc * X[r + 2, q] + td * X[r + 3, q]
-        r += 4
-    while r < last:
-        for k in range(K):
-            t = w[r - first] * X[r, k]
-            for q in range(k + 1):
-                H[k, q] += t * X[r, q]
-        r += 1
+def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
+    """Add ``sum_i w_i x_i x_i'`` to the lower triangle of H, four columns at a time."""
+    size = last - first
+    for k in range(X.shape[0]):
+        x = X[k, first:last]
+        for i in range(size):
+            z[i] = w[i] * x[i]
+        q = 0
+        while q + 4 <= k + 1:
+            x0, x1 = X[q, first:last], X[q + 1, first:last]
+            x2, x3 = X[q + 2, first:last], X[q + 3, first:last]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for i in range(size):
+                a += z[i] * x0[i]
+                b += z[i] * x1[i]
+                c += z[i] * x2[i]
+                d += z[i] * x3[i]
+            H[k, q] += a
+            H[k, q + 1] += b
+            H[k, q + 2] += c
+            H[k, q + 3] += d
+            q += 4
+        while q <= k:
+            H[k, q] += _dot(z[:size], X[q, first:last])
+            q += 1
+
+
+@njit(cache=True, fastmath=_FAST, inline="always")
+def _add_chosen(
+    H: Any,
+    g: Any,
+    X: Any,
+    c: int,
+    m: int,
+    u: float,
+    weight: float,
+    lam: Any,
+    s: Any,
+    slot: Any,
+    rum: bool,
+) -> None:
+    """Add what the chosen alternative gives directly, through its utility in its nest m."""
+    for k in range(X.shape[0]):
+        g[k] += X[k, c] / s[m]
+    if slot[m] >= 0 and rum:
+        square = lam[m] * lam[m]
+        g[slot[m]] -= u / lam[m]
+        H[slot[m], slot[m]] += weight * 2.0 * u / square
+        for k in range(X.shape[0]):
+            H[slot[m], k] -= weight * X[k, c] / square
+
+
+@njit(cache=True, fastmath=_FAST, inline="always")
+def _add_leaves(
+    H: Any,
+    g: Any,
+    dI: Any,
+    X: Any,
+    first: int,
+    start: int,
+    stop: int,
+    m: int,
+    u: Any,
+    P: Any,
+    w: Any,
+    z: Any,
+    omega: float,
+    weight: float,
+    lam: Any,
+    s: Any,
+    slot: Any,
+    rum: bool,
+) -> None:
+    """Add a run of alternatives of nest m to dI, to the score, and to their curvature with lambda.
+
+    Also fill their weights ``w`` in the outer products.
+    """
+    K = X.shape[0]
+    scale = weight * omega / (s[m] * s[m])
+    for i in range(start, stop):
+        w[i] = scale * P[i]
+    for k in range(K):
+        mean = _dot(P[start:stop], X[k, first + start : first + stop]) / s[m]
+        dI[m, k] += mean
+        g[k] += omega * mean
+    if slot[m] < 0 or not rum:
+        return
+    square = lam[m] * lam[m]
+    linear, quadratic = 0.0, 0.0
+    for i in range(start, stop):
+        z[i] = P[i] * (u[i] + 1.0)
+        linear += P[i] * u[i]
+        quadratic += P[i] * u[i] * (u[i] + 2.0)
+    dI[m, slot[m]] -= linear / lam[m]
+    g[slot[m]] -= omega * linear / lam[m]
+    H[slot[m], slot[m]] += weight * omega * quadratic / square
+    for k in range(K):
+        along = _dot(z[start:stop], X[k, first + start : first + stop])
+        H[slot[m], k] -= weight * omega * along / square
 
 
 @njit(cache=True, parallel=True, fastmath=_FAST)
@@ -159,8 +273,8 @@ def derivatives(
 
     Parameters
     ----------
-    X : float64 (R, K), offsets : int64 (N + 1,), alternative : int64 (R,)
-        Design, first row of each case, and alternative number of each row.
+    X : float64 (K, R), offsets : int64 (N + 1,), alternative : int64 (R,)
+        Design by columns, first row of each case, and alternative number of each row.
     chosen : int64 (N,), weights : float64 (N,)
         Row of the chosen alternative, and the weight of each case.
     beta : float64 (K,), lam : float64 (M + 1,)
@@ -179,29 +293,27 @@ def derivatives(
     tuple
         ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
     """
-    N, K, M = chosen.shape[0], X.shape[1], lam.shape[0] - 1
-    J = parent.shape[0] - M
-    size = K + n_free
-    llf = np.zeros(CHUNKS)
-    score = np.zeros((CHUNKS, size))
+    N, K, M = chosen.shape[0], X.shape[0], lam.shape[0] - 1
+    J, size = parent.shape[0] - M, K + n_free
+    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
     hessian = np.zeros((CHUNKS, size, size))
-    widest = 0
-    for n in range(N):
-        widest = max(widest, offsets[n + 1] - offsets[n])
+    widest = np.max(np.diff(offsets))
     s = lam.copy() if rum else np.ones(M + 1)
     for chunk in prange(CHUNKS):
-        u, P, w = np.empty(widest), np.empty(widest), np.empty(widest)
-        top, leaf_top, total = np.empty(M + 1), np.empty(M + 1), np.empty(M + 1)
-        inclusive, node_u, omega = np.empty(M + 1), np.empty(M + 1), np.empty(M + 1)
-        on_path = np.zeros(M + 1)
-        dI = np.zeros((M + 1, size))
-        weighted = np.zeros((M + 1, K))
-        g = np.empty(size)
-        du = np.empty(size)
+        u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
+        w = np.empty(widest + _BLOCK)
+        run_start = np.empty(widest + 1, dtype=np.int64)
+        run_nest = np.empty(widest, dtype=np.int64)
+        nest_values = np.empty((4, M + 1))
+        total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+        omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
+        g, du = np.empty(size), np.empty(size)
         H = hessian[chunk]
-        for n in range(chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS):
-            first, last = offsets[n], offsets[n + 1]
-            _upward(
+        begin, end = chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS
+        block = offsets[begin]
+        for n in range(begin, end):
+            first, last, c, weight = offsets[n], offsets[n + 1], chosen[n], weights[n]
+            runs = _upward(
                 X,
                 first,
                 last,
@@ -210,108 +322,68 @@ def derivatives(
                 lam,
                 s,
                 parent,
-                J,
                 u,
                 P,
-                top,
-                leaf_top,
-                total,
-                inclusive,
-                node_u,
+                nest_values,
+                run_start,
+                run_nest,
             )
-            # The path of the chosen alternative.
             on_path[:] = 0.0
-            m = parent[alternative[chosen[n]]]
-            logP = u[chosen[n] - first] - inclusive[m]
+            m = parent[alternative[c]]
+            logP = u[c - first] - inclusive[m]
             on_path[m] = 1.0
             while m < M:
                 logP += node_u[m] - inclusive[parent[J + m]]
                 m = parent[J + m]
                 on_path[m] = 1.0
-            weight = weights[n]
             llf[chunk] += weight * logP
             if loglike_obs.shape[0] > 0:
                 loglike_obs[n] = weight * logP
             # Adjoints, from the root down.
             omega[M] = -1.0
             for m in range(M - 1, -1, -1):
-                if total[m] == 0.0:
-                    omega[m] = 0.0
-                    continue
-                p = parent[J + m]
-                a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
-                omega[m] = a * lam[m] / s[p] - on_path[m]
-            # Sums over the alternatives of each nest.
+                omega[m] = 0.0
+                if total[m] > 0.0:
+                    p = parent[J + m]
+                    a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
+                    omega[m] = a * lam[m] / s[p] - on_path[m]
             dI[:] = 0.0
-            weighted[:] = 0.0
             g[:] = 0.0
-            for r in range(first, last):
-                m = parent[alternative[r]]
-                p = P[r - first]
-                for k in range(K):
-                    dI[m, k] += p * X[r, k]
-                if slot[m] >= 0 and rum:
-                    pu = p * u[r - first]
-                    a = omega[m] * p
-                    dI[m, slot[m]] -= pu / lam[m]
-                    g[slot[m]] -= a * u[r - first] / lam[m]
-                    for k in range(K):
-                        weighted[m, k] += pu * X[r, k]
-                    H[slot[m], slot[m]] += (
-                        weight * a * u[r - first] * (u[r - first] + 2.0) / (lam[m] * lam[m])
-                    )
-                w[r - first] = weight * omega[m] * p / (s[m] * s[m])
-            _add_rows(H, X, first, last, w, K)
-            c = chosen[n]
-            m = parent[alternative[c]]
-            for k in range(K):
-                g[k] += X[c, k] / s[m]
-            if slot[m] >= 0 and rum:
-                g[slot[m]] -= u[c - first] / lam[m]
-                H[slot[m], slot[m]] += weight * 2.0 * u[c - first] / (lam[m] * lam[m])
-            for m in range(M + 1):
-                if total[m] == 0.0:
-                    continue
-                free = slot[m] >= 0 and rum
-                if free:
-                    # Leaves: curvature between their utilities and the nest's own lambda.
-                    on = parent[alternative[c]] == m
-                    for k in range(K):
-                        q = omega[m] * (weighted[m, k] + dI[m, k])
-                        if on:
-                            q += X[c, k]
-                        H[slot[m], k] -= weight * q / (lam[m] * lam[m])
-                # dI so far holds sums of P x over leaves alone: bring them to u's scale.
-                for k in range(K):
-                    g[k] += omega[m] * dI[m, k] / s[m]
-                    dI[m, k] /= s[m]
+            for run in range(runs):
+                m = run_nest[run]
+                _add_leaves(
+                    H,
+                    g,
+                    dI,
+                    X,
+                    first,
+                    run_start[run],
+                    run_start[run + 1],
+                    m,
+                    u,
+                    P,
+                    w[first - block :],
+                    z,
+                    omega[m],
+                    weight,
+                    lam,
+                    s,
+                    slot,
+                    rum,
+                )
+            if last - block >= _BLOCK or n == end - 1:
+                _add_rows(H, X, block, last, w, z)
+                block = last
+            _add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
             _nests(
-                H,
-                g,
-                dI,
-                du,
-                omega,
-                on_path,
-                node_u,
-                inclusive,
-                total,
-                lam,
-                s,
-                slot,
-                parent,
-                J,
-                rum,
-                weight,
-                size,
+                H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
             )
             for k in range(size):
                 score[chunk, k] += weight * g[k]
             if score_obs.shape[0] > 0:
                 for k in range(size):
                     score_obs[n, k] = weight * g[k]
-    total_score = np.zeros(size)
-    total_hessian = np.zeros((size, size))
-    llf_sum = 0.0
+    total_score, total_hessian, llf_sum = np.zeros(size), np.zeros((size, size)), 0.0
     for chunk in range(CHUNKS):
         llf_sum += llf[chunk]
         total_score += score[chunk]
@@ -330,20 +402,19 @@ def _nests(
     du: Any,
     omega: Any,
     on_path: Any,
-    node_u: Any,
-    inclusive: Any,
-    total: Any,
+    nest_values: Any,
     lam: Any,
     s: Any,
     slot: Any,
     parent: Any,
-    J: int,
     rum: bool,
     weight: float,
     size: int,
 ) -> None:
     """Carry dI up the tree, children first, and add what the nests give to score and Hessian."""
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
     M = lam.shape[0] - 1
+    J = parent.shape[0] - M
     for m in range(M + 1):
         if total[m] == 0.0:
             continue
@@ -360,9 +431,9 @@ def _nests(
             g[slot[m]] += a * inclusive[m] / s[p]
             _add_cross(H, dI[m], slot[m], weight * a / s[p], size)
         if slot[p] >= 0 and rum:
+            square = lam[p] * lam[p]
             du[slot[p]] -= node_u[m] / lam[p]
             g[slot[p]] -= a * node_u[m] / lam[p]
-            square = lam[p] * lam[p]
             _add_cross(H, dI[m], slot[p], -weight * a * lam[m] / square, size)
             H[slot[p], slot[p]] += weight * a * 2.0 * node_u[m] / square
             if slot[m] >= 0:
@@ -389,17 +460,17 @@ def probabilities(
     """Fill choice probabilities of the rows, shape (R,), and logsums of the cases, shape (N,)."""
     N, M = offsets.shape[0] - 1, lam.shape[0] - 1
     J = parent.shape[0] - M
-    widest = 0
-    for n in range(N):
-        widest = max(widest, offsets[n + 1] - offsets[n])
+    widest = np.max(np.diff(offsets))
     s = lam.copy() if rum else np.ones(M + 1)
     for chunk in prange(CHUNKS):
-        u, P = np.empty(widest), np.empty(widest)
-        top, leaf_top, total = np.empty(M + 1), np.empty(M + 1), np.empty(M + 1)
-        inclusive, node_u, reach = np.empty(M + 1), np.empty(M + 1), np.empty(M + 1)
+        u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
+        run_start = np.empty(widest + 1, dtype=np.int64)
+        run_nest = np.empty(widest, dtype=np.int64)
+        nest_values = np.empty((4, M + 1))
+        total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
         for n in range(chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS):
             first, last = offsets[n], offsets[n + 1]
-            _upward(
+            runs = _upward(
                 X,
                 first,
                 last,
@@ -408,19 +479,17 @@ def probabilities(
                 lam,
                 s,
                 parent,
-                J,
                 u,
                 P,
-                top,
-                leaf_top,
-                total,
-                inclusive,
-                node_u,
+                nest_values,
+                run_start,
+                run_nest,
             )
             reach[M] = 1.0
             for m in range(M - 1, -1, -1):
                 p = parent[J + m]
                 reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
-            for r in range(first, last):
-                P_rows[r] = P[r - first] * reach[parent[alternative[r]]]
+            for run in range(runs):
+                for i in range(run_start[run], run_start[run + 1]):
+                    P_rows[first + i] = P[i] * reach[run_nest[run]]
             logsum[n] = inclusive[M]

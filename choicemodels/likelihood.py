@@ -94,7 +94,8 @@ class ChoiceLikelihood:
     Attributes
     ----------
     parameters : Parameters
-    X : ndarray, shape (R, K)
+    X : ndarray, shape (K, R)
+        Design by columns.
     offsets, alternative, chosen, weights
         As in :class:`~choicemodels.choicedata.ChoiceData`.
     """
@@ -150,7 +151,7 @@ class ChoiceLikelihood:
     def probabilities(self, theta: Array) -> tuple[Array, Array]:
         """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
         p = self.parameters
-        P, logsum = np.empty(len(self.X)), np.empty(len(self.offsets) - 1)
+        P, logsum = np.empty(self.X.shape[1]), np.empty(len(self.offsets) - 1)
         kernels.probabilities(
             self.X,
             self.offsets,
@@ -173,7 +174,7 @@ class ChoiceLikelihood:
         rows = np.arange(offsets[-1]) + np.repeat(shift, sizes)
         return ChoiceLikelihood(
             self.parameters,
-            self.X[rows],
+            np.ascontiguousarray(self.X[:, rows]),
             offsets,
             self.alternative[rows],
             self.chosen[cases] - shift,

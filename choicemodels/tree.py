@@ -150,15 +150,17 @@ def log_probabilities(
     ndarray, shape (..., J)
     """
     u, inclusive = _upward(V, tree, lam, rum, available)
-    J = len(tree.alternatives)
-    logP = np.full(u.shape, -np.inf)
-    for node in reversed(range(u.shape[-1])):
-        above = tree.parent[node]
-        path = logP[..., J + above] if above < len(tree.nests) else 0.0
-        with np.errstate(invalid="ignore"):  # -inf - -inf: an empty nest, set to -inf below
-            step = u[..., node] - inclusive[..., above]
-        logP[..., node] = np.where(np.isneginf(u[..., node]), -np.inf, step + path)
-    return logP[..., :J]
+    J, M = len(tree.alternatives), len(tree.nests)
+    # Log probability of reaching each nest, the root last, from the root down.
+    reach = np.zeros(inclusive.shape)
+    leaves, nest = u[..., :J], tree.parent[:J]
+    with np.errstate(invalid="ignore"):  # -inf - -inf in an empty nest, set to -inf below
+        for m in reversed(range(M)):
+            above = tree.parent[J + m]
+            reach[..., m] = reach[..., above] + u[..., J + m] - inclusive[..., above]
+        logP = leaves - inclusive[..., nest] + reach[..., nest]
+    logP[np.isneginf(leaves)] = -np.inf
+    return np.asarray(logP)
 
 
 def branch_logsum(

@@ -29,7 +29,7 @@ __all__ = ["fit_choice"]
 Array = NDArray[np.float64]
 
 # Above this many cases the starting values of a nested logit come from a sample of them.
-_START_CASES = 5_000
+_START_CASES = 2_000
 
 
 def fit_choice(
@@ -80,8 +80,11 @@ def fit_choice(
     parameters = likelihood.parameters
     _refuse_never_chosen(parameters, data)
     theta = _start(likelihood, start)
-    _refuse_collinear(likelihood, theta)
-    optimum = maximize(likelihood.evaluate, theta, max_iterations=max_iterations, progress=progress)
+    first = likelihood.evaluate(theta)
+    _refuse_collinear(likelihood, theta, first[2])
+    optimum = maximize(
+        likelihood.evaluate, theta, first=first, max_iterations=max_iterations, progress=progress
+    )
     at = likelihood.contributions(optimum.theta)
     _refuse_perfect(at.llf, data, parameters)
     result = ChoiceResult(
@@ -96,7 +99,7 @@ def fit_choice(
         meat=at.score_obs.T @ at.score_obs,
         optimum=optimum,
         baselines=_baselines(data),
-        notes=parameters.notes,
+        notes=(*parameters.notes, *_weight_notes(data)),
         data=data,
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
@@ -132,16 +135,18 @@ def _refuse_never_chosen(parameters: Parameters, data: ChoiceData) -> None:
         )
 
 
-def _refuse_collinear(likelihood: ChoiceLikelihood, theta: Array) -> None:
+def _refuse_collinear(likelihood: ChoiceLikelihood, theta: Array, hessian: Array) -> None:
     """Name columns that no choice set tells apart, before the search runs along them.
 
-    At zero coefficients the Hessian in beta is that of the multinomial logit with equal shares,
-    which is singular exactly if some combination of columns is constant within all choice sets.
+    The Hessian in beta of the multinomial logit is singular, at any point, exactly if some
+    combination of columns is constant within all choice sets; and with every lambda at 1 it is
+    the nested logit's.
     """
-    K = len(likelihood.parameters.terms)
-    point = np.concatenate([np.zeros(K), theta[K:]])
-    _, _, hessian = _plain(likelihood).evaluate(point[:K])
-    inverse_information(hessian, likelihood.parameters.names[:K])
+    parameters = likelihood.parameters
+    K = len(parameters.terms)
+    if not (parameters.lambdas(theta) == 1.0).all():
+        _, _, hessian = _plain(likelihood).evaluate(theta[:K])
+    inverse_information(hessian[:K, :K], parameters.names[:K])
 
 
 def _plain(likelihood: ChoiceLikelihood) -> ChoiceLikelihood:
@@ -171,15 +176,24 @@ def _start(likelihood: ChoiceLikelihood, start: Any) -> Array:
                 f"{', '.join(names)}."
             )
         return theta
+    # The multinomial logit on a sample is cheap, close enough, and has a single maximum.
     theta = parameters.start
-    if len(parameters.tree.nests) == 0:
+    step = len(likelihood.chosen) // _START_CASES
+    if len(parameters.tree.nests) == 0 and step < 2:
         return theta
-    step = max(1, len(likelihood.chosen) // _START_CASES)
-    flat = _plain(likelihood if step == 1 else likelihood.subset(step))
-    beta = maximize(flat.evaluate, flat.parameters.start, max_iterations=20).theta
-    if np.isfinite(likelihood.evaluate(np.concatenate([beta, theta[len(beta) :]]))[0]):
-        theta[: len(beta)] = beta
+    flat = _plain(likelihood if step < 2 else likelihood.subset(step))
+    found = maximize(flat.evaluate, flat.parameters.start, max_iterations=20)
+    if found.converged:
+        theta[: len(found.theta)] = found.theta
     return theta
+
+
+def _weight_notes(data: ChoiceData) -> tuple[str, ...]:
+    if (data.weights == 1.0).all():
+        return ()
+    return (
+        "Cases are weighted; with sampling weights only robust and clustered standard errors hold.",
+    )
 
 
 def _baselines(data: ChoiceData) -> LoglikeBaselines:

@@ -1,8 +1,6 @@
 """Results as JSON files. Never pickle: a file is data, not code."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,7 @@ def write_json(content: dict[str, Any], path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise DataError(f"the folder '{path.parent}' does not exist; make it first.")
     text = json.dumps({"nestflow": FORMAT, **content}, allow_nan=False, indent=1)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
     return path

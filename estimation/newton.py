@@ -19,7 +19,8 @@ from choicemodels.errors import EstimationError
 __all__ = ["Iteration", "Optimum", "maximize"]
 
 Array = NDArray[np.float64]
-Objective: TypeAlias = Callable[[Array], tuple[float, Array, Array]]
+Evaluation: TypeAlias = tuple[float, Array, Array]
+Objective: TypeAlias = Callable[[Array], Evaluation]
 
 # A gain in log-likelihood that Newton's model predicts below this ends the search; one more
 # step, which converges quadratically, then brings the gradient to rounding error.
@@ -84,6 +85,7 @@ def maximize(
     objective: Objective,
     start: Array,
     *,
+    first: Evaluation | None = None,
     max_iterations: int = 100,
     progress: Callable[[int, float], None] | None = None,
 ) -> Optimum:
@@ -95,6 +97,8 @@ def maximize(
         Value (minus infinity outside the domain), score (P,) and Hessian (P, P) at a point.
     start
         Where to begin, shape (P,); it must lie in the domain.
+    first
+        The objective at ``start``, if it is known already.
     max_iterations
         Passes over the data before giving up.
     progress
@@ -106,7 +110,7 @@ def maximize(
         If the log-likelihood is not finite at the start.
     """
     theta = np.array(start, dtype=np.float64)
-    f, g, H = objective(theta)
+    f, g, H = objective(theta) if first is None else first
     if not np.isfinite(f):
         raise EstimationError(
             f"the log-likelihood is {f} at the starting values; check the scale of the variables."

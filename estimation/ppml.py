@@ -348,6 +348,9 @@ def ppml_dense(
     """
     w = 0.5 * (y + y.mean())
     gram = _weighted_gram(X, w)
+    flat = [f"'{name}'" for name, square in zip(names, np.diag(gram), strict=True) if square == 0]
+    if flat:
+        raise IdentificationError(f"{enumerate_some(flat)}: zero in every row used; drop it.")
     inverse_information(-gram, names)
     beta = _solve_symmetric(gram, np.einsum("kn,n->k", X, w * np.log(w) + y - w))
     eta = np.einsum("kn,k->n", X, beta)

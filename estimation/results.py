@@ -74,6 +74,11 @@ class Covariance:
         )
 
     @property
+    def short(self) -> str:
+        """Say it in the width of a table's column."""
+        return f"by {' & '.join(self.groups)}" if self.groups else self.kind
+
+    @property
     def label(self) -> str:
         """Say which standard errors these are, in one phrase."""
         if not self.groups:
@@ -280,7 +285,7 @@ class Result:
             "ll": self.llf,
             "aic": self.aic,
             "bic": self.bic,
-            "se_type": self.covariance.label,
+            "se_type": self.covariance.short,
         }
 
     def to_dict(self) -> dict[str, Any]:

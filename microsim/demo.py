@@ -9,15 +9,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from choicemodels import ChoiceData, FlowData, Gravity, NestedLogit, SpecificationError
+from choicemodels import (
+    ChoiceData,
+    FlowData,
+    Gravity,
+    MultinomialLogit,
+    NestedLogit,
+    SpecificationError,
+)
 from choicemodels.datasets import load_data
 from estimation import ChoiceResult, GravityResult, Table, fit, frame_table, table
 from microsim import figures
 from microsim.behaviour import Behaviour
 from microsim.comparison import Contrast, contrast
 from microsim.engine import simulate
-from microsim.keyed_random import Streams
-from microsim.moves import MoveTruth, choice_table, flow_table, year_of_moves
+from microsim.moves import MoveTruth, choice_table, flow_table, sample_cases, year_of_moves
 from microsim.outcomes import national_outcomes
 from microsim.population import Population
 from microsim.report import Section, write_report
@@ -84,6 +90,9 @@ class Estimates:
     Attributes
     ----------
     mobility : ChoiceResult
+        The nested logit that the simulation runs on.
+    flat : ChoiceResult
+        The same utilities without the nest.
     gravity : GravityResult
         With effects of origin and destination.
     gravity_plain : GravityResult
@@ -95,6 +104,7 @@ class Estimates:
     """
 
     mobility: ChoiceResult
+    flat: ChoiceResult
     gravity: GravityResult
     gravity_plain: GravityResult
     truth: "pd.Series[float]"
@@ -188,18 +198,23 @@ def _estimate(population: Population, settings: Settings, step: Step) -> Estimat
     moves = year_of_moves(population, truth, seed=settings.seed)
     flows = flow_table(population, moves)
     advance = step("Estimate the nested logit of staying and moving")
-    ids = population.workers.id
-    order = np.argsort(Streams(settings.seed).uniform("demo: sample of cases", ids))
-    cases = np.sort(ids[order[: settings.cases]])
+    sample = sample_cases(moves, settings.cases, seed=settings.seed)
     data = ChoiceData.from_long(
-        choice_table(population, cases, moves),
+        choice_table(population, sample, moves),
         case="worker",
         alternative="alternative",
         chosen="chosen",
+        weights="weight",
         alternatives=["stay", *metros],
     )
+    flat = fit(MultinomialLogit(_MOBILITY, specific={"stay": _STAY}), data)
     model = NestedLogit(_MOBILITY, nests={"move": metros}, specific={"stay": _STAY})
-    mobility = fit(model, data, progress=lambda number, _: advance(number, number + 1))
+    mobility = fit(
+        model,
+        data,
+        start=pd.concat([flat.params, pd.Series({"lambda:move": 1.0})]),
+        progress=lambda number, _: advance(number, number + 1),
+    )
     step("Estimate the gravity model by PPML")
     od = FlowData(flows, origin="origin", destination="destination", flow="migrants")
     ways = {"cov": "cluster", "groups": ["origin", "destination"]}
@@ -211,6 +226,7 @@ def _estimate(population: Population, settings: Settings, step: Step) -> Estimat
     )
     return Estimates(
         mobility=mobility,
+        flat=flat,
         gravity=fit(Gravity(f"{pair} | origin + destination"), od, **ways),
         gravity_plain=fit(Gravity(f"{pair} + {sizes}"), od, **ways),
         truth=truth.params,
@@ -244,7 +260,6 @@ def _tables(
     contrasts: tuple[Contrast, Contrast],
     runs: tuple[Run, Run, Run],
 ) -> dict[str, Table]:
-    mobility = estimates.mobility
     both = table(
         estimates.gravity_plain, estimates.gravity, heads=["sizes", "fixed effects"], digits=3
     )
@@ -252,7 +267,7 @@ def _tables(
         {run.scenario.name: national_outcomes(run).mean().map(_number) for run in runs}
     )
     return {
-        "mobility": table(mobility, mobility.with_cov("hessian"), heads=["robust", "hessian"]),
+        "mobility": table(estimates.flat, estimates.mobility, heads=["multinomial", "nested"]),
         "truth": frame_table(
             _against_truth(estimates),
             note="z: how many standard errors the estimate lies from the truth.",
@@ -261,8 +276,18 @@ def _tables(
         "outcomes": frame_table(summary, note="Means over replicates."),
         "shock": _contrast_table(contrasts[0]),
         "grant": _contrast_table(contrasts[1]),
-        "margins": frame_table(population.check().map(_number)),
+        "margins": _margins(population),
     }
+
+
+def _margins(population: Population) -> Table:
+    """Say for each kind of margin how many there are, and how far the worst is off."""
+    check = population.check()
+    off = check["difference"].abs()
+    worst = check.loc[off.groupby(check["margin"], sort=False).idxmax()].set_index("margin")
+    shown = worst.rename(columns={"where": "worst at", "difference": "off by"}).map(_number)
+    shown.insert(0, "margins", check["margin"].value_counts().reindex(shown.index).map(_number))
+    return frame_table(shown, note="The margin of each kind that is met least well.")
 
 
 def _against_truth(estimates: Estimates) -> pd.DataFrame:
@@ -305,10 +330,9 @@ def _number(value: object) -> str:
 def _figures(
     estimates: Estimates, runs: tuple[Run, Run, Run], folder: Path
 ) -> dict[str, tuple[Path, str]]:
-    baseline, shock, _ = runs
-    net = [_net_migration(run) for run in (baseline, shock)]
-    stock = baseline.metros.query("month == 0").groupby("cbsa")["population"].mean()
-    change = 100 * (net[1].groupby("cbsa").sum() - net[0].groupby("cbsa").sum()) / stock
+    _, shock, _ = runs
+    by_metro = shock.metros.groupby("cbsa")
+    displaced = 100 * shock.months * by_metro["displaced"].sum() / by_metro["population"].sum()
     classes = {run.scenario.name: _net_migration(run).groupby("region_class").sum() for run in runs}
     drawn: dict[str, tuple[Figure, str]] = {
         "monthly": (
@@ -316,8 +340,8 @@ def _figures(
             "Monthly outcomes: means and ranges over the replicates.",
         ),
         "map": (
-            figures.metro_map(load_data("metros"), change, "Change in net migration, % of workers"),
-            "What the displacement shock does to net migration, over all months.",
+            figures.metro_map(load_data("metros"), displaced, "Displaced, % of workers"),
+            "Who is displaced where: workers displaced by AI in all months.",
         ),
         "regions": (
             figures.region_bars(classes, "Net migration, workers in all months"),
@@ -364,8 +388,9 @@ def _report(
         Section(
             "Who moves, and where",
             f"A nested logit of staying or moving to another metro, estimated on "
-            f"{mobility.nobs:,} workers with {settings.metros} alternatives each. The moves were "
-            "drawn from a known model, so the estimates can be held against the truth.",
+            f"{mobility.nobs:,} workers with {settings.metros} alternatives each, half of them "
+            "movers and weighted back to the population. The moves were drawn from a known model, "
+            "so the estimates can be held against the truth.",
             (html["mobility"], html["truth"]),
             listings=(str(mobility.summary()),),
         ),

@@ -13,6 +13,7 @@ __all__ = ["distance_decay", "metro_map", "monthly_outcomes", "region_bars"]
 
 # Okabe and Ito's palette: told apart by every eye, and in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_LINES = ("-", "-", "--", ":", "-.")
 _GREY = "#666666"
 
 _SERIES: Mapping[str, tuple[str, float]] = {
@@ -39,13 +40,13 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(10, 6.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, (title, factor)) in zip(panels, _SERIES.items(), strict=True):
-        for run, colour in zip(runs, _COLOURS, strict=False):
+        for run, colour, line in zip(runs, _COLOURS, _LINES, strict=False):
             national = run.national
             values = national[name] / (national["population"] if name in _PER_WORKER else 1)
             wide = (factor * values).groupby([national["date"], national["replicate"]]).mean()
             by_month = wide.unstack()
             dates = pd.to_datetime(by_month.index)
-            axes.plot(dates, by_month.mean(axis=1), color=colour, label=run.scenario.name)
+            axes.plot(dates, by_month.mean(axis=1), color=colour, ls=line, label=run.scenario.name)
             axes.fill_between(
                 dates, by_month.min(axis=1), by_month.max(axis=1), color=colour, alpha=0.18, lw=0
             )
@@ -74,7 +75,7 @@ def metro_map(metros: pd.DataFrame, values: "pd.Series[float]", label: str) -> F
     shown = metros[(metros["longitude"] > -130) & (metros["latitude"] > 23)]
     x, y = _albers(shown["latitude"].to_numpy(), shown["longitude"].to_numpy())
     colour = values.reindex(shown["cbsa"]).to_numpy(dtype=float)
-    reach = float(np.nanquantile(np.abs(colour), 0.98)) or 1.0
+    low, high = np.nanquantile(colour, [0.02, 0.98])
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     axes = figure.subplots()
     discs = axes.scatter(
@@ -82,9 +83,9 @@ def metro_map(metros: pd.DataFrame, values: "pd.Series[float]", label: str) -> F
         y,
         s=8 + 0.02 * np.sqrt(shown["population"].to_numpy(dtype=float)) * 4,
         c=colour,
-        cmap="PuOr_r",
-        vmin=-reach,
-        vmax=reach,
+        cmap="cividis",
+        vmin=low,
+        vmax=max(high, low + 1e-9),
         edgecolors=_GREY,
         linewidths=0.3,
     )

@@ -107,7 +107,7 @@ def test_three_parts_are_named_as_in_mlogit():
         "wait:bus",
         "wait:stay",
     ]
-    X = design_matrix(terms, data.table, data.alternative, data.alternatives)
+    X = design_matrix(terms, data.table, data.alternative, data.alternatives).T
     assert X[1].tolist() == [1, 0, 2, 30, 0, 0, 0, 0]
     assert X[3].tolist() == [0, 0, 4, 0, 0, 2, 0, 0]
 
@@ -117,7 +117,7 @@ def test_specific_terms_enter_one_utility():
     model = MultinomialLogit("cost | 0", specific={"stay": "1 + age"})
     terms = design_terms(model, data)
     assert [t.name for t in terms] == ["cost", "(Intercept):stay", "age:stay"]
-    X = design_matrix(terms, data.table, data.alternative, data.alternatives)
+    X = design_matrix(terms, data.table, data.alternative, data.alternatives).T
     assert X[:3].tolist() == [[1, 0, 0], [2, 0, 0], [3, 1, 30]]
 
 
