@@ -297,4 +297,6 @@ def _sorted_codes(column: "pd.Series[Any]") -> tuple[Codes, pd.Index]:
         codes, levels = pd.factorize(column, sort=True)
     except TypeError:  # labels of mixed kinds have no order
         codes, levels = pd.factorize(column)
+    if isinstance(levels, pd.CategoricalIndex):
+        levels = levels.astype(levels.categories.dtype)
     return codes, pd.Index(levels)

@@ -87,7 +87,7 @@ class EffectEstimate:
         """Return plain lists for JSON."""
         return {
             "name": self.name,
-            "levels": [level.tolist() for level in self.levels],
+            "levels": [_level_to_dict(level) for level in self.levels],
             "codes": self.codes.tolist(),
             "values": self.values.tolist(),
         }
@@ -97,10 +97,16 @@ class EffectEstimate:
         """Rebuild from :meth:`to_dict`."""
         return cls(
             stored["name"],
-            tuple(pd.Index(level) for level in stored["levels"]),
+            tuple(pd.Index(level["labels"]).astype(level["dtype"]) for level in stored["levels"]),
             np.asarray(stored["codes"], dtype=np.int64),
             np.asarray(stored["values"], dtype=np.float64),
         )
+
+
+def _level_to_dict(level: pd.Index) -> dict[str, Any]:
+    """Return labels as JSON knows them, and their type; dates become text."""
+    plain = level.map(str) if isinstance(level, pd.DatetimeIndex) else level
+    return {"dtype": str(level.dtype), "labels": plain.tolist()}
 
 
 def label_effects(

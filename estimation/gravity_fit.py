@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -12,17 +11,14 @@ from scipy.special import gammaln
 
 from choicemodels.errors import (
     DataError,
-    EstimationError,
-    IdentificationError,
     NestflowWarning,
     SpecificationError,
     enumerate_some,
 )
-from choicemodels.flowdata import Factor, FlowData
+from choicemodels.flowdata import FlowData
 from choicemodels.formula import expand, fill_column
 from choicemodels.gravity import Gravity
 from choicemodels.utility import Term
-from estimation.absorb import Effects, arrange
 from estimation.covariance import SmallSample
 from estimation.gravity_covariance import KINDS
 from estimation.gravity_effects import label_effects
@@ -32,14 +28,14 @@ from estimation.gravity_result import (
     GroupsArgument,
     Sample,
 )
-from estimation.ppml import PpmlFit, Progress, Stopping, ppml, ppml_dense
+from estimation.gravity_search import Search
+from estimation.ppml import PpmlFit, Progress, Stopping
 from estimation.results import Covariance
-from estimation.separation import Drop, prune, rectify
+from estimation.separation import Drop
 
 __all__ = ["fit_gravity"]
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def fit_gravity(
@@ -74,7 +70,8 @@ def fit_gravity(
     max_iterations
         Newton steps at most.
     drop_separated
-        Drop the rows that no finite estimate can fit; if False, refuse them.
+        Drop the rows that no finite estimate can fit, and the regressors that only these
+        rows tell apart from the others; if False, refuse them.
     drop_singletons
         Drop fixed-effect groups of a single row, as ppmlhdfe and pyfixest do. They change
         no coefficient, only the number of rows that small-sample factors see.
@@ -95,40 +92,46 @@ def fit_gravity(
     Warns
     -----
     NestflowWarning
-        If the iterations end without converging.
+        If the iterations end without converging, a regressor is left out because separated
+        rows alone identified it, or rows look separated but could not be certified.
     """
     _check_options(cov, ssc, tol, max_iterations)
     terms = _terms(model, data)
-    names = tuple(term.name for term in terms)
-    X = _design(terms, data)
     factors = [data.factor(name) for name in model.effects]
-    search = _Search(data.y, X, factors, names, Stopping(tol, max_iterations, progress))
-    estimated = search.run(drop_separated, drop_singletons)
-    fit, rows, y = estimated.fit, estimated.rows, estimated.y
+    search = Search(
+        data.y,
+        _design(terms, data),
+        factors,
+        tuple(term.name for term in terms),
+        Stopping(tol, max_iterations, progress),
+    )
+    found = search.run(drop_separated=drop_separated, singletons=drop_singletons)
+    fit, y = found.fit, found.y
+    notes = found.notes if fit.converged else (_complaint(fit, tol), *found.notes)
+    for note in notes:
+        warnings.warn(note, NestflowWarning, stacklevel=3)
+    terms = tuple(terms[k] for k in found.columns)
     scores = np.ascontiguousarray((fit.X_within * (y - fit.mu)).T)
-    message = "" if fit.converged else _complaint(fit, tol)
-    if not fit.converged:
-        warnings.warn(message, NestflowWarning, stacklevel=3)
     result = GravityResult(
-        names=names,
+        names=tuple(term.name for term in terms),
         estimate=fit.beta,
-        covariance=Covariance(np.zeros((len(names), len(names))), "none", ssc=ssc),
+        covariance=Covariance(np.zeros((len(terms), len(terms))), "none", ssc=ssc),
         llf=_loglike(y, fit.deviance),
-        nobs=len(rows),
+        nobs=len(y),
         formula=model.formula,
         depvar=data.flow,
         llnull=_loglike(y, _null_deviance(y)),
         deviance=fit.deviance,
         convergence=Convergence(
-            fit.converged, fit.iterations, fit.inner_iterations, fit.deviance, message
+            fit.converged, fit.iterations, fit.inner_iterations, fit.deviance, notes
         ),
         hessian=fit.hessian,
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,
-        effects=label_effects(fit.effects, estimated.effects, factors),
-        dropped=_tabulate(estimated.drops),
-        dropped_rows=_list_rows(estimated.drops),
-        sample=Sample(data, rows, scores, fit.mu),
+        effects=label_effects(fit.effects, found.effects, factors),
+        dropped=_tabulate(found.drops),
+        dropped_rows=_list_rows(found.drops),
+        sample=Sample(data, found.rows, scores, fit.mu),
     )
     return result.with_cov(cov, groups=groups, ssc=ssc)
 
@@ -171,84 +174,6 @@ def _design(terms: Sequence[Term], data: FlowData) -> Array:
                 "rows or fill the column: a logarithm needs values above zero."
             )
     return X
-
-
-@dataclass(frozen=True, eq=False)
-class _Estimated:
-    fit: PpmlFit
-    rows: Rows
-    y: Array
-    effects: Effects | None
-    drops: list[Drop]
-
-
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Fit, look for separated rows if the fit hints at some, drop them, fit again."""
-
-    y: Array
-    X: Array
-    factors: Sequence[Factor]
-    names: tuple[str, ...]
-    stopping: Stopping
-
-    def run(self, drop_separated: bool, singletons: bool) -> _Estimated:
-        rows, drops = prune(self.y, self.factors, np.arange(len(self.y)), singletons=singletons)
-        _refuse_empty(rows, self.y)
-        _refuse_separated(drops, drop_separated)
-        while True:
-            y, X, effects = self._subset(rows)
-            try:
-                fit = self._fit(y, X, effects)
-            except IdentificationError as problem:
-                count = len(self.y) - len(rows)
-                after = f" (after {count:,} rows were dropped: zero groups, separation)"
-                raise IdentificationError(f"{problem}{after if count else ''}") from None
-            separated = fit.falling
-            if separated.any():
-                separated = rectify(y, X, effects, suspects=fit.falling)
-            if not separated.any():
-                return _Estimated(fit, rows, y, effects, drops)
-            drops.append(Drop("separated", "", rows[separated]))
-            _refuse_separated(drops, drop_separated)
-            rows, more = prune(self.y, self.factors, rows[~separated], singletons=singletons)
-            drops += more
-            _refuse_empty(rows, self.y)
-
-    def _subset(self, rows: Rows) -> tuple[Array, Array, Effects | None]:
-        whole = len(rows) == len(self.y)
-        y = self.y if whole else self.y[rows]
-        X = self.X if whole else np.ascontiguousarray(self.X[:, rows])
-        if not self.factors:
-            return y, X, None
-        codes = [factor.codes if whole else factor.codes[rows] for factor in self.factors]
-        return y, X, arrange(codes, [factor.size for factor in self.factors])
-
-    def _fit(self, y: Array, X: Array, effects: Effects | None) -> PpmlFit:
-        if effects is None:
-            return ppml_dense(y, X, self.names, self.stopping)
-        return ppml(effects, y, X, self.names, self.stopping)
-
-
-def _refuse_empty(rows: Rows, y: Array) -> None:
-    if not (y > 0).any():
-        raise DataError("every flow is zero; there is nothing to explain.")
-    if len(rows) == 0:
-        raise DataError(
-            "no row is left after dropping fixed-effect groups with zero flows only, or of a "
-            "single row; use coarser fixed effects."
-        )
-
-
-def _refuse_separated(drops: Sequence[Drop], allowed: bool) -> None:
-    bad = [drop for drop in drops if drop.reason != "singleton"]
-    if allowed or not bad:
-        return
-    count = sum(len(drop.rows) for drop in bad)
-    raise EstimationError(
-        f"{count:,} rows are separated (rows {enumerate_some(bad[0].rows.tolist())}): no finite "
-        "estimate exists with them; drop_separated=True leaves them out and counts them."
-    )
 
 
 def _complaint(fit: PpmlFit, tol: float) -> str:

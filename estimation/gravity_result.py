@@ -37,14 +37,15 @@ class Convergence:
     inner_iterations : int
         Passes over the rows to absorb the fixed effects.
     deviance : float
-    message : str
+    notes : tuple of str
+        What to know: why it did not converge, which regressors were left out.
     """
 
     converged: bool
     iterations: int
     inner_iterations: int
     deviance: float
-    message: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,8 +274,7 @@ class GravityResult(Result):
             f"{count:,} rows dropped: {reason}" + (f" of {effect}" if effect else "")
             for reason, effect, count in self.dropped.itertuples(index=False)
         ]
-        if not self.converged:
-            notes.append(self.convergence.message)
+        notes += self.convergence.notes
         table = coefficient_table(
             self.params, self.bse, self.tvalues, self.pvalues, self.conf_int()
         )
@@ -328,7 +328,7 @@ class GravityResult(Result):
     def from_dict(cls, saved: Mapping[str, Any]) -> "GravityResult":
         """Rebuild a result from :meth:`to_dict`; it has no data and no scores of rows."""
         K = len(saved["names"])
-        rows = saved["dropped_rows"]
+        rows, convergence = saved["dropped_rows"], saved["convergence"]
         return cls(
             names=tuple(saved["names"]),
             estimate=np.array(saved["estimate"], dtype=np.float64),
@@ -339,7 +339,9 @@ class GravityResult(Result):
             depvar=saved["depvar"],
             llnull=saved["llnull"],
             deviance=saved["deviance"],
-            convergence=Convergence(**saved["convergence"]),
+            convergence=Convergence(
+                **{**saved["convergence"], "notes": tuple(saved["convergence"]["notes"])}
+            ),
             hessian=np.array(saved["hessian"], dtype=np.float64).reshape(K, K),
             scores_product=np.array(saved["scores_product"], dtype=np.float64).reshape(K, K),
             terms=tuple(Term(t["name"], tuple(t["factors"])) for t in saved["terms"]),

@@ -19,7 +19,7 @@ from choicemodels.flowdata import Factor
 from estimation.absorb import Effects, solve, sum_by
 from estimation.ppml_kernels import moments, partial_out
 
-__all__ = ["Drop", "prune", "rectify", "rectify_absorbed", "rectify_dense"]
+__all__ = ["Drop", "prune", "rectify", "rectify_absorbed", "rectify_dense", "redundant_columns"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -94,6 +94,44 @@ def prune(
             if out.any():
                 rows, again = rows[~out], True
     return rows, drops
+
+
+def redundant_columns(X: Array, effects: Effects | None) -> Mask:
+    """Mark the columns that those before them and the effects determine.
+
+    Parameters
+    ----------
+    X
+        Regressors, shape (K, N).
+    effects
+        Fixed effects, or None.
+
+    Returns
+    -------
+    ndarray of bool, shape (K,)
+    """
+    within, size = X, np.einsum("kn,kn->k", X, X)
+    if effects is not None:
+        w = np.ones(X.shape[1])
+        total = sum_by(w, effects)
+        sorted_X = np.ascontiguousarray(effects.sort(X))
+        at = moments(effects, w, w, sorted_X, total)
+        raw = np.diag(at.gram)[: len(X)]
+        found = solve(
+            effects, w, total, at.diagonal, at.rhs[: len(X)], bound=np.maximum(1e-24 * raw, 1e-20)
+        )
+        within = partial_out(effects, sorted_X, w, total, found.coefficients)
+    redundant = np.zeros(len(X), dtype=np.bool_)
+    kept: list[Array] = []
+    for k, column in enumerate(within):
+        left = column.copy()
+        for direction in kept:
+            left -= (direction @ left) * direction
+        square = float(left @ left)
+        redundant[k] = square <= 1e-10 * size[k]
+        if not redundant[k]:
+            kept.append(left / np.sqrt(square))
+    return redundant
 
 
 def rectify(y: Array, X: Array, effects: Effects | None, suspects: Mask) -> Mask:

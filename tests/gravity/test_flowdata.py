@@ -1,0 +1,128 @@
+"""Flows at the border: what is taken, what is refused and with which words."""
+
+import dataclasses
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from choicemodels import DataError, FlowData
+
+
+def table(**changes):
+    base = {
+        "origin": ["a", "a", "b", "b", "c"],
+        "destination": ["a", "b", "a", "b", "a"],
+        "moves": [4.0, 1.0, 0.0, 2.0, 3.0],
+    }
+    return pd.DataFrame({**base, **changes})
+
+
+def flows(frame, **more):
+    names = {"origin": "origin", "destination": "destination", "flow": "moves"}
+    return FlowData(frame, **{**names, **more})
+
+
+def test_describe_counts_what_is_there():
+    data = flows(table())
+    seen = data.describe()["value"]
+    assert seen["rows"] == 5
+    assert seen["origins"] == 3
+    assert seen["destinations"] == 2
+    assert seen["periods"] == 1
+    assert seen["zero flows"] == 1
+    assert seen["share of zero flows"] == pytest.approx(0.2)
+    assert seen["intrazonal rows"] == 2
+    assert seen["total flow"] == 10
+    assert data.intrazonal.tolist() == [True, False, False, True, False]
+
+
+def test_missing_pairs_are_stated_and_are_not_zeros():
+    data = flows(table())
+    assert data.missing_pairs.count == 1
+    assert data.missing_pairs.example == ("c", "b")
+    assert data.missing_pairs.intrazonal == 0
+    assert "c → b" in str(data.missing_pairs)
+    assert np.isnan(data.to_matrix().loc["c", "b"])
+    assert data.to_matrix().loc["b", "a"] == 0
+
+
+def test_missing_pairs_of_a_panel_name_the_period():
+    frame = pd.concat([table(year=1), table(year=2)[1:]], ignore_index=True)
+    data = flows(frame, time="year")
+    assert data.missing_pairs.count == 2
+    assert data.missing_pairs.intrazonal == 1
+    assert data.missing_pairs.example == ("c", "b", 1)
+    assert data.to_matrix(2).shape == (3, 2)
+    with pytest.raises(DataError, match="choose one of: 1, 2"):
+        data.to_matrix()
+
+
+def test_missing_pairs_between_disjoint_places_have_no_intrazonal_part():
+    frame = pd.DataFrame({"origin": [1, 2], "destination": [8, 9], "moves": [1, 1]})
+    assert flows(frame).missing_pairs.count == 2
+    assert flows(frame).missing_pairs.intrazonal == 0
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [pl.from_pandas, lambda f: pl.from_pandas(f).lazy(), pa.Table.from_pandas, duckdb.from_df],
+    ids=["polars", "lazy", "arrow", "duckdb"],
+)
+def test_any_table_is_taken(convert):
+    data = flows(convert(table()))
+    assert data.y.tolist() == [4, 1, 0, 2, 3]
+    assert data.factor("origin^destination").labels(np.array([0]))[0] == "a^a"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (table(moves=[4, -1, 0, 2, 3]), r"'moves' is negative in 1 rows \(rows 1;"),
+        (table(moves=[4, np.nan, 0, np.inf, 3]), r"not a finite number in 2 rows \(rows 1, 3"),
+        (table(moves=list("vwxyz")), "'moves' of the flow table is not numeric: row 0"),
+        (table(origin=["a", "a", None, "b", "c"]), r"'origin' .* no label in 1 rows \(rows 2\)"),
+        (table(destination=["a", "a", "a", "b", "a"]), "a → a stands in rows 0, 1"),
+        (table()[:0], "no rows"),
+        (table().drop(columns="moves"), "no column 'moves'"),
+        (table().rename(columns={"origin": "orgin"}), "did you mean 'orgin'"),
+        ("flows.csv", "is a str, not a table"),
+    ],
+)
+def test_bad_tables_are_refused_with_their_rows(frame, message):
+    with pytest.raises(DataError, match=message):
+        flows(frame)
+
+
+def test_repeated_pairs_are_fine_in_different_periods():
+    frame = pd.concat([table(year=1), table(year=2)])
+    with pytest.raises(DataError, match="10 rows repeat a pair"):
+        flows(frame)
+    assert flows(frame, time="year").nobs == 10
+
+
+def test_repeated_pairs_are_found_among_many_places():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"origin": np.arange(3000), "destination": rng.permutation(3000)})
+    frame["moves"] = 1.0
+    assert flows(frame).nobs == 3000
+    with pytest.raises(DataError, match="2 rows repeat a pair"):
+        flows(pd.concat([frame, frame[7:8]]))
+
+
+def test_one_column_cannot_play_two_roles():
+    with pytest.raises(DataError, match="must be different columns"):
+        flows(table(), destination="origin")
+
+
+def test_the_container_does_not_change():
+    frame = table()
+    data = flows(frame)
+    frame.loc[0, "moves"] = 99
+    assert data.y[0] == 4
+    assert not data.y.flags.writeable
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.origin = "destination"
