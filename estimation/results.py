@@ -266,7 +266,9 @@ class Result:
         single = [part.strip() for line in lines for part in line.split(",") if part.strip()]
         if not single:
             raise SpecificationError("no restriction was given; write for example 'cost = time'.")
-        quoted = ", ".join(_quote_names(part, self.names) for part in single)
+        # formulaic reads "= -1" as one unknown operator "=-".
+        signed = [re.sub(r"=\s*-", "= 0 - ", _quote_names(part, self.names)) for part in single]
+        quoted = ", ".join(signed)
         try:
             parsed = LinearConstraints.from_spec(quoted, variable_names=list(self.names))
         except (FormulaSyntaxError, ValueError, KeyError) as problem:

@@ -177,6 +177,9 @@ def test_statistics_and_tables(result):
 def test_wald_tests_work(result):
     test = result.wald_test("log(distance) = 0")
     assert test.statistic == pytest.approx(result.tvalues["log(distance)"] ** 2)
+    against = result.wald_test("log(distance) = -1")
+    z = (result.params["log(distance)"] + 1) / result.bse["log(distance)"]
+    assert against.statistic == pytest.approx(z**2)
 
 
 def test_results_survive_a_file(result, panel, tmp_path):
