@@ -1,0 +1,178 @@
+"""The command line: the right answers, and one sentence with exit code 2 for a mistake."""
+
+import json
+import re
+import warnings
+
+import pandas as pd
+import pytest
+
+from choicemodels.datasets import data_path
+from microsim.cli import main
+
+TRAVEL = str(data_path("travel_mode"))
+AUSTRIA = str(data_path("austria_flows"))
+MODE = ["--case", "individual", "--alternative", "mode", "--chosen", "choice"]
+
+
+@pytest.fixture
+def nestflow(monkeypatch, capsys):
+    """Run the command line in this process; return exit code, output and messages."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["nestflow", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            main()
+        shown = capsys.readouterr()
+        code = stop.value.code
+        return (0 if code is None else code), shown.out, re.sub(r"\s+", " ", shown.err)
+
+    return run
+
+
+def test_fit_prints_saves_and_tabulates(nestflow, tmp_path):
+    out, table = tmp_path / "r.json", tmp_path / "t.tex"
+    code, shown, said = nestflow(
+        "fit", TRAVEL, *MODE, "--formula", "gc + ttme", "--nest", "ground=2,3,4", "--base", "4",
+        "--out", out, "--table", table,
+    )  # fmt: skip
+    assert code == 0, said
+    assert "lambda:ground" in shown
+    assert "Standard errors: robust" in shown
+    assert json.loads(out.read_text(encoding="utf-8"))["kind"] == "choice"
+    assert "tabularx" in table.read_text(encoding="utf-8")
+
+
+def test_gravity_clusters_two_ways(nestflow, tmp_path):
+    code, shown, said = nestflow(
+        "gravity", AUSTRIA, "--formula", "log(distance) | origin + destination",
+        "--cluster", "origin", "--cluster", "destination", "--table", tmp_path / "g.md",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "-1.264" in shown
+    assert (tmp_path / "g.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "nowhere.csv", "--formula", "x"], "there is no file 'nowhere.csv'"),
+        (["fit", TRAVEL, "--formula", "gc"], "no column 'case'"),
+        (["fit", TRAVEL, *MODE, "--formula", "gcc"], "no column 'gcc' (did you mean 'gc'?)"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--nest", "x=2,9"], "names the alternative '9'"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--nest", "2,9"], "not of the form name=value"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc + gc:psize + I(gc*2)"], "collinear"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--cov", "hc9"], "cov is 'hc9'"),
+        (
+            ["fit", TRAVEL, *MODE, "--formula", "open('x')"],
+            "not a function|uses the function|cannot",
+        ),
+        (["gravity", AUSTRIA, "--formula", "distance | orign"], "'orign'"),
+        (["gravity", AUSTRIA, "--formula", "flow ~ distance"], "left-hand side"),
+        (["synthesize", "--metros", "1", "--out", "x"], "metros"),
+        (["simulate", "nobody", "--mobility", "no.json", "--out", "x"], "no file 'no.json'"),
+        (["contrast", "a", "b"], "holds no finished run"),
+        (["demo", "--months", "0"], "must be at least 1"),
+        (["fly"], "No such command"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_2(nestflow, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, said = nestflow(*arguments)
+    assert code == 2
+    assert "Traceback" not in said
+    assert message in said or re.search(message, said), said
+    assert not list(tmp_path.iterdir()), "a refused command left something behind"
+
+
+def test_an_empty_file(nestflow, tmp_path):
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
+    (tmp_path / "header.csv").write_text("a,b\n", encoding="utf-8")
+    (tmp_path / "table.xls").write_text("a", encoding="utf-8")
+    assert "is empty" in nestflow("fit", tmp_path / "empty.csv", "--formula", "x")[2]
+    assert "no rows" in nestflow("fit", tmp_path / "header.csv", "--formula", "x")[2]
+    assert "suffix is not one of" in nestflow("fit", tmp_path / "table.xls", "--formula", "x")[2]
+
+
+def test_negative_flows(nestflow, tmp_path):
+    table = pd.read_csv(AUSTRIA)
+    table.loc[3, "flow"] = -1
+    table.to_csv(tmp_path / "bad.csv", index=False)
+    code, _, said = nestflow("gravity", tmp_path / "bad.csv", "--formula", "distance")
+    assert code == 2
+    assert "negative" in said
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory):
+    from microsim.demo import Settings, run_demo
+
+    def run(name):
+        out = tmp_path_factory.mktemp(name)
+        settings = Settings(8_000, 800, 20, 18, seed=3, replicates=2, cases=600, out=out)
+        return run_demo(settings, lambda step: lambda done, of: None)
+
+    return run("first"), run("second")
+
+
+def test_the_demonstration_writes_everything(demonstration):
+    demo, _ = demonstration
+    out = demo.report.parent
+    for name in demo.tables:
+        for suffix in (".md", ".tex", ".html"):
+            assert (out / "tables" / f"{name}{suffix}").stat().st_size > 100
+    assert len(list((out / "figures").glob("*.png"))) == 4
+    assert len(list((out / "simulations").glob("*/national.parquet"))) == 3
+    page = demo.report.read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 4
+    assert not re.search(r"(src|href)=[\"']https?:", page)
+    assert "<script" not in page
+
+
+def test_the_demonstration_twice_is_the_same_to_the_byte(demonstration):
+    first, second = (demo.report.parent for demo in demonstration)
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert files == sorted(p.relative_to(second) for p in second.rglob("*") if p.is_file())
+    for path in files:
+        assert (first / path).read_bytes() == (second / path).read_bytes(), path
+
+
+def test_the_demonstration_finds_the_truth(demonstration):
+    demo, _ = demonstration
+    result = demo.estimates.mobility
+    z = (result.params - demo.estimates.truth[result.params.index]) / result.bse
+    assert z.abs().max() < 4
+
+
+def test_runs_go_on_from_the_files(demonstration, nestflow, tmp_path):
+    demo, _ = demonstration
+    out = demo.report.parent
+    code, shown, said = nestflow(
+        "contrast",
+        out / "simulations" / "ai_displacement",
+        out / "simulations" / "relocation_grant",
+        "--out",
+        tmp_path / "grant.csv",
+    )
+    assert code == 0, said
+    assert "cost per additional move" in shown
+    people, run = tmp_path / "people", tmp_path / "run"
+    sizes = ["--workers", "4000", "--firms", "400", "--metros", "20", "--seed", "3"]
+    assert nestflow("synthesize", *sizes, "--out", people)[0] == 0
+    code, shown, said = nestflow(
+        "simulate", people, "--mobility", out / "mobility.json", "--months", "3", "--out", run
+    )
+    assert code == 0, said
+    assert "moves" in shown
+    assert len(list(run.rglob("month=*.parquet"))) == 3
+    code, _, said = nestflow("contrast", run, out / "simulations" / "relocation_grant")
+    assert code == 2
+    assert "have different" in said
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\npolicies:\n  - {kind: relocation_grant, amount: -5}\n", "utf-8")
+    code, _, said = nestflow(
+        "simulate", people, "--mobility", out / "mobility.json", "--scenario", bad, "--out", "no"
+    )
+    assert code == 2
+    assert "amount" in said
+    assert "-5" in said
