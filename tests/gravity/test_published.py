@@ -17,7 +17,7 @@ def values(key):
 
 
 def test_austria_doubly_constrained_exponential(austria):
-    want = values("austria_flows")["doubly_exponential"]
+    want = values("Dennett2012")["doubly_exponential"]
     result = fit(Gravity("distance | origin + destination"), austria, ssc="none")
     assert result.nobs == 72
     assert result.params["distance"] == pytest.approx(want["distance"], abs=5e-9)
@@ -25,14 +25,14 @@ def test_austria_doubly_constrained_exponential(austria):
 
 
 def test_austria_doubly_constrained_power(austria):
-    want = values("austria_flows")["doubly_power"]
+    want = values("Dennett2012")["doubly_power"]
     result = fit(Gravity("log(distance) | origin + destination"), austria, ssc="none")
     assert result.params["log(distance)"] == pytest.approx(want["log_distance"], abs=5e-9)
     assert result.bse["log(distance)"] == pytest.approx(want["hc0"], abs=5e-9)
 
 
 def test_austria_unconstrained(austria):
-    want = values("austria_flows")["unconstrained_exponential"]
+    want = values("Dennett2012")["unconstrained_exponential"]
     model = Gravity("log(origin_mass) + log(destination_mass) + distance")
     result = fit(model, austria, cov="hessian", ssc="none")
     names = ["intercept", "log_origin_mass", "log_destination_mass", "distance"]
@@ -47,7 +47,7 @@ def test_austria_unconstrained(austria):
 
 
 def test_austria_production_constrained(austria):
-    want = values("austria_flows")["production_exponential"]
+    want = values("Dennett2012")["production_exponential"]
     model = Gravity("log(destination_mass) + distance | origin")
     result = fit(model, austria, cov="hessian", ssc="none")
     assert result.params["distance"] == pytest.approx(want["distance"], abs=5e-9)
@@ -59,7 +59,7 @@ def test_austria_production_constrained(austria):
 
 
 def test_austria_attraction_constrained(austria):
-    want = values("austria_flows")["attraction_exponential"]
+    want = values("Dennett2012")["attraction_exponential"]
     result = fit(Gravity("log(origin_mass) + distance | destination"), austria)
     assert result.params["distance"] == pytest.approx(want["distance"], abs=5e-9)
     mass = result.params["log(origin_mass)"]
@@ -67,7 +67,7 @@ def test_austria_attraction_constrained(austria):
 
 
 def test_canada_source_and_destination_effects(canada):
-    want = values("canada_migration")["source_and_destination"]
+    want = values("FoxWeisberg2019")["source_and_destination"]
     result = fit(Gravity("log(distance) | source + destination"), canada)
     assert result.params["log(distance)"] == pytest.approx(want["log_distance"], abs=5e-7)
 
