@@ -1,5 +1,7 @@
 """Tables for publication, through maketables: data first, then every format."""
 
+import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +85,11 @@ class Table:
 
     def to_html(self) -> str:
         """Return an HTML fragment with its own style."""
-        return str(self.source.make(type="gt").as_raw_html())
+        html = str(self.source.make(type="gt").as_raw_html())
+        # great-tables draws a random name for the fragment: name it by its content instead.
+        drawn = re.match(r'\s*<div id="(\w+)"', html)
+        name = f"t{zlib.crc32(self.data.to_csv().encode()):08x}"
+        return html.replace(drawn[1], name) if drawn else html
 
     def to_typst(self) -> str:
         """Return a Typst fragment."""
