@@ -1,0 +1,252 @@
+"""Time nestflow beside its peers: ``make bench``, or ``python benchmarks/run.py --help``.
+
+Every package runs in an environment and a process of its own, one after the other. A time
+counts only if the estimates agree. This process stays small, because a child's peak memory
+is at least that of the process that started it.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+PEERS = {
+    "mnl": ("larch", "xlogit"),
+    "nested": ("larch",),
+    "ppml2": ("pyfixest",),
+    "ppml3": ("pyfixest",),
+}
+GROUPS = {"mnl": ("mnl",), "nested": ("nested",), "ppml": ("ppml2", "ppml3")}
+
+# Estimates agree if they differ by less than this: log-likelihoods by an amount and a share of
+# themselves, coefficients by a share of their standard error, standard errors by a share.
+LLF_AMOUNT, LLF_SHARE, COEFFICIENT, STANDARD_ERROR = 1e-3, 1e-8, 1e-2, 1e-3
+
+# What a process measures, and the sums of it that ratios are taken of.
+MEASURED = (
+    "import_s",
+    "first_container_s",
+    "first_fit_s",
+    "warm_container_s",
+    "warm_fit_s",
+    "data_mb",
+    "peak_mb",
+)
+RATIOS = {
+    "ratio_warm_fit": ("warm_fit_s",),
+    "ratio_warm_total": ("warm_container_s", "warm_fit_s"),
+    "ratio_first_total": ("import_s", "first_container_s", "first_fit_s"),
+}
+DIFFERENCES = ("llf_difference", "coefficient_difference_in_se", "se_relative_difference")
+console = Console()
+
+
+def interpreter(package: str) -> Path:
+    if package == "nestflow":
+        return Path(sys.executable)
+    return HERE.parent / ".venvs" / package / "bin" / "python"
+
+
+def refuse_missing(problems: list[str]) -> None:
+    """Stop before anything runs if a peer has no environment, and say how to make it."""
+    needed = sorted({package for problem in problems for package in PEERS[problem]})
+    missing = [package for package in needed if not interpreter(package).exists()]
+    if not missing:
+        return
+    console.print("These peers have no environment yet; `make bench` makes them, or by hand:\n")
+    for package in missing:
+        console.print(f"  python3 -m venv .venvs/{package}", soft_wrap=True)
+        console.print(
+            f"  .venvs/{package}/bin/pip install -r benchmarks/requirements/{package}.txt\n",
+            soft_wrap=True,
+        )
+    sys.exit(2)
+
+
+def measure(package: str, data: Path, compiled: Path | None) -> dict:
+    """Run one package on one problem, and return its record.
+
+    Nothing is compiled beforehand, unless ``compiled`` names a folder to keep it in.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "record.json"
+        done = subprocess.run(
+            [interpreter(package), "-m", "peers", package, data, output],
+            cwd=HERE,
+            env=os.environ | {"NUMBA_CACHE_DIR": str(compiled or scratch)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            console.print(f"[red]{package} failed on {data.stem}:[/]")
+            console.print(done.stderr[-2000:], markup=False, soft_wrap=True)
+            return {"failed": True}
+        return json.loads(output.read_text())
+
+
+def differences(ours: dict, theirs: dict) -> dict:
+    """Return the largest differences between two records' estimates."""
+    (kind,) = set(ours["bse"]) & set(theirs["bse"])
+    a, b = ours["bse"][kind], theirs["bse"][kind]
+    if a.keys() != b.keys() or ours["nobs"] != theirs["nobs"]:
+        return dict.fromkeys(DIFFERENCES, float("inf")) | {"se_kind": kind}
+    gaps = {name: abs(ours["params"][name] - theirs["params"][name]) for name in a}
+    return {
+        "se_kind": kind,
+        "llf_difference": abs(ours["llf"] - theirs["llf"]),
+        "coefficient_difference_in_se": max(gaps[name] / a[name] for name in a),
+        "se_relative_difference": max(abs(b[name] / a[name] - 1) for name in a),
+    }
+
+
+def agree(found: dict, llf: float) -> bool:
+    # Written so that NaN fails.
+    return (
+        found["llf_difference"] <= LLF_AMOUNT + LLF_SHARE * abs(llf)
+        and found["coefficient_difference_in_se"] <= COEFFICIENT
+        and found["se_relative_difference"] <= STANDARD_ERROR
+    )
+
+
+def row(problem: str, package: str, records: list[dict]) -> dict:
+    """Sum up the repetitions of one package on one problem, by medians."""
+    if any("failed" in record for record in records):
+        return {"problem": problem, "package": package, "failed": True}
+    last = records[-1]
+    versions = " ".join(f"{name}={version}" for name, version in last["versions"].items())
+    medians = {key: statistics.median(r[key] for r in records) for key in MEASURED}
+    return {
+        "problem": problem,
+        "package": package,
+        "version": last["versions"][package],
+        "repeats": len(records),
+        **medians,
+        "nobs": last["nobs"],
+        "llf": last["llf"],
+        "python": last["python"],
+        "versions": versions,
+    }
+
+
+def compare(ours: dict, theirs: dict, records: dict[str, list[dict]]) -> None:
+    """Fill a peer's row with agreement, and with ratios if there is any."""
+    theirs["agrees"] = False
+    if "failed" in ours or "failed" in theirs:
+        return
+    pairs = zip(records["nestflow"], records[theirs["package"]], strict=True)
+    found = [differences(a, b) for a, b in pairs]
+    theirs |= {key: max(f[key] for f in found) for key in DIFFERENCES}
+    theirs["se_kind"] = found[0]["se_kind"]
+    theirs["agrees"] = all(agree(f, ours["llf"]) for f in found)
+    if theirs["agrees"]:
+        for ratio, parts in RATIOS.items():
+            theirs[ratio] = sum(theirs[p] for p in parts) / sum(ours[p] for p in parts)
+
+
+def bench(problem: str, scale: str, repeat: int) -> list[dict]:
+    """Run a problem's packages in turn, ``repeat`` times over."""
+    subprocess.run(
+        [sys.executable, HERE / "problems.py", problem, scale, HERE / "cache"], check=True
+    )
+    data = HERE / "cache" / f"{problem}.npz"
+    # larch compiles for a minute: too long a wait where only the harness is checked.
+    compiled = HERE / "cache" / "compiled" if scale == "small" else None
+    records: dict[str, list[dict]] = {name: [] for name in ("nestflow", *PEERS[problem])}
+    for turn in range(repeat):
+        for package, taken in records.items():
+            console.print(f"{problem}: {package}, {turn + 1} of {repeat}", style="dim")
+            taken.append(measure(package, data, compiled))
+    data.unlink()
+    rows = [row(problem, package, taken) for package, taken in records.items()]
+    for theirs in rows[1:]:
+        compare(rows[0], theirs, records)
+    return rows
+
+
+def machine(scale: str) -> dict:
+    cpu = Path("/proc/cpuinfo")
+    models = [line for line in cpu.read_text().splitlines() if "model name" in line]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "scale": scale,
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": models[0].partition(": ")[2] if models else platform.machine(),
+        "memory_gb": round(memory, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def write(rows: list[dict], folder: Path, facts: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = [
+        *("problem", "package", "version", "repeats", "agrees", *RATIOS, *MEASURED),
+        *("nobs", "llf", "se_kind", *DIFFERENCES, *facts, "python", "versions"),
+    ]
+    with (folder / f"{rows[0]['problem']}.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        for values in rows:
+            shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
+            table.writerow(shown | facts)
+
+
+def show(rows: list[dict]) -> None:
+    heads = ["problem", "package", "agrees", "first s", "container s", "fit s", "peak MB"]
+    table = Table(*heads, "ratio fit", "ratio total", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    for r in rows:
+        if "failed" in r:
+            table.add_row(r["problem"], r["package"], "[red]failed[/]")
+            continue
+        first = sum(r[part] for part in RATIOS["ratio_first_total"])
+        seconds = [f"{x:.2f}" for x in (first, r["warm_container_s"], r["warm_fit_s"])]
+        agrees = {True: "yes", False: "[red]no[/]", None: ""}[r.get("agrees")]
+        ratios = [f"{r[k]:.1f}" if k in r else "" for k in list(RATIOS)[:2]]
+        table.add_row(r["problem"], r["package"], agrees, *seconds, f"{r['peak_mb']:.0f}", *ratios)
+    console.print(table)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Time nestflow beside its peers.")
+    parser.add_argument("--scale", choices=("full", "small"), default="full")
+    parser.add_argument("--only", default="mnl,nested,ppml", help="of mnl,nested,ppml")
+    parser.add_argument("--repeat", type=int, default=1, help="processes each; medians are kept")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(GROUPS):
+        parser.error(f"--only knows {', '.join(GROUPS)}, not {', '.join(sorted(unknown))}")
+    if options.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    problems = [problem for group in GROUPS if group in wanted for problem in GROUPS[group]]
+    refuse_missing(problems)
+    facts = machine(options.scale)
+    if facts["load_before"] > 0.25 * facts["cores"]:
+        console.print(
+            f"[yellow]The machine is busy (load {facts['load_before']}): the times will not do "
+            "for the record.[/]"
+        )
+    folder = HERE / "results" / ("" if options.scale == "full" else options.scale)
+    rows = []
+    for problem in problems:
+        found = bench(problem, options.scale, options.repeat)
+        write(found, folder, facts)
+        rows += found
+    show(rows)
+    return int(any("failed" in r or r.get("agrees") is False for r in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
