@@ -17,8 +17,9 @@ from choicemodels.models import ChoiceModel, MultinomialLogit, NestedLogit
 from choicemodels.tree import NestTree, branch_logsum, build_tree, log_probabilities
 from choicemodels.utility import Term, UtilityTerm
 from estimation.covariance import (
+    REPAIRED,
     SmallSample,
-    cluster_meat,
+    cluster_covariance,
     group_codes,
     inverse_information,
     sandwich,
@@ -78,7 +79,7 @@ def make_covariance(
         Name and labels (N,) of each way of clustering.
     ssc
         Small-sample factor of the number of groups, see
-        :func:`~estimation.covariance.cluster_meat`.
+        :func:`~estimation.covariance.cluster_covariance`.
 
     Raises
     ------
@@ -106,10 +107,10 @@ def make_covariance(
             )
         labels = tuple(name for name, _ in groups)
         codes = [group_codes(values, name) for name, values in groups]
-        clustering = cluster_meat(score_obs, codes, ssc)
-        notes = ("A negative eigenvalue was set to zero.",) if clustering.adjusted else ()
-        matrix = sandwich(inverse_information(hessian, names), clustering.meat)
-        return Covariance(matrix, kind, labels, clustering.groups, ssc, notes)
+        bread = inverse_information(hessian, names)
+        clustering = cluster_covariance(bread, score_obs, codes, ssc)
+        notes = (REPAIRED,) if clustering.adjusted else ()
+        return Covariance(clustering.matrix, kind, labels, clustering.groups, ssc, notes)
     if meat is None:
         assert score_obs is not None
         meat = score_obs.T @ score_obs
@@ -316,7 +317,7 @@ class ChoiceResult(Result):
             ("Alternatives", f"{len(self.alternatives):,}"),
             ("Parameters", f"{self.df_model}"),
             ("Converged", "yes" if self.converged else f"NO: {self.optimum.message}"),
-            ("Standard errors", self.covariance.label),
+            ("Standard errors", self.covariance.short),
             ("Log-likelihood", f"{self.llf:.4f}"),
             ("Equal shares", f"{self.llnull:.4f}"),
             ("Constants only", f"{self.llconstants:.4f}"),
@@ -338,7 +339,7 @@ class ChoiceResult(Result):
             f"{nest} exceeds its parent's: not consistent with utility maximization everywhere."
             for nest in self.inconsistent_nests()
         )
-        return (*(("; ".join(tests) + ".",) if tests else ()), *self.covariance.notes, *above)
+        return (*(("; ".join(tests) + ".",) if tests else ()), *self.covariance.footnotes, *above)
 
     @property
     def __maketables_depvar__(self) -> str:

@@ -24,9 +24,10 @@ from scipy import linalg
 from choicemodels.errors import DataError, IdentificationError, enumerate_some
 
 __all__ = [
+    "REPAIRED",
     "Clustering",
     "SmallSample",
-    "cluster_meat",
+    "cluster_covariance",
     "group_codes",
     "inverse_information",
     "sandwich",
@@ -35,6 +36,8 @@ __all__ = [
 Array = NDArray[np.float64]
 SmallSample = Literal["none", "fixest", "stata"]
 
+REPAIRED = "Negative eigenvalues of the clustered covariance were set to zero."
+
 # Below this ratio of the smallest to the largest eigenvalue of the scaled information
 # matrix, double precision cannot tell the direction from a flat one.
 _FLAT = 1e-13
@@ -42,19 +45,19 @@ _FLAT = 1e-13
 
 @dataclass(frozen=True)
 class Clustering:
-    """What a clustered covariance was computed from.
+    """A clustered covariance, and what it was computed from.
 
     Attributes
     ----------
-    meat : ndarray, shape (K, K)
-        The middle of the sandwich, before any small-sample factor.
+    matrix : ndarray, shape (K, K)
+        The covariance.
     groups : tuple of int
         Number of groups in each way of clustering.
     adjusted : bool
         Whether a negative eigenvalue was set to zero to keep the matrix positive semidefinite.
     """
 
-    meat: Array
+    matrix: Array
     groups: tuple[int, ...]
     adjusted: bool
 
@@ -141,24 +144,27 @@ def sandwich(bread: Array, meat: Array) -> Array:
     return np.asarray(0.5 * (product + product.T))
 
 
-def cluster_meat(
-    scores: Array, groupings: Sequence[NDArray[np.int64]], ssc: SmallSample = "none"
+def cluster_covariance(
+    bread: Array, scores: Array, groupings: Sequence[NDArray[np.int64]], ssc: SmallSample = "none"
 ) -> Clustering:
-    """Return the clustered middle of the sandwich, in any number of ways.
+    """Return the clustered covariance, in any number of ways.
 
-    ``sum over non-empty subsets S of the ways of (-1)^(|S|+1) M_S``, where ``M_S`` clusters by
-    the intersection of the ways in S. With ``ssc="fixest"`` every term takes the smallest
-    factor min(G)/(min(G)-1), with ``"stata"`` each its own G/(G-1); the factor for the number
-    of parameters is left to the caller, who knows it.
+    The middle of the sandwich is the sum over the non-empty subsets S of the ways of
+    ``(-1)^(|S|+1) M_S``, where ``M_S`` clusters by the intersection of the ways in S. Inclusion
+    and exclusion can leave an indefinite covariance; the usual repair, fixest's and reghdfe's
+    too, sets its negative eigenvalues to zero.
 
     Parameters
     ----------
+    bread
+        Inverse information, shape (K, K).
     scores
         Scores, shape (N, K).
     groupings
         For each way of clustering the codes of :func:`group_codes`, shape (N,).
     ssc
-        Convention of the small-sample factor of the number of groups.
+        ``"fixest"`` and ``"stata"`` multiply by ``G / (G - 1)``, G the smallest number of groups
+        of the ways; factors for the number of parameters are left to the caller, who knows it.
 
     Raises
     ------
@@ -172,25 +178,17 @@ def cluster_meat(
                 f"clustering number {way + 1} has a single group; clustered standard errors "
                 "need at least two: choose a finer grouping or cov='robust'."
             )
-    smallest = min(counts)
     meat = np.zeros((scores.shape[1], scores.shape[1]))
     for size in range(1, len(groupings) + 1):
         for ways in combinations(range(len(groupings)), size):
-            codes = _intersect([groupings[w] for w in ways])
-            sums = _sum_by(scores, codes)
-            factor = 1.0
-            if ssc == "fixest":
-                factor = smallest / (smallest - 1)
-            elif ssc == "stata":
-                factor = len(sums) / (len(sums) - 1)
-            meat += (-1) ** (size + 1) * factor * (sums.T @ sums)
-    if len(groupings) == 1:
-        return Clustering(meat, counts, adjusted=False)
-    values, vectors = linalg.eigh(meat)
-    if values[0] >= 0:
-        return Clustering(meat, counts, adjusted=False)
-    # Inclusion and exclusion can leave an indefinite matrix; the usual repair drops
-    # the negative eigenvalues [CameronGelbachMiller2011].
+            sums = _sum_by(scores, _intersect([groupings[w] for w in ways]))
+            meat += (-1) ** (size + 1) * (sums.T @ sums)
+    smallest = min(counts)
+    factor = 1.0 if ssc == "none" else smallest / (smallest - 1)
+    matrix = factor * sandwich(bread, meat)
+    values, vectors = linalg.eigh(matrix)
+    if len(groupings) == 1 or values[0] >= 0:
+        return Clustering(matrix, counts, adjusted=False)
     repaired = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return Clustering(repaired, counts, adjusted=True)
 

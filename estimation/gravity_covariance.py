@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.frames import closest
-from estimation.covariance import SmallSample, cluster_meat, inverse_information, sandwich
+from estimation.covariance import (
+    REPAIRED,
+    SmallSample,
+    cluster_covariance,
+    inverse_information,
+    sandwich,
+)
 from estimation.results import Covariance
 
 __all__ = ["KINDS", "Grouping", "LevelCount", "gravity_covariance", "nested_in"]
@@ -74,7 +80,7 @@ def gravity_covariance(
     counts: Sequence[LevelCount],
     nobs: int,
     *,
-    ssc: str = "fixest",
+    ssc: SmallSample = "fixest",
     scores: Array | None = None,
     groupings: Sequence[Grouping] = (),
 ) -> Covariance:
@@ -132,18 +138,15 @@ def gravity_covariance(
         return Covariance(factor * sandwich(bread, scores_product), kind, ssc=ssc)
     if scores is None or not groupings:
         raise SpecificationError("a clustered covariance needs groups=, such as groups='origin'.")
-    # ppmlhdfe too takes the smallest number of groups for every term.
-    convention: SmallSample = "none" if ssc == "none" else "fixest"
-    clustering = cluster_meat(scores, [g.codes for g in groupings], convention)
+    clustering = cluster_covariance(bread, scores, [g.codes for g in groupings], ssc)
     factor = _over(nobs - 1, nobs - k) if ssc == "fixest" else 1.0
-    notes = ("negative eigenvalues of the clustered matrix were set to zero",)
     return Covariance(
-        factor * sandwich(bread, clustering.meat),
+        factor * clustering.matrix,
         kind,
         tuple(g.name for g in groupings),
         clustering.groups,
         ssc,
-        notes if clustering.adjusted else (),
+        (REPAIRED,) if clustering.adjusted else (),
     )
 
 

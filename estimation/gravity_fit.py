@@ -44,7 +44,7 @@ def fit_gravity(
     *,
     cov: str = "robust",
     groups: GroupsArgument = None,
-    ssc: str = "fixest",
+    ssc: SmallSample = "fixest",
     tol: float = 1e-8,
     max_iterations: int = 50,
     drop_separated: bool = True,

@@ -13,7 +13,7 @@ from choicemodels.flowdata import FlowData
 from choicemodels.formula import fill_column
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
-from estimation.covariance import group_codes
+from estimation.covariance import SmallSample, group_codes
 from estimation.gravity_covariance import Grouping, LevelCount, gravity_covariance, nested_in
 from estimation.gravity_effects import EffectEstimate
 from estimation.results import Covariance, Result
@@ -130,7 +130,7 @@ class GravityResult(Result):
         return len(self.names) + levels - max(len(self.effects) - 1, 0)
 
     def with_cov(
-        self, kind: str, *, groups: GroupsArgument = None, ssc: str | None = None
+        self, kind: str, *, groups: GroupsArgument = None, ssc: SmallSample | None = None
     ) -> "GravityResult":
         """Return the same estimate with another covariance.
 
@@ -267,7 +267,7 @@ class GravityResult(Result):
             ("Pseudo R²", f"{self.prsquared:.4f}"),
             ("Deviance", f"{self.deviance:,.4f}"),
             ("Iterations", f"{self.convergence.iterations}"),
-            ("Covariance", self.covariance.label),
+            ("Standard errors", self.covariance.short),
         ]
         facts += [(f"Levels of {c.name}", f"{c.levels:,}") for c in self.effect_counts]
         notes = [
@@ -282,7 +282,7 @@ class GravityResult(Result):
             "Gravity model, Poisson pseudo-maximum likelihood",
             tuple(facts),
             table,
-            (*notes, *self.covariance.notes),
+            (*notes, *self.covariance.footnotes),
         )
 
     @property
@@ -339,9 +339,7 @@ class GravityResult(Result):
             depvar=saved["depvar"],
             llnull=saved["llnull"],
             deviance=saved["deviance"],
-            convergence=Convergence(
-                **{**saved["convergence"], "notes": tuple(saved["convergence"]["notes"])}
-            ),
+            convergence=Convergence(**{**convergence, "notes": tuple(convergence["notes"])}),
             hessian=np.array(saved["hessian"], dtype=np.float64).reshape(K, K),
             scores_product=np.array(saved["scores_product"], dtype=np.float64).reshape(K, K),
             terms=tuple(Term(t["name"], tuple(t["factors"])) for t in saved["terms"]),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from choicemodels.errors import SpecificationError
+from estimation.covariance import SmallSample
 from estimation.jsonfile import write_json
 
 __all__ = ["Covariance", "Result", "WaldTest"]
@@ -58,7 +59,7 @@ class Covariance:
     kind: str
     groups: tuple[str, ...] = ()
     group_counts: tuple[int, ...] = ()
-    ssc: str = "none"
+    ssc: SmallSample = "none"
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -77,6 +78,12 @@ class Covariance:
     def short(self) -> str:
         """Say it in the width of a table's column."""
         return f"by {' & '.join(self.groups)}" if self.groups else self.kind
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """What a summary adds below the table."""
+        clusters = (f"Standard errors: {self.label}.",) if self.groups else ()
+        return (*clusters, *self.notes)
 
     @property
     def label(self) -> str:

@@ -162,10 +162,16 @@ def _policy_rows(a: pd.DataFrame, b: pd.DataFrame, caution: str) -> dict[str, li
     moves = (b["moves"] - a["moves"]).to_numpy()
     grants, cost = b["grants paid"].to_numpy(), b["policy cost"].to_numpy()
     eligible = b["eligible moves"].to_numpy()
+    paid = moves if cost.any() else np.zeros_like(moves)
     specifications: dict[str, tuple[str, Floats, Floats, str]] = {
         "take-up": ("% of eligible moves", 100.0 * grants, eligible, "nobody eligible moved"),
         "additionality": ("% of grants", 100.0 * moves, grants, "no grant was paid"),
-        "cost per additional move": ("dollars", cost, moves, "there are no additional moves"),
+        "cost per additional move": (
+            "dollars",
+            cost,
+            paid,
+            "there are no additional moves, or nothing was paid",
+        ),
     }
     rows = {
         name: _ratio_row(unit, top, bottom, reason)

@@ -24,7 +24,7 @@ from microsim.behaviour import Behaviour
 from microsim.comparison import Contrast, contrast
 from microsim.engine import simulate
 from microsim.moves import MoveTruth, choice_table, flow_table, sample_cases, year_of_moves
-from microsim.outcomes import national_outcomes
+from microsim.outcomes import OUTCOMES, national_outcomes
 from microsim.population import Population
 from microsim.report import Section, write_report
 from microsim.run import Run
@@ -265,6 +265,9 @@ def _tables(
     )
     summary = pd.DataFrame(
         {run.scenario.name: national_outcomes(run).mean().map(_number) for run in runs}
+    )
+    summary.insert(
+        0, "unit", [OUTCOMES.get(name, "workers in all months") for name in summary.index]
     )
     return {
         "mobility": table(estimates.flat, estimates.mobility, heads=["multinomial", "nested"]),

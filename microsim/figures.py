@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter
 
 from microsim.run import Run
 
@@ -126,6 +127,9 @@ def distance_decay(flows: pd.DataFrame, fitted: "pd.Series[float]") -> Figure:
     axes.plot(centre, groups["fitted"].mean(), "-", color=_COLOURS[1], label="fitted by PPML")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([100, 200, 500, 1000, 2000, 4000]))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Distance, km")
     axes.legend(frameon=False)
     _plain(axes, "Moves in a year for a pair of metros")

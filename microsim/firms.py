@@ -45,7 +45,7 @@ def make_firms(
 
     Notes
     -----
-    Sizes are Pareto draws scaled to the metro's total (``axtell2001``). The employed of a metro are
+    Sizes are Pareto draws scaled to the metro's total ([Axtell2001]_). The employed of a metro are
     lined up by the industry they draw given their occupation, firms are laid along the line, and a
     firm's industry is that of the worker at its middle: joint, with nobody left over.
     """

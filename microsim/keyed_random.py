@@ -45,7 +45,8 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     Notes
     -----
     All arithmetic is on uint64 because numba promotes mixed signs to floating point.
-    Source: ``salmon2011``; the known answers of its Random123 distribution are in the tests.
+    Source: [SalmonMoraesDrorShaw2011]_; the known answers of its Random123 distribution are
+    in the tests.
     """
     for _ in range(_ROUNDS):
         product_0 = _MULTIPLIER_0 * c0

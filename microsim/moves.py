@@ -170,7 +170,7 @@ def sample_cases(moves: pd.DataFrame, cases: int, *, seed: int = 1) -> pd.DataFr
     """Sample workers to estimate from, half of them movers, with the weights that undo it.
 
     Movers are few, and they alone tell of destinations: sampling by the choice made and weighting
-    (``manski1977``) estimates the destinations' coefficients and the dissimilarity far more
+    ([ManskiLerman1977]_) estimates the destinations' coefficients and the dissimilarity far more
     sharply from as many cases. Report robust standard errors with weights.
 
     Parameters

@@ -102,7 +102,7 @@ class LabourParameters(Group):
     matching_elasticity: float = _p(
         0.5,
         "elasticity",
-        "petrongolo2001: surveys find 0.3 to 0.5",
+        "[PetrongoloPissarides2001]: surveys find 0.3 to 0.5",
         "Response of job finding to a metro's tightness.",
         ge=0,
         le=1,
@@ -140,7 +140,7 @@ class LabourParameters(Group):
     displacement_wage_loss: float = _p(
         0.10,
         "share of the wage",
-        "assumption: at the low end of the displaced-worker literature (jacobson1993)",
+        "assumption: at the low end of the literature [JacobsonLaLondeSullivan1993]",
         "Wage lost in the next job by a worker who was displaced.",
         ge=0,
         lt=1,
@@ -191,7 +191,7 @@ class HousingParameters(Group):
     supply_elasticity: float = _p(
         1.75,
         "elasticity",
-        "saiz2010: mean over metros",
+        "[Saiz2010]: mean over metros",
         "Supply elasticity of a metro with the median home value.",
         gt=0,
     )
@@ -203,7 +203,7 @@ class HousingParameters(Group):
         ge=0,
     )
     elasticity_range: Range = _p(
-        (0.6, 5.0), "elasticity", "saiz2010: span over metros", "Bounds of the supply elasticity."
+        (0.6, 5.0), "elasticity", "[Saiz2010]: span over metros", "Bounds of the supply elasticity."
     )
     smallest_stock: float = _p(
         50.0,
@@ -408,7 +408,7 @@ class SynthesisParameters(Group):
         "Of the industries in the order of INDUSTRIES, by SOC major group.",
     )
     firm_tail: float = _p(
-        1.06, "Pareto exponent", "axtell2001", "Tail of the firm-size distribution.", gt=0
+        1.06, "Pareto exponent", "[Axtell2001]", "Tail of the firm-size distribution.", gt=0
     )
     large_firm: int = _p(250, "workers", "assumption", "Where a firm is large.", ge=1)
     adoption_shares: FourShares = _p(

@@ -14,7 +14,7 @@ def housing(state: State, world: World) -> State:
 
     ``log p' - log p = net migration / stock / supply elasticity``, by metro: the price that clears
     the market when each arriving household wants a dwelling and supply has a constant elasticity
-    (``saiz2010``). The stock is that before this month's moves, at least ``smallest_stock``.
+    ([Saiz2010]_). The stock is that before this month's moves, at least ``smallest_stock``.
     Prices enter the destinations' utilities of the next month.
     """
     net = state.flows.arrivals - state.flows.departures
