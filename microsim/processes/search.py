@@ -16,7 +16,8 @@ def search(state: State, world: World) -> State:
     The chance is ``job_finding_rate * (tightness / reference_tightness) ** matching_elasticity``,
     at most 1, where tightness is the metro's open positions over its unemployed
     ([PetrongoloPissarides2001]_ survey the Cobb-Douglas form). Those who lost their job this
-    month search from the next one on. Where more find a job than positions are open, the smallest draws win.
+    month search from the next one on. Where more find a job than positions are open, the smallest
+    draws win.
 
     Streams: "search", "search: position".
     """
