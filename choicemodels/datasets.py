@@ -3,6 +3,7 @@
 What each table holds, in which units and from which source, is in ``data/README.md``.
 """
 
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import pandas as pd
@@ -28,8 +29,8 @@ _FILES = {
 # Codes are names, not numbers: as integers they would lose their leading zeros.
 _CODES = {"cbsa": str, "soc": str}
 
-# An installed wheel carries its own copy; a checkout has the folder beside the packages.
-_FOLDERS = (Path(__file__).parent / "_data", Path(__file__).parents[1] / "data")
+# A checkout has the folder beside the packages.
+_CHECKOUT = Path(__file__).parents[1] / "data"
 
 
 def data_path(name: str) -> Path:
@@ -55,15 +56,22 @@ def data_path(name: str) -> Path:
             f"There is no shipped table named '{name}'{closest(name, _FILES)}; "
             f"choose one of {', '.join(_FILES)}."
         )
-    for folder in _FOLDERS:
-        path = folder / _FILES[name]
+    for path in (_CHECKOUT / _FILES[name], *_installed(_FILES[name])):
         if path.is_file():
             return path
-    places = " or ".join(str(folder) for folder in _FOLDERS)
     raise DataError(
-        f"The shipped table '{name}' should be {_FILES[name]} in {places}, but it is in neither; "
-        "install nestflow again, or restore the file from the repository."
+        f"The shipped table '{name}' is neither at {_CHECKOUT / _FILES[name]} nor among the files "
+        "of the installed package; install nestflow again, or restore the file."
     )
+
+
+def _installed(file: str) -> list[Path]:
+    """Return where a wheel's installer put a file of ``share/nestflow/data``, if it did."""
+    try:
+        recorded = files("nestflow") or []
+    except PackageNotFoundError:
+        return []
+    return [Path(str(f.locate())) for f in recorded if f.parts[-3:] == ("nestflow", "data", file)]
 
 
 def load_data(name: str) -> pd.DataFrame:

@@ -45,14 +45,16 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 
 def test_a_lost_file_is_named_with_its_places(monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path,))
-    with pytest.raises(DataError, match=r"metros\.csv in .*install nestflow again"):
+    monkeypatch.setattr(datasets, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(datasets, "_installed", lambda file: [])
+    with pytest.raises(DataError, match=r"metros\.csv nor among .*install nestflow again"):
         data_path("metros")
 
 
-def test_the_installed_copy_comes_before_the_checkout(monkeypatch, tmp_path):
+def test_an_installed_wheel_finds_its_copy(monkeypatch, tmp_path):
     (tmp_path / "hc.csv.gz").write_bytes(b"")
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path, *datasets._FOLDERS))
+    monkeypatch.setattr(datasets, "_CHECKOUT", tmp_path / "nowhere")
+    monkeypatch.setattr(datasets, "_installed", lambda file: [tmp_path / file])
     assert data_path("hc") == tmp_path / "hc.csv.gz"
 
 
