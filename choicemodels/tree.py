@@ -170,8 +170,11 @@ def branch_logsum(
     exclude: str,
     *,
     available: NDArray[np.bool_] | None = None,
-) -> tuple[Array, Array]:
-    """Split a choice into one root alternative against all the others.
+) -> Array:
+    """Return the logsum of all alternatives but one that hangs on the root.
+
+    Given that the one is not chosen, the others have the log probabilities of
+    :func:`log_probabilities` with it unavailable.
 
     Parameters
     ----------
@@ -183,10 +186,8 @@ def branch_logsum(
     Returns
     -------
     W : ndarray, shape (...,)
-        Logsum of the others on the root's scale, so that the probability of the excluded
-        alternative is ``exp(V_e) / (exp(V_e) + exp(W))``.
-    logP : ndarray, shape (..., J)
-        Log probabilities given that it is not chosen.
+        On the root's scale, so that the probability of the excluded alternative is
+        ``exp(V_e) / (exp(V_e) + exp(W))``.
 
     Raises
     ------
@@ -207,8 +208,7 @@ def branch_logsum(
     allowed[e] = False
     others = allowed if available is None else available & allowed
     _, inclusive = _upward(V, tree, lam, True, others)
-    logP = log_probabilities(V, tree, lam, available=np.broadcast_to(others, V.shape))
-    return inclusive[..., M], logP
+    return np.asarray(inclusive[..., M])
 
 
 def _upward(
@@ -225,7 +225,9 @@ def _upward(
         u[..., :J] = np.where(available, u[..., :J], -np.inf)
     for m in range(M + 1):
         inside = np.flatnonzero(tree.parent == m)
-        values = u[..., inside]
+        # Neighbours are looked at in place; scattered members must be gathered.
+        adjacent = len(inside) and inside[-1] - inside[0] == len(inside) - 1
+        values = u[..., inside[0] : inside[-1] + 1] if adjacent else u[..., inside]
         top = values.max(axis=-1, initial=-np.inf)
         safe = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(divide="ignore"):

@@ -292,8 +292,8 @@ class ChoiceResult(Result):
 
     def branch_logsum(
         self, V: Array, available: NDArray[np.bool_] | None = None, exclude: str = "stay"
-    ) -> tuple[Array, Array]:
-        """Split the choice into ``exclude`` against the rest.
+    ) -> Array:
+        """Return the logsum of all alternatives but ``exclude``, which hangs on the root.
 
         The arguments are those of :func:`choicemodels.tree.branch_logsum`.
 

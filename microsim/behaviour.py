@@ -52,8 +52,12 @@ class MobilityModel(Protocol):
 
     def branch_logsum(
         self, V: Floats, available: NDArray[np.bool_] | None, exclude: str = "stay"
-    ) -> tuple[Floats, Floats]:
-        """Return the logsum of moving (...,) and log P(destination | move) (..., J)."""
+    ) -> Floats:
+        """Return the logsum of all alternatives but one, shape (...,)."""
+        ...
+
+    def log_probabilities(self, V: Floats, available: NDArray[np.bool_] | None) -> Floats:
+        """Return log probabilities for dense utilities, shape (..., J)."""
         ...
 
 

@@ -201,7 +201,7 @@ def _behaviour_fingerprint(behaviour: Behaviour) -> str:
     names = tuple(behaviour.mobility.alternatives)
     # The tree is known by what it does to a fixed set of utilities.
     probe = np.linspace(-1.0, 1.0, len(names))
-    logsum, _ = behaviour.mobility.branch_logsum(probe, None, "stay")
+    logsum = behaviour.mobility.branch_logsum(probe, None, "stay")
     text = f"{terms}|{names}|{float(logsum):.12g}"
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

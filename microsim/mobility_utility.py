@@ -259,12 +259,19 @@ class MobilityUtility:
         where = places.destinations()
         index = {part: k for k, part in enumerate(self.worker_parts)}
         size = len(self.cbsa)
-        V = np.zeros((len(parts), size, size))
+        base = np.zeros((size, size))
+        by_type: list[tuple[Floats, Floats]] = []
         for term in self._outward():
             value = term.coefficient * np.broadcast_to(product(term.place, where), (size, size))
             if term.destinations is not None:
                 value = value * np.isin(self.cbsa, term.destinations)
-            V += parts[:, index[term.worker]][:, None, None] * value if term.worker else value
+            if term.worker:
+                by_type.append((parts[:, index[term.worker]], value))
+            else:
+                base += value
+        V = np.repeat(base[None], len(parts), axis=0)
+        for factor, value in by_type:
+            V += factor[:, None, None] * value
         return V
 
     def staying(self, workers: Mapping[str, Floats], metro: Ints, places: PlaceColumns) -> Floats:
@@ -284,30 +291,39 @@ class MobilityUtility:
         V: Floats = by_worker + by_origin[metro]
         return V
 
-    def logsums(self, V: Floats, allowed: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
-        """Return the logsum of moving (T, M) and log P(destination | move) (T, M, M).
+    def logsums(self, V: Floats) -> Floats:
+        """Return the logsum of moving, (T, M).
 
         Parameters
         ----------
         V : (T, M, M)
             From `destinations`.
-        allowed : (M, M), optional
-            Destinations that exist; by default all but the own metro.
         """
-        names = list(self.behaviour.mobility.alternatives)
-        size = len(self.cbsa)
-        choice = ~np.eye(size, dtype=bool) if allowed is None else allowed
-        available = np.zeros((size, len(names)), dtype=bool)
-        available[:, self.columns] = choice
-        available[:, names.index("stay")] = True
-        W = np.empty(V.shape[:2])
-        log_p = np.empty_like(V)
-        full = np.zeros((size, len(names)))
-        for t in range(len(V)):
-            full[:, self.columns] = V[t]
-            W[t], conditional = self.behaviour.mobility.branch_logsum(full, available, "stay")
-            log_p[t] = conditional[:, self.columns]
-        return W, log_p
+        choice = ~np.eye(len(self.cbsa), dtype=bool)
+        rows = [self._dense(utilities, choice) for utilities in V]
+        return np.array([self.behaviour.mobility.branch_logsum(*row, "stay") for row in rows])
+
+    def log_probabilities(self, V: Floats, kind: Ints, origin: Ints) -> Floats:
+        """Return log P(destination | move) of some movers, (moves, M).
+
+        Parameters
+        ----------
+        V : (T, M, M)
+            From `destinations`.
+        kind, origin : (moves,)
+            The movers' types and metros.
+        """
+        choice = np.arange(len(self.cbsa)) != origin[:, None]
+        dense = self._dense(V[kind, origin], choice)
+        log_p: Floats = self.behaviour.mobility.log_probabilities(*dense)[:, self.columns]
+        return log_p
+
+    def _dense(self, V: Floats, choice: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+        """Lay utilities of destinations (R, M) out over the alternatives, "stay" left out."""
+        shape = (len(V), len(self.behaviour.mobility.alternatives))
+        full, available = np.zeros(shape), np.zeros(shape, dtype=bool)
+        full[:, self.columns], available[:, self.columns] = V, choice
+        return full, available
 
 
 class _Joined(Mapping[str, Floats]):

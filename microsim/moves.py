@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from choicemodels.errors import SpecificationError
+from choicemodels.tree import NestTree, branch_logsum, build_tree, log_probabilities
 from choicemodels.utility import UtilityTerm
 from microsim.behaviour import Behaviour
 from microsim.keyed_random import Streams
@@ -96,30 +97,21 @@ class MoveTruth:
         ]
         return (*moving, *staying)
 
+    @cached_property
+    def tree(self) -> NestTree:
+        """The nest of all metros, beside the alternative to stay."""
+        return build_tree({"move": self.cbsa}, self.alternatives)
+
     def branch_logsum(
         self, V: Floats, available: NDArray[np.bool_] | None, exclude: str = "stay"
-    ) -> tuple[Floats, Floats]:
-        """Return lambda * log sum exp(V / lambda) over the metros, and their log probabilities.
+    ) -> Floats:
+        """Return the logsum of all alternatives but one; see `choicemodels.tree`."""
+        lam = np.array([self.dissimilarity])
+        return branch_logsum(V, self.tree, lam, exclude, available=available)
 
-        Parameters
-        ----------
-        V : (..., J)
-            Over `alternatives`.
-        available : (..., J), optional
-        exclude
-            "stay", the only alternative outside the nest.
-
-        Returns
-        -------
-        logsum : (...,)
-        log_p : (..., J)
-            Minus infinity for "stay" and what is not available.
-        """
-        inside = np.arange(len(self.alternatives)) != self.alternatives.index(exclude)
-        usable = inside if available is None else available & inside
-        scaled = np.where(usable, V / self.dissimilarity, -np.inf)
-        inclusive = logsumexp(scaled, axis=-1, keepdims=True)
-        return self.dissimilarity * inclusive[..., 0], scaled - inclusive
+    def log_probabilities(self, V: Floats, available: NDArray[np.bool_] | None) -> Floats:
+        """Return log probabilities, shape (..., J); see `choicemodels.tree`."""
+        return log_probabilities(V, self.tree, np.array([self.dissimilarity]), available=available)
 
 
 def year_of_moves(
@@ -154,13 +146,15 @@ def year_of_moves(
     workers = WorkerColumns(w.columns(), assumed.moving)
     metro = w.metro.astype(np.int64)
     kinds = utility.types(workers, len(w))
-    W, log_p = utility.logsums(utility.destinations(kinds.parts, places))
+    V = utility.destinations(kinds.parts, places)
+    W = utility.logsums(V)
     gain = W[kinds.code, metro] - utility.staying(workers, metro, places)
     streams = Streams(seed)
     moved = streams.uniform("year of moves", w.id) < 1.0 / (1.0 + np.exp(-gain))
     movers = np.flatnonzero(moved)
     u = streams.uniform("year of moves: destination", w.id[movers])
-    destination = draw_destinations(u, log_p[kinds.code[movers], metro[movers]])
+    log_p = utility.log_probabilities(V, kinds.code[movers], metro[movers])
+    destination = draw_destinations(u, log_p)
     choice = np.full(len(w), "stay", dtype=object)
     choice[movers] = population.metros.cbsa[destination]
     return pd.DataFrame({"worker": w.id, "origin": population.metros.cbsa[metro], "choice": choice})

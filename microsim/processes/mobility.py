@@ -73,12 +73,12 @@ class Prospects:
     ----------
     logsum : ndarray (1 + G, T, M) float64
         Of moving; row 0 without a grant, row 1 + g with that of policy g.
-    log_p : tuple of 1 + G ndarrays (T, M, M)
-        Log probability of each destination given that one moves.
+    utilities : tuple of 1 + G ndarrays (T, M, M)
+        Of the destinations, to draw one from.
     """
 
     logsum: Floats
-    log_p: tuple[Floats, ...]
+    utilities: tuple[Floats, ...]
 
 
 def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: World) -> Prospects:
@@ -90,18 +90,18 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     """
     utility, policies = world.utility, world.scenario.policies
     V = utility.destinations(parts, places)
-    W, log_p = utility.logsums(V)
+    W = utility.logsums(V)
     logsums = [W] * (1 + len(policies))
-    conditional = [log_p] * (1 + len(policies))
+    utilities = [V] * (1 + len(policies))
     for g in active:
         policy = policies[g]
         gain = utility.value_of_money(parts) * policy.cents / 1e5
         if policy.destinations is None:
             logsums[1 + g] = W + gain[:, None]
             continue
-        shifted = V + gain[:, None, None] * np.isin(utility.cbsa, policy.destinations)
-        logsums[1 + g], conditional[1 + g] = utility.logsums(shifted)
-    return Prospects(np.stack(logsums), tuple(conditional))
+        utilities[1 + g] = V + gain[:, None, None] * np.isin(utility.cbsa, policy.destinations)
+        logsums[1 + g] = utility.logsums(utilities[1 + g])
+    return Prospects(np.stack(logsums), tuple(utilities))
 
 
 def mobility(state: State, world: World, types: WorkerTypes | None = None) -> State:
@@ -144,7 +144,9 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     rows = np.empty((len(movers), world.metros))
     for o in np.unique(offer[movers]):
         mine = offer[movers] == o
-        rows[mine] = view.log_p[o + 1][kinds.code[movers[mine]], origin[mine]]
+        rows[mine] = utility.log_probabilities(
+            view.utilities[o + 1], kinds.code[movers[mine]], origin[mine]
+        )
     u = world.streams.uniform("destination", w.id[movers], state.month)
     destination = draw_destinations(u, rows)
     paid = payments(movers, destination, offer[movers], state, world)

@@ -160,20 +160,25 @@ def test_dear_metros_attract_fewer(population, behaviour):
     dear = np.ones(16)
     dear[3] = 2.0
     places = world.places.with_state(dear, np.zeros(16), population.metros, 0.05)
-    _, before = utility.logsums(utility.destinations(parts, world.places))
-    _, after = utility.logsums(utility.destinations(parts, places))
-    others = np.arange(16) != 3
-    assert (after[0, others, 3] < before[0, others, 3]).all()
+    others = np.flatnonzero(np.arange(16) != 3)
+    kinds = np.zeros(15, dtype=np.int64)
+    before, after = (
+        utility.log_probabilities(utility.destinations(parts, where), kinds, others)
+        for where in (world.places, places)
+    )
+    assert (after[:, 3] < before[:, 3]).all()
 
 
 def test_a_uniform_gain_adds_itself_to_the_logsum(population, behaviour):
     """The shortcut for grants without a destination."""
     world = world_of(population, behaviour, Scenario.baseline())
     V = world.utility.destinations(np.ones((1, len(world.utility.worker_parts))), world.places)
-    W, log_p = world.utility.logsums(V)
-    shifted, moved = world.utility.logsums(V + 0.7)
-    np.testing.assert_allclose(shifted, W + 0.7, rtol=1e-12)
+    utility, kinds, origins = world.utility, np.zeros(16, dtype=np.int64), np.arange(16)
+    np.testing.assert_allclose(utility.logsums(V + 0.7), utility.logsums(V) + 0.7, rtol=1e-12)
+    log_p = utility.log_probabilities(V, kinds, origins)
+    moved = utility.log_probabilities(V + 0.7, kinds, origins)
     finite = np.isfinite(log_p)
+    np.testing.assert_array_equal(finite, ~np.eye(16, dtype=bool))
     np.testing.assert_allclose(moved[finite], log_p[finite], atol=1e-10)
 
 

@@ -61,12 +61,14 @@ def test_the_engine_evaluates_the_fit_as_the_estimator_does(people, moves, resul
     places = PlaceColumns.at_start(people.metros, Parameters())
     kinds = utility.types(workers, len(people.workers))
     metro = people.workers.metro.astype(np.int64)
-    W, log_p = utility.logsums(utility.destinations(kinds.parts, places))
+    V = utility.destinations(kinds.parts, places)
+    W = utility.logsums(V)
     gain = W[kinds.code, metro] - utility.staying(workers, metro, places)
     move = 1 / (1 + np.exp(-gain[::1999]))
     stay = predicted["stay"].to_numpy()
     np.testing.assert_allclose(1 - move, stay, rtol=1e-9)
-    inside = np.exp(log_p[kinds.code[::1999], metro[::1999]]) * move[:, None]
+    log_p = utility.log_probabilities(V, kinds.code[::1999], metro[::1999])
+    inside = np.exp(log_p) * move[:, None]
     np.testing.assert_allclose(inside, predicted[list(cbsa)].fillna(0.0).to_numpy(), atol=1e-12)
 
 
