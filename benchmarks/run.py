@@ -8,12 +8,14 @@ is at least that of the process that started it.
 import argparse
 import csv
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
@@ -22,7 +24,7 @@ from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 PEERS = {
-    "mnl": ("larch", "xlogit"),
+    "mnl": ("larch", "xlogit", "xlogit_bhhh"),
     "nested": ("larch",),
     "ppml2": ("pyfixest",),
     "ppml3": ("pyfixest",),
@@ -52,15 +54,20 @@ DIFFERENCES = ("llf_difference", "coefficient_difference_in_se", "se_relative_di
 console = Console()
 
 
+def distribution(package: str) -> str:
+    """Return what a package is installed as: ``xlogit_bhhh`` is a way to use ``xlogit``."""
+    return package.partition("_")[0]
+
+
 def interpreter(package: str) -> Path:
     if package == "nestflow":
         return Path(sys.executable)
-    return HERE.parent / ".venvs" / package / "bin" / "python"
+    return HERE.parent / ".venvs" / distribution(package) / "bin" / "python"
 
 
 def refuse_missing(problems: list[str]) -> None:
     """Stop before anything runs if a peer has no environment, and say how to make it."""
-    needed = sorted({package for problem in problems for package in PEERS[problem]})
+    needed = sorted({distribution(p) for problem in problems for p in PEERS[problem]})
     missing = [package for package in needed if not interpreter(package).exists()]
     if not missing:
         return
@@ -97,23 +104,28 @@ def measure(package: str, data: Path, compiled: Path | None) -> dict:
         return json.loads(output.read_text())
 
 
+def worst(values: Iterable[float]) -> float:
+    """Return the largest value, and infinity if one of them is no number: ``max`` would skip it."""
+    found = list(values)
+    return max(found) if all(map(math.isfinite, found)) else math.inf
+
+
 def differences(ours: dict, theirs: dict) -> dict:
     """Return the largest differences between two records' estimates."""
     (kind,) = set(ours["bse"]) & set(theirs["bse"])
     a, b = ours["bse"][kind], theirs["bse"][kind]
     if a.keys() != b.keys() or ours["nobs"] != theirs["nobs"]:
-        return dict.fromkeys(DIFFERENCES, float("inf")) | {"se_kind": kind}
+        return dict.fromkeys(DIFFERENCES, math.inf) | {"se_kind": kind}
     gaps = {name: abs(ours["params"][name] - theirs["params"][name]) for name in a}
     return {
         "se_kind": kind,
-        "llf_difference": abs(ours["llf"] - theirs["llf"]),
-        "coefficient_difference_in_se": max(gaps[name] / a[name] for name in a),
-        "se_relative_difference": max(abs(b[name] / a[name] - 1) for name in a),
+        "llf_difference": worst([abs(ours["llf"] - theirs["llf"])]),
+        "coefficient_difference_in_se": worst(gaps[name] / a[name] for name in a),
+        "se_relative_difference": worst(abs(b[name] / a[name] - 1) for name in a),
     }
 
 
 def agree(found: dict, llf: float) -> bool:
-    # Written so that NaN fails.
     return (
         found["llf_difference"] <= LLF_AMOUNT + LLF_SHARE * abs(llf)
         and found["coefficient_difference_in_se"] <= COEFFICIENT
@@ -131,7 +143,7 @@ def row(problem: str, package: str, records: list[dict]) -> dict:
     return {
         "problem": problem,
         "package": package,
-        "version": last["versions"][package],
+        "version": last["versions"][distribution(package)],
         "repeats": len(records),
         **medians,
         "nobs": last["nobs"],
@@ -205,8 +217,11 @@ def write(rows: list[dict], folder: Path, facts: dict) -> None:
 
 
 def show(rows: list[dict]) -> None:
-    heads = ["problem", "package", "agrees", "first s", "container s", "fit s", "peak MB"]
-    table = Table(*heads, "ratio fit", "ratio total", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    table = Table("problem", "package", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    for head in ("agrees", "first s", "build s", "fit s", "MB", "ratio fit", "ratio total"):
+        table.add_column(head, justify="right")
+    for column in table.columns:
+        column.no_wrap = column.header in ("problem", "package", "build s")
     for r in rows:
         if "failed" in r:
             table.add_row(r["problem"], r["package"], "[red]failed[/]")

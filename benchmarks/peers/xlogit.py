@@ -1,4 +1,4 @@
-"""xlogit on the processor: its own BFGS, and the covariance that it gets for nothing (BHHH)."""
+"""xlogit on the processor: its own BFGS, and its default covariance, a Hessian by differences."""
 
 from xlogit import MultinomialLogit
 
@@ -17,16 +17,19 @@ def prepare(problem):
 
 def estimate(problem, arrays):
     model = MultinomialLogit()
-    # num_hess=True, the default, would take K (K + 1) gradients more.
-    model.fit(**arrays, varnames=list(problem.regressors), num_hess=False, verbose=0)
+    model.fit(**arrays, varnames=list(problem.regressors), verbose=0)
     return model
 
 
 def report(problem, model):
+    return summarize(model, "hessian")
+
+
+def summarize(model, kind):
     names = list(map(str, model.coeff_names))
     return {
         "nobs": int(model.sample_size),
         "llf": float(model.loglikelihood),
         "params": dict(zip(names, map(float, model.coeff_), strict=True)),
-        "bse": {"bhhh": dict(zip(names, map(float, model.stderr), strict=True))},
+        "bse": {kind: dict(zip(names, map(float, model.stderr), strict=True))},
     }
