@@ -19,7 +19,8 @@ Hessian costs what the multinomial logit's does: one outer product for each alte
 multinomial logit itself is the tree without nests.
 
 The design lies column by column, X (K, R), so that every inner loop runs along the rows of a case
-and neighbouring rows of one nest (a run) are summed together.
+and neighbouring rows of one nest (a run) are summed together. Positions of runs are unsigned:
+numba checks signed ones for negative values, which keeps loops from being vectorized.
 
 Cases are summed in a fixed number of chunks, added in order: results do not depend on the number
 of threads.
@@ -29,6 +30,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit, prange
+
+from choicemodels.vector_exp import vector_exp
 
 __all__ = ["CHUNKS", "derivatives", "probabilities"]
 
@@ -73,8 +76,9 @@ def _upward(
         for i in range(size):
             u[i] += b * x[i]
     runs, current = 0, -1
+    offered = alternative[first:last]
     for i in range(size):
-        m = parent[alternative[first + i]]
+        m = parent[offered[i]]
         if m != current:
             run_start[runs], run_nest[runs] = i, m
             runs, current = runs + 1, m
@@ -93,7 +97,7 @@ def _upward(
         m = run_nest[run]
         high, summed = top[m], 0.0
         for i in range(run_start[run], run_start[run + 1]):
-            P[i] = np.exp(u[i] - high)
+            P[i] = vector_exp(u[i] - high)
             summed += P[i]
         total[m] += summed
     # From here total is relative to the running maximum in inclusive; top stays with the leaves.
@@ -211,46 +215,51 @@ def _add_leaves(
     dI: Any,
     X: Any,
     first: int,
-    start: int,
-    stop: int,
-    m: int,
+    last: int,
+    runs: int,
+    run_start: Any,
+    run_nest: Any,
     u: Any,
     P: Any,
     w: Any,
     z: Any,
-    omega: float,
+    omega: Any,
     weight: float,
     lam: Any,
     s: Any,
     slot: Any,
     rum: bool,
 ) -> None:
-    """Add a run of alternatives of nest m to dI, to the score, and to their curvature with lambda.
+    """Add the alternatives to dI, to the score, and to their curvature with the lambdas.
 
     Also fill their weights ``w`` in the outer products.
     """
-    K = X.shape[0]
-    scale = weight * omega / (s[m] * s[m])
-    for i in range(start, stop):
-        w[i] = scale * P[i]
-    for k in range(K):
-        mean = _dot(P[start:stop], X[k, first + start : first + stop]) / s[m]
-        dI[m, k] += mean
-        g[k] += omega * mean
-    if slot[m] < 0 or not rum:
-        return
-    square = lam[m] * lam[m]
-    linear, quadratic = 0.0, 0.0
-    for i in range(start, stop):
-        z[i] = P[i] * (u[i] + 1.0)
-        linear += P[i] * u[i]
-        quadratic += P[i] * u[i] * (u[i] + 2.0)
-    dI[m, slot[m]] -= linear / lam[m]
-    g[slot[m]] -= omega * linear / lam[m]
-    H[slot[m], slot[m]] += weight * omega * quadratic / square
-    for k in range(K):
-        along = _dot(z[start:stop], X[k, first + start : first + stop])
-        H[slot[m], k] -= weight * omega * along / square
+    for run in range(runs):
+        m = run_nest[run]
+        scale = weight * omega[m] / (s[m] * s[m])
+        linear, quadratic = 0.0, 0.0
+        for i in range(run_start[run], run_start[run + 1]):
+            w[i] = scale * P[i]
+            pu = P[i] * u[i]
+            z[i] = P[i] + pu
+            linear += pu
+            quadratic += pu * (u[i] + 2.0)
+        if slot[m] >= 0 and rum:
+            dI[m, slot[m]] -= linear / lam[m]
+            g[slot[m]] -= omega[m] * linear / lam[m]
+            H[slot[m], slot[m]] += weight * omega[m] * quadratic / (lam[m] * lam[m])
+    for k in range(X.shape[0]):
+        x = X[k, first:last]
+        for run in range(runs):
+            m = run_nest[run]
+            mean, along = 0.0, 0.0
+            for i in range(run_start[run], run_start[run + 1]):
+                mean += P[i] * x[i]
+                along += z[i] * x[i]
+            dI[m, k] += mean / s[m]
+            g[k] += omega[m] * mean / s[m]
+            if slot[m] >= 0 and rum:
+                H[slot[m], k] -= weight * omega[m] * along / (lam[m] * lam[m])
 
 
 @njit(cache=True, parallel=True, fastmath=_FAST)
@@ -302,7 +311,7 @@ def derivatives(
     for chunk in prange(CHUNKS):
         u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
         w = np.empty(widest + _BLOCK)
-        run_start = np.empty(widest + 1, dtype=np.int64)
+        run_start = np.empty(widest + 1, dtype=np.uint64)
         run_nest = np.empty(widest, dtype=np.int64)
         nest_values = np.empty((4, M + 1))
         total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
@@ -349,28 +358,27 @@ def derivatives(
                     omega[m] = a * lam[m] / s[p] - on_path[m]
             dI[:] = 0.0
             g[:] = 0.0
-            for run in range(runs):
-                m = run_nest[run]
-                _add_leaves(
-                    H,
-                    g,
-                    dI,
-                    X,
-                    first,
-                    run_start[run],
-                    run_start[run + 1],
-                    m,
-                    u,
-                    P,
-                    w[first - block :],
-                    z,
-                    omega[m],
-                    weight,
-                    lam,
-                    s,
-                    slot,
-                    rum,
-                )
+            _add_leaves(
+                H,
+                g,
+                dI,
+                X,
+                first,
+                last,
+                runs,
+                run_start,
+                run_nest,
+                u,
+                P,
+                w[first - block :],
+                z,
+                omega,
+                weight,
+                lam,
+                s,
+                slot,
+                rum,
+            )
             if last - block >= _BLOCK or n == end - 1:
                 _add_rows(H, X, block, last, w, z)
                 block = last
@@ -464,7 +472,7 @@ def probabilities(
     s = lam.copy() if rum else np.ones(M + 1)
     for chunk in prange(CHUNKS):
         u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
-        run_start = np.empty(widest + 1, dtype=np.int64)
+        run_start = np.empty(widest + 1, dtype=np.uint64)
         run_nest = np.empty(widest, dtype=np.int64)
         nest_values = np.empty((4, M + 1))
         total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
@@ -489,7 +497,8 @@ def probabilities(
             for m in range(M - 1, -1, -1):
                 p = parent[J + m]
                 reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
+            out = P_rows[first:last]
             for run in range(runs):
                 for i in range(run_start[run], run_start[run + 1]):
-                    P_rows[first + i] = P[i] * reach[run_nest[run]]
+                    out[i] = P[i] * reach[run_nest[run]]
             logsum[n] = inclusive[M]
