@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?=
+BENCH ?=
+# Each peer lives in an environment of its own: their requirements exclude each other.
+PEERS := larch xlogit pyfixest
 
 .PHONY: help demo test test-all lint bench clean
 
@@ -39,8 +42,13 @@ lint: .venv/.installed-lint ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/.installed ## time nestflow beside its peers, each in an environment of its own
-	$(BIN)/python benchmarks/run.py
+bench: .venv/.installed $(PEERS:%=.venvs/%/.installed) ## time nestflow beside its peers (options: BENCH="--scale small")
+	$(BIN)/python benchmarks/run.py $(BENCH)
+
+.venvs/%/.installed: benchmarks/requirements/%.txt
+	$(PYTHON) -m venv .venvs/$*
+	.venvs/$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venvs runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -74,7 +74,7 @@ class CheckReport:
 
 def check_rows(
     cases: NDArray[Any],
-    names: NDArray[Any],
+    names: Sequence[str],
     case_codes: Ints,
     codes: Ints,
     chosen: Flags | None,
@@ -84,8 +84,10 @@ def check_rows(
 
     Parameters
     ----------
-    cases, names : arrays of shape (R,)
-        Labels of the case and the alternative of every row, for the messages.
+    cases : array of shape (R,)
+        Label of the case of every row, for the messages.
+    names : sequence of str
+        Names of the alternatives.
     case_codes, codes : arrays of int64, shape (R,)
         The same as numbers; rows of a case stand together.
     chosen, available : arrays of bool, shape (R,), or None
@@ -96,10 +98,9 @@ def check_rows(
         Duplicate rows, no choice, several choices, a choice that was not available.
     """
     problems = []
-    pair = case_codes * (int(codes.max()) + 1) + codes
-    repeated = np.flatnonzero(pd.Series(pair).duplicated())
+    repeated = _repeated(case_codes, codes)
     if len(repeated):
-        shown = [f"case {cases[r]}, alternative {names[r]}" for r in repeated[:5]]
+        shown = [f"case {cases[r]}, alternative {names[codes[r]]}" for r in repeated[:5]]
         problems.append(_problem("duplicate rows", shown, len(repeated), "keep one of them"))
     if chosen is None:
         return tuple(problems)
@@ -116,10 +117,18 @@ def check_rows(
     if available is not None:
         bad = np.flatnonzero(chosen & ~available)
         if len(bad):
-            shown = [f"case {cases[r]}, alternative {names[r]}" for r in bad[:5]]
+            shown = [f"case {cases[r]}, alternative {names[codes[r]]}" for r in bad[:5]]
             remedy = "correct the availability or drop the case"
             problems.append(_problem("chosen but unavailable", shown, len(bad), remedy))
     return tuple(problems)
+
+
+def _repeated(case_codes: Ints, codes: Ints) -> Ints:
+    """Return the rows that repeat a (case, alternative) seen before."""
+    pair = case_codes * (int(codes.max()) + 1) + codes
+    if (np.diff(pair) > 0).all():  # alternatives in one order in every case: the usual layout
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(pd.Series(pair).duplicated())
 
 
 def check_columns(table: pd.DataFrame, offsets: Ints, skip: set[str]) -> tuple[Problem, ...]:

@@ -134,7 +134,7 @@ class ChoiceData:
         is_available = _flags(frame, available) if available else None
         problems = check_rows(
             frame[case].to_numpy(),
-            np.array(names)[codes],
+            names,
             case_codes,
             codes,
             is_chosen,

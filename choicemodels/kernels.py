@@ -29,11 +29,16 @@ of threads.
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+from numpy.typing import NDArray
 
+from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
 
 __all__ = ["CHUNKS", "derivatives", "probabilities"]
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 # Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
 CHUNKS = 64
@@ -45,7 +50,7 @@ _BLOCK = 512
 _FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _upward(
     X: Any,
     first: int,
@@ -124,7 +129,7 @@ def _upward(
     return runs
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _dot(a: Any, b: Any) -> float:
     """Return the inner product of two vectors; slices let the compiler use vector instructions."""
     value = 0.0
@@ -133,7 +138,7 @@ def _dot(a: Any, b: Any) -> float:
     return value
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
     """Add ``weight * v v'`` to the lower triangle of H."""
     for k in range(size):
@@ -143,7 +148,7 @@ def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
                 H[k, q] += t * v[q]
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
     """Add ``weight * (e v' + v e')`` to the lower triangle of H, e the unit vector of slot."""
     for k in range(size):
@@ -155,7 +160,7 @@ def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
             H[k, k] += 2.0 * weight * v[k]
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
     """Add ``sum_i w_i x_i x_i'`` to the lower triangle of H, four columns at a time."""
     size = last - first
@@ -183,7 +188,7 @@ def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
             q += 1
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _add_chosen(
     H: Any,
     g: Any,
@@ -208,7 +213,7 @@ def _add_chosen(
             H[slot[m], k] -= weight * X[k, c] / square
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _add_leaves(
     H: Any,
     g: Any,
@@ -262,147 +267,7 @@ def _add_leaves(
                 H[slot[m], k] -= weight * omega[m] * along / (lam[m] * lam[m])
 
 
-@njit(cache=True, parallel=True, fastmath=_FAST)
-def derivatives(
-    X: Any,
-    offsets: Any,
-    alternative: Any,
-    chosen: Any,
-    weights: Any,
-    beta: Any,
-    lam: Any,
-    slot: Any,
-    parent: Any,
-    rum: bool,
-    n_free: int,
-    loglike_obs: Any,
-    score_obs: Any,
-) -> Any:
-    """Return log-likelihood, score and Hessian, and fill the contributions of the cases.
-
-    Parameters
-    ----------
-    X : float64 (K, R), offsets : int64 (N + 1,), alternative : int64 (R,)
-        Design by columns, first row of each case, and alternative number of each row.
-    chosen : int64 (N,), weights : float64 (N,)
-        Row of the chosen alternative, and the weight of each case.
-    beta : float64 (K,), lam : float64 (M + 1,)
-        Coefficients, and dissimilarities with the root's 1 at the end.
-    slot : int64 (M + 1,)
-        Position of each lambda among all parameters; -1 where it is fixed.
-    parent : int64 (J + M,)
-        As in :class:`~choicemodels.tree.NestTree`.
-    n_free : int
-        Number of free lambdas.
-    loglike_obs : float64 (N,) or (0,), score_obs : float64 (N, K + n_free) or (0, 0)
-        Filled with weighted contributions unless empty.
-
-    Returns
-    -------
-    tuple
-        ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
-    """
-    N, K, M = chosen.shape[0], X.shape[0], lam.shape[0] - 1
-    J, size = parent.shape[0] - M, K + n_free
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
-    widest = np.max(np.diff(offsets))
-    s = lam.copy() if rum else np.ones(M + 1)
-    for chunk in prange(CHUNKS):
-        u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
-        w = np.empty(widest + _BLOCK)
-        run_start = np.empty(widest + 1, dtype=np.uint64)
-        run_nest = np.empty(widest, dtype=np.int64)
-        nest_values = np.empty((4, M + 1))
-        total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
-        omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
-        g, du = np.empty(size), np.empty(size)
-        H = hessian[chunk]
-        begin, end = chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS
-        block = offsets[begin]
-        for n in range(begin, end):
-            first, last, c, weight = offsets[n], offsets[n + 1], chosen[n], weights[n]
-            runs = _upward(
-                X,
-                first,
-                last,
-                alternative,
-                beta,
-                lam,
-                s,
-                parent,
-                u,
-                P,
-                nest_values,
-                run_start,
-                run_nest,
-            )
-            on_path[:] = 0.0
-            m = parent[alternative[c]]
-            logP = u[c - first] - inclusive[m]
-            on_path[m] = 1.0
-            while m < M:
-                logP += node_u[m] - inclusive[parent[J + m]]
-                m = parent[J + m]
-                on_path[m] = 1.0
-            llf[chunk] += weight * logP
-            if loglike_obs.shape[0] > 0:
-                loglike_obs[n] = weight * logP
-            # Adjoints, from the root down.
-            omega[M] = -1.0
-            for m in range(M - 1, -1, -1):
-                omega[m] = 0.0
-                if total[m] > 0.0:
-                    p = parent[J + m]
-                    a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
-                    omega[m] = a * lam[m] / s[p] - on_path[m]
-            dI[:] = 0.0
-            g[:] = 0.0
-            _add_leaves(
-                H,
-                g,
-                dI,
-                X,
-                first,
-                last,
-                runs,
-                run_start,
-                run_nest,
-                u,
-                P,
-                w[first - block :],
-                z,
-                omega,
-                weight,
-                lam,
-                s,
-                slot,
-                rum,
-            )
-            if last - block >= _BLOCK or n == end - 1:
-                _add_rows(H, X, block, last, w, z)
-                block = last
-            _add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
-            _nests(
-                H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
-            )
-            for k in range(size):
-                score[chunk, k] += weight * g[k]
-            if score_obs.shape[0] > 0:
-                for k in range(size):
-                    score_obs[n, k] = weight * g[k]
-    total_score, total_hessian, llf_sum = np.zeros(size), np.zeros((size, size)), 0.0
-    for chunk in range(CHUNKS):
-        llf_sum += llf[chunk]
-        total_score += score[chunk]
-        total_hessian += hessian[chunk]
-    for k in range(size):
-        for q in range(k):
-            total_hessian[q, k] = total_hessian[k, q]
-    return llf_sum, total_score, total_hessian
-
-
-@njit(cache=True, fastmath=_FAST, inline="always")
+@njit(cache=True, fastmath=_FAST)
 def _nests(
     H: Any,
     g: Any,
@@ -453,8 +318,193 @@ def _nests(
         _add_outer(H, du, weight * omega[p] * P, size)
 
 
-@njit(cache=True, parallel=True, fastmath=_FAST)
-def probabilities(
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _derivatives_of_cases(
+    begin: int,
+    end: int,
+    widest: int,
+    X: Any,
+    offsets: Any,
+    alternative: Any,
+    chosen: Any,
+    weights: Any,
+    beta: Any,
+    lam: Any,
+    slot: Any,
+    parent: Any,
+    rum: bool,
+    loglike_obs: Any,
+    score_obs: Any,
+    score: Any,
+    H: Any,
+) -> float:
+    """Add the cases from begin to end to score and the lower triangle of H; return their sum."""
+    M, size = lam.shape[0] - 1, score.shape[0]
+    J = parent.shape[0] - M
+    s = lam if rum else np.ones(M + 1)
+    u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
+    w = np.empty(widest + _BLOCK)
+    run_start = np.empty(widest + 1, dtype=np.uint64)
+    run_nest = np.empty(widest, dtype=np.int64)
+    nest_values = np.empty((4, M + 1))
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
+    g, du = np.empty(size), np.empty(size)
+    llf = 0.0
+    block = offsets[begin]
+    for n in range(begin, end):
+        first, last, c, weight = offsets[n], offsets[n + 1], chosen[n], weights[n]
+        runs = _upward(
+            X,
+            first,
+            last,
+            alternative,
+            beta,
+            lam,
+            s,
+            parent,
+            u,
+            P,
+            nest_values,
+            run_start,
+            run_nest,
+        )
+        on_path[:] = 0.0
+        m = parent[alternative[c]]
+        logP = u[c - first] - inclusive[m]
+        on_path[m] = 1.0
+        while m < M:
+            logP += node_u[m] - inclusive[parent[J + m]]
+            m = parent[J + m]
+            on_path[m] = 1.0
+        llf += weight * logP
+        if loglike_obs.shape[0] > 0:
+            loglike_obs[n] = weight * logP
+        # Adjoints, from the root down.
+        omega[M] = -1.0
+        for m in range(M - 1, -1, -1):
+            omega[m] = 0.0
+            if total[m] > 0.0:
+                p = parent[J + m]
+                a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
+                omega[m] = a * lam[m] / s[p] - on_path[m]
+        dI[:] = 0.0
+        g[:] = 0.0
+        _add_leaves(
+            H,
+            g,
+            dI,
+            X,
+            first,
+            last,
+            runs,
+            run_start,
+            run_nest,
+            u,
+            P,
+            w[first - block :],
+            z,
+            omega,
+            weight,
+            lam,
+            s,
+            slot,
+            rum,
+        )
+        if last - block >= _BLOCK or n == end - 1:
+            _add_rows(H, X, block, last, w, z)
+            block = last
+        _add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
+        _nests(H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size)
+        for k in range(size):
+            score[k] += weight * g[k]
+        if score_obs.shape[0] > 0:
+            for k in range(size):
+                score_obs[n, k] = weight * g[k]
+    return llf
+
+
+def derivatives(
+    X: Array,
+    offsets: Ints,
+    alternative: Ints,
+    chosen: Ints,
+    weights: Array,
+    beta: Array,
+    lam: Array,
+    slot: Ints,
+    parent: Ints,
+    rum: bool,
+    n_free: int,
+    loglike_obs: Array,
+    score_obs: Array,
+) -> tuple[float, Array, Array]:
+    """Return log-likelihood, score and Hessian, and fill the contributions of the cases.
+
+    Parameters
+    ----------
+    X : float64 (K, R), offsets : int64 (N + 1,), alternative : int64 (R,)
+        Design by columns, first row of each case, and alternative number of each row.
+    chosen : int64 (N,), weights : float64 (N,)
+        Row of the chosen alternative, and the weight of each case.
+    beta : float64 (K,), lam : float64 (M + 1,)
+        Coefficients, and dissimilarities with the root's 1 at the end.
+    slot : int64 (M + 1,)
+        Position of each lambda among all parameters; -1 where it is fixed.
+    parent : int64 (J + M,)
+        As in :class:`~choicemodels.tree.NestTree`.
+    n_free : int
+        Number of free lambdas.
+    loglike_obs : float64 (N,) or (0,), score_obs : float64 (N, K + n_free) or (0, 0)
+        Filled with weighted contributions unless empty.
+
+    Returns
+    -------
+    tuple
+        ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
+    """
+    size = len(X) + n_free
+    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
+    hessian = np.zeros((CHUNKS, size, size))
+    widest = int(np.diff(offsets).max())
+    bounds = _bounds(len(chosen))
+
+    def work(chunk: int) -> None:
+        llf[chunk] = _derivatives_of_cases(
+            bounds[chunk],
+            bounds[chunk + 1],
+            widest,
+            X,
+            offsets,
+            alternative,
+            chosen,
+            weights,
+            beta,
+            lam,
+            slot,
+            parent,
+            rum,
+            loglike_obs,
+            score_obs,
+            score[chunk],
+            hessian[chunk],
+        )
+
+    run_blocks(work, CHUNKS)
+    lower = hessian.sum(axis=0)
+    return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T
+
+
+def _bounds(N: int) -> list[int]:
+    """Return the first case of each chunk, and N."""
+    return [chunk * N // CHUNKS for chunk in range(CHUNKS + 1)]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _probabilities_of_cases(
+    begin: int,
+    end: int,
+    widest: int,
     X: Any,
     offsets: Any,
     alternative: Any,
@@ -465,40 +515,75 @@ def probabilities(
     P_rows: Any,
     logsum: Any,
 ) -> None:
-    """Fill choice probabilities of the rows, shape (R,), and logsums of the cases, shape (N,)."""
-    N, M = offsets.shape[0] - 1, lam.shape[0] - 1
+    """Fill probabilities and logsums of the cases from begin to end."""
+    M = lam.shape[0] - 1
     J = parent.shape[0] - M
-    widest = np.max(np.diff(offsets))
-    s = lam.copy() if rum else np.ones(M + 1)
-    for chunk in prange(CHUNKS):
-        u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
-        run_start = np.empty(widest + 1, dtype=np.uint64)
-        run_nest = np.empty(widest, dtype=np.int64)
-        nest_values = np.empty((4, M + 1))
-        total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
-        for n in range(chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS):
-            first, last = offsets[n], offsets[n + 1]
-            runs = _upward(
-                X,
-                first,
-                last,
-                alternative,
-                beta,
-                lam,
-                s,
-                parent,
-                u,
-                P,
-                nest_values,
-                run_start,
-                run_nest,
-            )
-            reach[M] = 1.0
-            for m in range(M - 1, -1, -1):
-                p = parent[J + m]
-                reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
-            out = P_rows[first:last]
-            for run in range(runs):
-                for i in range(run_start[run], run_start[run + 1]):
-                    out[i] = P[i] * reach[run_nest[run]]
-            logsum[n] = inclusive[M]
+    s = lam if rum else np.ones(M + 1)
+    u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
+    run_start = np.empty(widest + 1, dtype=np.uint64)
+    run_nest = np.empty(widest, dtype=np.int64)
+    nest_values = np.empty((4, M + 1))
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    for n in range(begin, end):
+        first, last = offsets[n], offsets[n + 1]
+        runs = _upward(
+            X,
+            first,
+            last,
+            alternative,
+            beta,
+            lam,
+            s,
+            parent,
+            u,
+            P,
+            nest_values,
+            run_start,
+            run_nest,
+        )
+        reach[M] = 1.0
+        for m in range(M - 1, -1, -1):
+            p = parent[J + m]
+            reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
+        out = P_rows[first:last]
+        for run in range(runs):
+            for i in range(run_start[run], run_start[run + 1]):
+                out[i] = P[i] * reach[run_nest[run]]
+        logsum[n] = inclusive[M]
+
+
+def probabilities(
+    X: Array,
+    offsets: Ints,
+    alternative: Ints,
+    beta: Array,
+    lam: Array,
+    parent: Ints,
+    rum: bool,
+) -> tuple[Array, Array]:
+    """Return choice probabilities of the rows, shape (R,), and logsums of the cases, shape (N,).
+
+    The parameters are those of :func:`derivatives`.
+    """
+    P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
+    widest = int(np.diff(offsets).max())
+    bounds = _bounds(len(logsum))
+
+    def work(chunk: int) -> None:
+        _probabilities_of_cases(
+            bounds[chunk],
+            bounds[chunk + 1],
+            widest,
+            X,
+            offsets,
+            alternative,
+            beta,
+            lam,
+            parent,
+            rum,
+            P_rows,
+            logsum,
+        )
+
+    run_blocks(work, CHUNKS)
+    return P_rows, logsum

@@ -131,7 +131,7 @@ class ChoiceLikelihood:
         self, theta: Array, loglike_obs: Array, score_obs: Array
     ) -> tuple[float, Array, Array]:
         p = self.parameters
-        result: tuple[float, Array, Array] = kernels.derivatives(
+        return kernels.derivatives(
             self.X,
             self.offsets,
             self.alternative,
@@ -146,13 +146,11 @@ class ChoiceLikelihood:
             loglike_obs,
             score_obs,
         )
-        return result
 
     def probabilities(self, theta: Array) -> tuple[Array, Array]:
         """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
         p = self.parameters
-        P, logsum = np.empty(self.X.shape[1]), np.empty(len(self.offsets) - 1)
-        kernels.probabilities(
+        return kernels.probabilities(
             self.X,
             self.offsets,
             self.alternative,
@@ -160,10 +158,7 @@ class ChoiceLikelihood:
             p.lambdas(theta),
             p.tree.parent,
             p.rum,
-            P,
-            logsum,
         )
-        return P, logsum
 
     def subset(self, step: int) -> "ChoiceLikelihood":
         """Keep every ``step``-th case, for cheap starting values."""
@@ -258,8 +253,8 @@ def _never_compared(tree: NestTree, data: ChoiceData) -> frozenset[str]:
     """Return the nests that never offer two members at once."""
     J, M, N = len(tree.alternatives), len(tree.nests), data.n_cases
     case = np.repeat(np.arange(N), data.set_sizes)
-    present = np.zeros((M + 1, N), dtype=np.int32)
-    np.add.at(present, (tree.parent[data.alternative], case), 1)
+    place = tree.parent[data.alternative] * N + case
+    present = np.bincount(place, minlength=(M + 1) * N).reshape(M + 1, N)
     for m in range(M):
         present[tree.parent[J + m]] += present[m] > 0
     return frozenset(nest for m, nest in enumerate(tree.nests) if present[m].max() < 2)

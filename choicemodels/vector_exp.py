@@ -24,8 +24,9 @@ _LOWEST = -708.0
 _BIAS = 1023
 
 
+# Both are called from compiled code only, without the typing context: Any keeps the checker out.
 @intrinsic
-def _bits(typing_context: Any, x: Any) -> Any:
+def _float_to_int(typing_context: Any, x: Any) -> Any:
     """Read the bits of a float64 as an int64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -35,7 +36,7 @@ def _bits(typing_context: Any, x: Any) -> Any:
 
 
 @intrinsic
-def _from_bits(typing_context: Any, x: Any) -> Any:
+def _int_to_float(typing_context: Any, x: Any) -> Any:
     """Read the bits of an int64 as a float64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -44,9 +45,13 @@ def _from_bits(typing_context: Any, x: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+_bits: Any = _float_to_int
+_from_bits: Any = _int_to_float
+
+
 # Contraction alone: reordering would undo the two-part logarithm.
 @njit(cache=True, fastmath={"contract"})
-def vector_exp(x: float) -> Any:
+def vector_exp(x: Any) -> Any:
     """Return ``exp(x)`` for x up to 709 to 2e-16 of itself or so, and 0 below -708.
 
     ``exp(x) = 2^k exp(r)`` with ``k = round(x / log 2)`` and r within ``log(2) / 2`` of zero,

@@ -15,13 +15,14 @@ the number of threads.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit
+from numba import njit
 from numpy.typing import NDArray
+
+from choicemodels.threads import run_blocks
 
 __all__ = ["FAST", "Effects", "Solution", "arrange", "invert", "over_blocks", "solve", "sum_by"]
 
@@ -255,20 +256,10 @@ def _product_of_block(
 def over_blocks(effects: Effects, work: Callable[[int, int, int], None]) -> None:
     """Call ``work(block, first group, group after the last)`` for each block.
 
-    Blocks run on as many threads as numba may use; ``work`` must release the interpreter lock
-    and write only what belongs to its block. (numba's own parallel loops compile several times
-    as long, and two of them at once can end the process.)
+    They run as :func:`choicemodels.threads.run_blocks` says.
     """
     bounds = effects.blocks.tolist()
-    jobs = list(zip(range(len(bounds) - 1), bounds[:-1], bounds[1:], strict=True))
-    threads = min(len(jobs), get_num_threads())
-    if threads == 1:
-        for job in jobs:
-            work(*job)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *job) for job in jobs]:
-            done.result()
+    run_blocks(lambda b: work(b, bounds[b], bounds[b + 1]), len(bounds) - 1)
 
 
 def _product(effects: Effects, w: Array, total: Array, p: Array) -> Array:
