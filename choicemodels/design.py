@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.formula import expand, split_parts
-from choicemodels.frames import closest, require_columns
+from choicemodels.errors import SpecificationError, enumerate_some
+from choicemodels.formula import expand, split_parts, term_values
+from choicemodels.frames import closest
 from choicemodels.models import ChoiceModel
-from choicemodels.utility import Term, product
+from choicemodels.utility import Term
 
 __all__ = ["design_matrix", "design_terms"]
 
@@ -129,9 +129,6 @@ def design_matrix(
     DataError
         If a variable is missing, or a value is not finite; it names column and rows.
     """
-    used = frozenset().union(*(term.variables for term in terms))
-    require_columns(table, sorted(used))
-    _refuse_missing(table, used)
     position = {name: j for j, name in enumerate(alternatives)}
     X = np.zeros((len(terms), len(table)))
     cache: dict[tuple[str, ...], Array] = {}
@@ -142,7 +139,7 @@ def design_matrix(
         rows_of = {j: order[bounds[j] : bounds[j + 1]] for j in range(len(alternatives))}
     for k, term in enumerate(terms):
         if term.factors not in cache:
-            cache[term.factors] = _finite(product(term.factors, table), term, table)
+            cache[term.factors] = term_values(term, table)
         values = cache[term.factors]
         if term.alternatives is None:
             X[k] = values
@@ -151,28 +148,3 @@ def design_matrix(
             rows = rows_of[position[name]]
             X[k, rows] = values[rows] if values.ndim else values
     return X
-
-
-def _refuse_missing(table: pd.DataFrame, used: frozenset[str]) -> None:
-    """Refuse missing values where a comparison would read them as False."""
-    for name in sorted(used):
-        column = table[name]
-        if pd.api.types.is_float_dtype(column):
-            continue
-        rows = np.flatnonzero(column.isna())
-        if len(rows):
-            raise DataError(
-                f"the column '{name}' is missing in {len(rows):,} rows (first: rows "
-                f"{enumerate_some(rows.tolist())}); drop these rows or fill them."
-            )
-
-
-def _finite(values: Array, term: Term, table: pd.DataFrame) -> Array:
-    if np.isfinite(values.sum()) or np.isfinite(values).all():
-        return values
-    rows = np.flatnonzero(~np.isfinite(np.broadcast_to(values, len(table))))
-    what = " * ".join(term.factors)
-    raise DataError(
-        f"'{what}' is not finite in {len(rows):,} rows (first: rows "
-        f"{enumerate_some(rows.tolist())}); drop these rows, fill them, or mend the transformation."
-    )

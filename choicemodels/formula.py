@@ -7,7 +7,7 @@ pairs.
 """
 
 import ast
-from itertools import product
+from itertools import product as every
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import require_columns
-from choicemodels.utility import Term, evaluate, variables
+from choicemodels.utility import Term, product, variables
 
-__all__ = ["expand", "fill_column", "split_parts"]
+__all__ = ["expand", "split_parts", "term_values"]
 
 Array = NDArray[np.float64]
 
@@ -201,7 +201,7 @@ def _pieces(scoped_factor: Any, encoder_state: Any) -> list[str | None]:
 def _columns(scoped: tuple[list[list[str | None]], list[str]]) -> list[Term]:
     pieces, names = scoped
     # formulaic varies the first factor fastest.
-    combinations = [tuple(reversed(c)) for c in product(*reversed(pieces))]
+    combinations = [tuple(reversed(c)) for c in every(*reversed(pieces))]
     return [
         Term(_plain(name), tuple(piece for piece in combination if piece is not None))
         for name, combination in zip(names, combinations, strict=True)
@@ -212,8 +212,43 @@ def _plain(name: str) -> str:
     return "(Intercept)" if name == "Intercept" else name
 
 
-def fill_column(out: Array, term: Term, columns: pd.DataFrame) -> None:
-    """Write the product of a term's factors over ``columns`` into ``out``, shape (R,)."""
-    out[:] = 1.0
-    for factor in term.factors:
-        out *= evaluate(factor, columns)
+def term_values(term: Term, table: pd.DataFrame, *, what: str = "the table") -> Array:
+    """Evaluate a term over a table and refuse what is missing or not finite.
+
+    Parameters
+    ----------
+    term
+        Its alternatives are not looked at.
+    table
+        R rows.
+    what
+        How the error message calls the table.
+
+    Returns
+    -------
+    ndarray of float64, shape (R,), or zero-dimensional for a constant
+
+    Raises
+    ------
+    DataError
+        If a variable is missing, or a value is not finite; it names column and rows.
+    """
+    require_columns(table, sorted(term.variables), what=what)
+    for name in sorted(term.variables):
+        # A comparison would read a missing value as False.
+        if not pd.api.types.is_float_dtype(table[name]):
+            rows = np.flatnonzero(table[name].isna())
+            if len(rows):
+                raise DataError(
+                    f"the column '{name}' is missing in {len(rows):,} rows of {what} (first: rows "
+                    f"{enumerate_some(rows.tolist())}); drop these rows or fill them."
+                )
+    values = product(term.factors, table)
+    if np.isfinite(values.sum()) or np.isfinite(values).all():
+        return values
+    rows = np.flatnonzero(~np.isfinite(np.broadcast_to(values, len(table))))
+    raise DataError(
+        f"'{' * '.join(term.factors)}' is not finite in {len(rows):,} rows of {what} (first: rows "
+        f"{enumerate_some(rows.tolist())}); drop these rows, fill them, or mend the "
+        "transformation: a logarithm needs values above zero."
+    )

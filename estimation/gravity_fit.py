@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from choicemodels.errors import (
-    DataError,
     NestflowWarning,
     SpecificationError,
-    enumerate_some,
 )
 from choicemodels.flowdata import FlowData
-from choicemodels.formula import expand, fill_column
+from choicemodels.formula import expand, term_values
 from choicemodels.gravity import Gravity
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample
@@ -163,16 +161,7 @@ def _design(terms: Sequence[Term], data: FlowData) -> Array:
     """Fill the regressors, shape (K, N), and refuse what is not finite."""
     X = np.empty((len(terms), data.nobs))
     for column, term in zip(X, terms, strict=True):
-        fill_column(column, term, data.table)
-        if np.isfinite(column.sum()):
-            continue
-        bad = np.flatnonzero(~np.isfinite(column))
-        if len(bad):
-            raise DataError(
-                f"'{term.name}' is not finite in {len(bad):,} rows (rows "
-                f"{enumerate_some(bad.tolist())}; the first gives {column[bad[0]]}); drop these "
-                "rows or fill the column: a logarithm needs values above zero."
-            )
+        column[:] = term_values(term, data.table)
     return X
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
+from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.flowdata import FlowData
-from choicemodels.formula import fill_column
+from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample, group_codes
@@ -240,16 +240,8 @@ class GravityResult(Result):
             return pd.Series(self.sample.mu.copy(), index=self.sample.rows, name="mu")
         frame = to_pandas(table, what="the new table")
         eta = np.zeros(len(frame))
-        column = np.empty(len(frame))
         for term, coefficient in zip(self.terms, self.estimate, strict=True):
-            fill_column(column, term, frame)
-            bad = np.flatnonzero(~np.isfinite(column))
-            if len(bad):
-                raise DataError(
-                    f"'{term.name}' is not finite in rows {enumerate_some(bad.tolist())} of the "
-                    "new table."
-                )
-            eta += coefficient * column
+            eta += coefficient * term_values(term, frame, what="the new table")
         for effect in self.effects:
             eta += effect.lookup(frame)
         index = table.index if isinstance(table, pd.DataFrame) else frame.index

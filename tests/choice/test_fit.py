@@ -206,7 +206,7 @@ def test_a_variable_without_variation_within_cases_is_named(travel_mode):
 def test_nan_is_named_with_its_rows(travel_mode):
     gc = travel_mode.table["gc"].astype(float)
     gc.iloc[[5, 9]] = np.nan
-    with pytest.raises(DataError, match=r"'gc' is not finite in 2 rows \(first: rows 5, 9\)"):
+    with pytest.raises(DataError, match=r"'gc' is not finite in 2 rows .*: rows 5, 9\)"):
         fit(MultinomialLogit("gc"), faulty(travel_mode, gc=gc))
     with pytest.raises(DataError, match="'log\\(gc - 1000\\)' is not finite"):
         fit(MultinomialLogit("log(gc - 1000)"), travel_mode)

@@ -114,7 +114,7 @@ def test_predictions_for_what_was_not_seen_are_refused(result, panel):
         result.predict(row.assign(origin=["P99", row["origin"].iloc[1]]))
     with pytest.raises(DataError, match="no column 'year'"):
         result.predict(row.drop(columns="year"))
-    with pytest.raises(DataError, match="not finite in rows 0 of the new table"):
+    with pytest.raises(DataError, match=r"not finite in 1 rows of the new table \(first: rows 0"):
         result.predict(row.assign(distance=[0.0, 1.0]))
 
 
