@@ -153,10 +153,10 @@ def run_demo(settings: Settings, step: Step) -> Demo:
     """
     _check(settings)
     out = settings.out
-    for folder in ("tables", "figures"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
     step("Synthesize workers, firms and metros")
     population = synthesize(settings.workers, settings.firms, settings.metros, seed=settings.seed)
+    for folder in ("tables", "figures"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     estimates = _estimate(population, settings, step)
     estimates.mobility.save(out / "mobility.json")
     estimates.gravity.save(out / "gravity.json")

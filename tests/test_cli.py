@@ -73,6 +73,7 @@ def test_gravity_clusters_two_ways(nestflow, tmp_path):
         (["simulate", "nobody", "--mobility", "no.json", "--out", "x"], "no file 'no.json'"),
         (["contrast", "a", "b"], "holds no finished run"),
         (["demo", "--months", "0"], "must be at least 1"),
+        (["demo", "--workers", "10"], "10 workers are too few"),
         (["fly"], "No such command"),
     ],
 )
