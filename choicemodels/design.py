@@ -122,7 +122,7 @@ def design_matrix(
     -------
     ndarray of float64, shape (K, R), C-contiguous
         One row for each term: the transpose of the usual design, see
-        :mod:`choicemodels.kernels`.
+        :mod:`choicemodels.probabilities`.
 
     Raises
     ------

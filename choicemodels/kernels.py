@@ -18,9 +18,8 @@ and with them the score is linear, and the Hessian is
 Hessian costs what the multinomial logit's does: one outer product for each alternative. The
 multinomial logit itself is the tree without nests.
 
-The design lies column by column, X (K, R), so that every inner loop runs along the rows of a case
-and neighbouring rows of one nest (a run) are summed together. Positions of runs are unsigned:
-numba checks signed ones for negative values, which keeps loops from being vectorized.
+The way up, which this way down builds on, and the layout of the design are in
+:mod:`choicemodels.probabilities`.
 
 Cases are summed in a fixed number of chunks, added in order: results do not depend on the number
 of threads.
@@ -32,104 +31,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
 from choicemodels.threads import run_blocks
-from choicemodels.vector_exp import vector_exp
 
-__all__ = ["CHUNKS", "derivatives", "probabilities"]
+__all__ = ["derivatives"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
-CHUNKS = 64
-
 # Rows whose outer products are summed at once: long loops, and a block that stays in cache.
 _BLOCK = 512
 
-# Everything but the assumption that no value is infinite: unavailable branches carry -inf.
-_FAST = {"contract", "reassoc", "arcp", "nsz"}
 
-
-@njit(cache=True, fastmath=_FAST)
-def _upward(
-    X: Any,
-    first: int,
-    last: int,
-    alternative: Any,
-    beta: Any,
-    lam: Any,
-    s: Any,
-    parent: Any,
-    u: Any,
-    P: Any,
-    nest_values: Any,
-    run_start: Any,
-    run_nest: Any,
-) -> int:
-    """Fill u and P of the rows and the values of the nests; return the number of runs.
-
-    ``nest_values`` (4, M + 1) holds total, inclusive, value in the parent, and scratch; the total
-    of an empty nest is zero and its inclusive value minus infinity.
-    """
-    total, inclusive, node_u, top = nest_values[0], nest_values[1], nest_values[2], nest_values[3]
-    K, M, size = X.shape[0], lam.shape[0] - 1, last - first
-    J = parent.shape[0] - M
-    for i in range(size):
-        u[i] = 0.0
-    for k in range(K):
-        b, x = beta[k], X[k, first:last]
-        for i in range(size):
-            u[i] += b * x[i]
-    runs, current = 0, -1
-    offered = alternative[first:last]
-    for i in range(size):
-        m = parent[offered[i]]
-        if m != current:
-            run_start[runs], run_nest[runs] = i, m
-            runs, current = runs + 1, m
-    run_start[runs] = size
-    for m in range(M + 1):
-        top[m] = -np.inf
-        total[m] = 0.0
-    for run in range(runs):
-        m = run_nest[run]
-        scale, high = 1.0 / s[m], top[m]
-        for i in range(run_start[run], run_start[run + 1]):
-            u[i] *= scale
-            high = max(high, u[i])
-        top[m] = high
-    for run in range(runs):
-        m = run_nest[run]
-        high, summed = top[m], 0.0
-        for i in range(run_start[run], run_start[run + 1]):
-            P[i] = vector_exp(u[i] - high)
-            summed += P[i]
-        total[m] += summed
-    # From here total is relative to the running maximum in inclusive; top stays with the leaves.
-    for m in range(M + 1):
-        inclusive[m] = top[m]
-    for m in range(M + 1):
-        if total[m] == 0.0:
-            continue
-        inclusive[m] += np.log(total[m])
-        if m < M:
-            p = parent[J + m]
-            node_u[m] = lam[m] * inclusive[m] / s[p]
-            if node_u[m] > inclusive[p]:
-                rescaled = total[p] * np.exp(inclusive[p] - node_u[m]) if total[p] > 0.0 else 0.0
-                total[p] = rescaled + 1.0
-                inclusive[p] = node_u[m]
-            else:
-                total[p] += np.exp(node_u[m] - inclusive[p])
-    for run in range(runs):
-        m = run_nest[run]
-        factor = np.exp(top[m] - inclusive[m])
-        for i in range(run_start[run], run_start[run + 1]):
-            P[i] *= factor
-    return runs
-
-
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _dot(a: Any, b: Any) -> float:
     """Return the inner product of two vectors; slices let the compiler use vector instructions."""
     value = 0.0
@@ -138,7 +52,7 @@ def _dot(a: Any, b: Any) -> float:
     return value
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
     """Add ``weight * v v'`` to the lower triangle of H."""
     for k in range(size):
@@ -148,7 +62,7 @@ def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
                 H[k, q] += t * v[q]
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
     """Add ``weight * (e v' + v e')`` to the lower triangle of H, e the unit vector of slot."""
     for k in range(size):
@@ -160,7 +74,7 @@ def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
             H[k, k] += 2.0 * weight * v[k]
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
     """Add ``sum_i w_i x_i x_i'`` to the lower triangle of H, four columns at a time."""
     size = last - first
@@ -188,7 +102,7 @@ def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
             q += 1
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _add_chosen(
     H: Any,
     g: Any,
@@ -213,7 +127,7 @@ def _add_chosen(
             H[slot[m], k] -= weight * X[k, c] / square
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _add_leaves(
     H: Any,
     g: Any,
@@ -267,7 +181,7 @@ def _add_leaves(
                 H[slot[m], k] -= weight * omega[m] * along / (lam[m] * lam[m])
 
 
-@njit(cache=True, fastmath=_FAST)
+@njit(cache=True, fastmath=FAST)
 def _nests(
     H: Any,
     g: Any,
@@ -318,7 +232,7 @@ def _nests(
         _add_outer(H, du, weight * omega[p] * P, size)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _derivatives_of_cases(
     begin: int,
     end: int,
@@ -354,7 +268,7 @@ def _derivatives_of_cases(
     block = offsets[begin]
     for n in range(begin, end):
         first, last, c, weight = offsets[n], offsets[n + 1], chosen[n], weights[n]
-        runs = _upward(
+        runs = upward(
             X,
             first,
             last,
@@ -467,7 +381,7 @@ def derivatives(
     llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
     hessian = np.zeros((CHUNKS, size, size))
     widest = int(np.diff(offsets).max())
-    bounds = _bounds(len(chosen))
+    bounds = chunk_bounds(len(chosen))
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_cases(
@@ -493,97 +407,3 @@ def derivatives(
     run_blocks(work, CHUNKS)
     lower = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T
-
-
-def _bounds(N: int) -> list[int]:
-    """Return the first case of each chunk, and N."""
-    return [chunk * N // CHUNKS for chunk in range(CHUNKS + 1)]
-
-
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def _probabilities_of_cases(
-    begin: int,
-    end: int,
-    widest: int,
-    X: Any,
-    offsets: Any,
-    alternative: Any,
-    beta: Any,
-    lam: Any,
-    parent: Any,
-    rum: bool,
-    P_rows: Any,
-    logsum: Any,
-) -> None:
-    """Fill probabilities and logsums of the cases from begin to end."""
-    M = lam.shape[0] - 1
-    J = parent.shape[0] - M
-    s = lam if rum else np.ones(M + 1)
-    u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
-    run_start = np.empty(widest + 1, dtype=np.uint64)
-    run_nest = np.empty(widest, dtype=np.int64)
-    nest_values = np.empty((4, M + 1))
-    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
-    for n in range(begin, end):
-        first, last = offsets[n], offsets[n + 1]
-        runs = _upward(
-            X,
-            first,
-            last,
-            alternative,
-            beta,
-            lam,
-            s,
-            parent,
-            u,
-            P,
-            nest_values,
-            run_start,
-            run_nest,
-        )
-        reach[M] = 1.0
-        for m in range(M - 1, -1, -1):
-            p = parent[J + m]
-            reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
-        out = P_rows[first:last]
-        for run in range(runs):
-            for i in range(run_start[run], run_start[run + 1]):
-                out[i] = P[i] * reach[run_nest[run]]
-        logsum[n] = inclusive[M]
-
-
-def probabilities(
-    X: Array,
-    offsets: Ints,
-    alternative: Ints,
-    beta: Array,
-    lam: Array,
-    parent: Ints,
-    rum: bool,
-) -> tuple[Array, Array]:
-    """Return choice probabilities of the rows, shape (R,), and logsums of the cases, shape (N,).
-
-    The parameters are those of :func:`derivatives`.
-    """
-    P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
-    widest = int(np.diff(offsets).max())
-    bounds = _bounds(len(logsum))
-
-    def work(chunk: int) -> None:
-        _probabilities_of_cases(
-            bounds[chunk],
-            bounds[chunk + 1],
-            widest,
-            X,
-            offsets,
-            alternative,
-            beta,
-            lam,
-            parent,
-            rum,
-            P_rows,
-            logsum,
-        )
-
-    run_blocks(work, CHUNKS)
-    return P_rows, logsum

@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from choicemodels import kernels
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import design_matrix, design_terms
 from choicemodels.errors import DataError
+from choicemodels.kernels import derivatives
 from choicemodels.models import ChoiceModel, NestedLogit
+from choicemodels.probabilities import probabilities
 from choicemodels.tree import NestTree, build_tree
 from choicemodels.utility import Term
 
@@ -131,7 +132,7 @@ class ChoiceLikelihood:
         self, theta: Array, loglike_obs: Array, score_obs: Array
     ) -> tuple[float, Array, Array]:
         p = self.parameters
-        return kernels.derivatives(
+        return derivatives(
             self.X,
             self.offsets,
             self.alternative,
@@ -150,7 +151,7 @@ class ChoiceLikelihood:
     def probabilities(self, theta: Array) -> tuple[Array, Array]:
         """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
         p = self.parameters
-        return kernels.probabilities(
+        return probabilities(
             self.X,
             self.offsets,
             self.alternative,

@@ -1,0 +1,201 @@
+"""Choice probabilities of the nested logit: one sweep up the tree of each case.
+
+The notation is that of :mod:`choicemodels.kernels`, which goes back down for the derivatives.
+
+The design lies column by column, X (K, R), so that every inner loop runs along the rows of a case
+and neighbouring rows of one nest (a run) are summed together. Positions of runs are unsigned:
+numba checks signed ones for negative values, which keeps loops from being vectorized.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from choicemodels.threads import run_blocks
+from choicemodels.vector_exp import vector_exp
+
+__all__ = ["CHUNKS", "FAST", "chunk_bounds", "probabilities", "upward"]
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
+CHUNKS = 64
+
+# Everything but the assumption that no value is infinite: unavailable branches carry -inf.
+FAST = {"contract", "reassoc", "arcp", "nsz"}
+
+
+def chunk_bounds(N: int) -> list[int]:
+    """Return the first case of each chunk, and N."""
+    return [chunk * N // CHUNKS for chunk in range(CHUNKS + 1)]
+
+
+@njit(cache=True, fastmath=FAST)
+def upward(
+    X: Any,
+    first: int,
+    last: int,
+    alternative: Any,
+    beta: Any,
+    lam: Any,
+    s: Any,
+    parent: Any,
+    u: Any,
+    P: Any,
+    nest_values: Any,
+    run_start: Any,
+    run_nest: Any,
+) -> int:
+    """Fill u and P of the rows and the values of the nests; return the number of runs.
+
+    ``nest_values`` (4, M + 1) holds total, inclusive, value in the parent, and scratch; the total
+    of an empty nest is zero and its inclusive value minus infinity.
+    """
+    total, inclusive, node_u, top = nest_values[0], nest_values[1], nest_values[2], nest_values[3]
+    K, M, size = X.shape[0], lam.shape[0] - 1, last - first
+    J = parent.shape[0] - M
+    for i in range(size):
+        u[i] = 0.0
+    for k in range(K):
+        b, x = beta[k], X[k, first:last]
+        for i in range(size):
+            u[i] += b * x[i]
+    runs, current = 0, -1
+    offered = alternative[first:last]
+    for i in range(size):
+        m = parent[offered[i]]
+        if m != current:
+            run_start[runs], run_nest[runs] = i, m
+            runs, current = runs + 1, m
+    run_start[runs] = size
+    for m in range(M + 1):
+        top[m] = -np.inf
+        total[m] = 0.0
+    for run in range(runs):
+        m = run_nest[run]
+        scale, high = 1.0 / s[m], top[m]
+        for i in range(run_start[run], run_start[run + 1]):
+            u[i] *= scale
+            high = max(high, u[i])
+        top[m] = high
+    for run in range(runs):
+        m = run_nest[run]
+        high, summed = top[m], 0.0
+        for i in range(run_start[run], run_start[run + 1]):
+            P[i] = vector_exp(u[i] - high)
+            summed += P[i]
+        total[m] += summed
+    # From here total is relative to the running maximum in inclusive; top stays with the leaves.
+    for m in range(M + 1):
+        inclusive[m] = top[m]
+    for m in range(M + 1):
+        if total[m] == 0.0:
+            continue
+        inclusive[m] += np.log(total[m])
+        if m < M:
+            p = parent[J + m]
+            node_u[m] = lam[m] * inclusive[m] / s[p]
+            if node_u[m] > inclusive[p]:
+                rescaled = total[p] * np.exp(inclusive[p] - node_u[m]) if total[p] > 0.0 else 0.0
+                total[p] = rescaled + 1.0
+                inclusive[p] = node_u[m]
+            else:
+                total[p] += np.exp(node_u[m] - inclusive[p])
+    for run in range(runs):
+        m = run_nest[run]
+        factor = np.exp(top[m] - inclusive[m])
+        for i in range(run_start[run], run_start[run + 1]):
+            P[i] *= factor
+    return runs
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _probabilities_of_cases(
+    begin: int,
+    end: int,
+    widest: int,
+    X: Any,
+    offsets: Any,
+    alternative: Any,
+    beta: Any,
+    lam: Any,
+    parent: Any,
+    rum: bool,
+    P_rows: Any,
+    logsum: Any,
+) -> None:
+    """Fill probabilities and logsums of the cases from begin to end."""
+    M = lam.shape[0] - 1
+    J = parent.shape[0] - M
+    s = lam if rum else np.ones(M + 1)
+    u, P, reach = np.empty(widest), np.empty(widest), np.empty(M + 1)
+    run_start = np.empty(widest + 1, dtype=np.uint64)
+    run_nest = np.empty(widest, dtype=np.int64)
+    nest_values = np.empty((4, M + 1))
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    for n in range(begin, end):
+        first, last = offsets[n], offsets[n + 1]
+        runs = upward(
+            X,
+            first,
+            last,
+            alternative,
+            beta,
+            lam,
+            s,
+            parent,
+            u,
+            P,
+            nest_values,
+            run_start,
+            run_nest,
+        )
+        reach[M] = 1.0
+        for m in range(M - 1, -1, -1):
+            p = parent[J + m]
+            reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
+        out = P_rows[first:last]
+        for run in range(runs):
+            for i in range(run_start[run], run_start[run + 1]):
+                out[i] = P[i] * reach[run_nest[run]]
+        logsum[n] = inclusive[M]
+
+
+def probabilities(
+    X: Array,
+    offsets: Ints,
+    alternative: Ints,
+    beta: Array,
+    lam: Array,
+    parent: Ints,
+    rum: bool,
+) -> tuple[Array, Array]:
+    """Return choice probabilities of the rows, shape (R,), and logsums of the cases, shape (N,).
+
+    The parameters are those of :func:`derivatives`.
+    """
+    P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
+    widest = int(np.diff(offsets).max())
+    bounds = chunk_bounds(len(logsum))
+
+    def work(chunk: int) -> None:
+        _probabilities_of_cases(
+            bounds[chunk],
+            bounds[chunk + 1],
+            widest,
+            X,
+            offsets,
+            alternative,
+            beta,
+            lam,
+            parent,
+            rum,
+            P_rows,
+            logsum,
+        )
+
+    run_blocks(work, CHUNKS)
+    return P_rows, logsum
