@@ -1,26 +1,82 @@
-"""From a model's formula and data to the design: terms with names, and the matrix X (K, R)."""
+"""From a model's formula and data to the terms of its utilities, with their names."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError, enumerate_some
-from choicemodels.formula import expand, split_parts, term_values
+from choicemodels.formula import expand, split_parts
 from choicemodels.frames import closest
-from choicemodels.models import ChoiceModel
+from choicemodels.models import LogitUtility
 from choicemodels.utility import Term
 
-__all__ = ["design_matrix", "design_terms"]
-
-Array = NDArray[np.float64]
+__all__ = ["UtilityTerms", "design_terms"]
 
 
-def design_terms(model: ChoiceModel, data: ChoiceData) -> tuple[Term, ...]:
+@dataclass(frozen=True)
+class UtilityTerms:
+    """What the systematic utilities are made of, see :class:`~choicemodels.models.LogitUtility`.
+
+    Attributes
+    ----------
+    linear : tuple of Term, length K
+        Columns with a coefficient.
+    offset : Term or None
+        Enters with a coefficient of one.
+    size : tuple of Term
+        Quantities of the size of an alternative.
+    size_free : bool
+        Whether the logarithm of the size has a coefficient.
+    scale : tuple of Term
+        Variables of the case that scale the utilities.
+    """
+
+    linear: tuple[Term, ...]
+    offset: Term | None = None
+    size: tuple[Term, ...] = ()
+    size_free: bool = False
+    scale: tuple[Term, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters ``(beta, size coefficient, gamma, tau)``."""
+        return (
+            *(term.name for term in self.linear),
+            *(("size",) if self.size_free else ()),
+            *(f"size:{term.name}" for term in self.size[1:]),
+            *(f"scale:{term.name}" for term in self.scale),
+        )
+
+    @property
+    def start(self) -> tuple[float, ...]:
+        """Starting values: one for the coefficient of the size, zero for the others."""
+        return tuple(float(name == "size") for name in self.names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the terms ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """Rebuild the terms from :meth:`to_dict`."""
+        return cls(
+            _terms(saved["linear"]),
+            Term.from_dict(saved["offset"]) if saved["offset"] else None,
+            _terms(saved["size"]),
+            saved["size_free"],
+            _terms(saved["scale"]),
+        )
+
+
+def _terms(saved: list[dict[str, Any]]) -> tuple[Term, ...]:
+    return tuple(Term.from_dict(term) for term in saved)
+
+
+def design_terms(model: LogitUtility, data: ChoiceData) -> UtilityTerms:
     """Expand a model's formula into the terms of its utilities, in the order of the parameters.
 
     Constants come first, then variables with one coefficient, those of the case, those of the
@@ -36,7 +92,7 @@ def design_terms(model: ChoiceModel, data: ChoiceData) -> tuple[Term, ...]:
     generic = expand(parts[0], data.table, drop_intercept=True)
     of_case = expand(parts[1] or "1", data.table)
     of_alternative = expand(parts[2], data.table, drop_intercept=True)
-    _check_case_variables(of_case, data, parts[1])
+    _check_case_variables(of_case, data, parts[1], "the second part of the formula")
     _known([model.base] if model.base is not None else [], data.alternatives, "base=")
     _known(list(model.specific), data.alternatives, "specific=")
     base = model.base if model.base is not None else data.alternatives[0]
@@ -54,18 +110,28 @@ def design_terms(model: ChoiceModel, data: ChoiceData) -> tuple[Term, ...]:
             for term in expand(rhs, data.table)
         ),
     ]
-    _check_terms(terms, parts)
-    return tuple(terms)
+    size = expand(model.size, data.table, drop_intercept=True)
+    scale = expand(model.scale, data.table, drop_intercept=True)
+    _check_case_variables(scale, data, model.scale, "scale=")
+    found = UtilityTerms(
+        tuple(terms),
+        Term("offset", (model.offset,)) if model.offset.strip() else None,
+        size,
+        model.size_coefficient == "free" and bool(size),
+        scale,
+    )
+    _check_terms(found, parts)
+    return found
 
 
 def _for(term: Term, alternative: str) -> Term:
     return replace(term, name=f"{term.name}:{alternative}", alternatives=(alternative,))
 
 
-def _check_terms(terms: list[Term], parts: list[str]) -> None:
-    if not terms:
+def _check_terms(terms: UtilityTerms, parts: list[str]) -> None:
+    if not terms.names:
         raise SpecificationError("the formula leaves no parameter to estimate; add a variable.")
-    repeated = [name for name, count in Counter(t.name for t in terms).items() if count > 1]
+    repeated = [name for name, count in Counter(terms.names).items() if count > 1]
     if repeated:
         remedy = (
             "write '| 0' as the second part to leave out the constants"
@@ -84,8 +150,8 @@ def _known(names: list[str], alternatives: tuple[str, ...], where: str) -> None:
             )
 
 
-def _check_case_variables(terms: tuple[Term, ...], data: ChoiceData, part: str) -> None:
-    """Refuse a variable in the second part that differs between the alternatives of a case."""
+def _check_case_variables(terms: tuple[Term, ...], data: ChoiceData, part: str, where: str) -> None:
+    """Refuse a variable that differs between the alternatives of a case where none may."""
     sizes = data.set_sizes
     for name in sorted(frozenset().union(*(t.variables for t in terms))):
         codes = pd.factorize(data.table[name])[0]
@@ -93,58 +159,7 @@ def _check_case_variables(terms: tuple[Term, ...], data: ChoiceData, part: str) 
         if len(varies):
             case = data.table[data.case_name].iloc[varies[0]]
             raise SpecificationError(
-                f"'{name}' stands in the second part of the formula ('{part}') but varies within "
-                f"the case {case}; put it into the first part (one coefficient) or the third (one "
-                "for each alternative)."
+                f"'{name}' stands in {where} ('{part}') but varies within the case {case}; put it "
+                "into the first part of the formula (one coefficient) or the third (one for each "
+                "alternative)."
             )
-
-
-def design_matrix(
-    terms: tuple[Term, ...],
-    table: pd.DataFrame,
-    alternative: NDArray[np.int64],
-    alternatives: tuple[str, ...],
-) -> Array:
-    """Evaluate the terms over the rows of choice data.
-
-    Parameters
-    ----------
-    terms
-        The K terms.
-    table
-        The columns, R rows.
-    alternative
-        Position of each row's alternative, shape (R,).
-    alternatives
-        Names of the alternatives.
-
-    Returns
-    -------
-    ndarray of float64, shape (K, R), C-contiguous
-        One row for each term: the transpose of the usual design, see
-        :mod:`choicemodels.probabilities`.
-
-    Raises
-    ------
-    DataError
-        If a variable is missing, or a value is not finite; it names column and rows.
-    """
-    position = {name: j for j, name in enumerate(alternatives)}
-    X = np.zeros((len(terms), len(table)))
-    cache: dict[tuple[str, ...], Array] = {}
-    rows_of: Mapping[int, NDArray[np.int64]] = {}
-    if any(term.alternatives is not None for term in terms):
-        order = np.argsort(alternative, kind="stable")
-        bounds = np.searchsorted(alternative[order], np.arange(len(alternatives) + 1))
-        rows_of = {j: order[bounds[j] : bounds[j + 1]] for j in range(len(alternatives))}
-    for k, term in enumerate(terms):
-        if term.factors not in cache:
-            cache[term.factors] = term_values(term, table)
-        values = cache[term.factors]
-        if term.alternatives is None:
-            X[k] = values
-            continue
-        for name in term.alternatives:
-            rows = rows_of[position[name]]
-            X[k, rows] = values[rows] if values.ndim else values
-    return X

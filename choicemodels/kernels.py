@@ -31,7 +31,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
+from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 
 __all__ = ["derivatives"]
@@ -243,12 +243,14 @@ def _derivatives_of_cases(
     chosen: Any,
     weights: Any,
     beta: Any,
+    offset: Any,
     lam: Any,
     slot: Any,
     parent: Any,
     rum: bool,
     loglike_obs: Any,
     score_obs: Any,
+    score_rows: Any,
     score: Any,
     H: Any,
 ) -> float:
@@ -268,21 +270,9 @@ def _derivatives_of_cases(
     block = offsets[begin]
     for n in range(begin, end):
         first, last, c, weight = offsets[n], offsets[n + 1], chosen[n], weights[n]
-        runs = upward(
-            X,
-            first,
-            last,
-            alternative,
-            beta,
-            lam,
-            s,
-            parent,
-            u,
-            P,
-            nest_values,
-            run_start,
-            run_nest,
-        )
+        utilities(X, first, last, beta, offset, u)
+        offered = alternative[first:last]
+        runs = upward(offered, lam, s, parent, u, P, nest_values, run_start, run_nest)
         on_path[:] = 0.0
         m = parent[alternative[c]]
         logP = u[c - first] - inclusive[m]
@@ -302,6 +292,13 @@ def _derivatives_of_cases(
                 p = parent[J + m]
                 a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
                 omega[m] = a * lam[m] / s[p] - on_path[m]
+        if score_rows.shape[0] > 0:
+            for run in range(runs):
+                m = run_nest[run]
+                scale = weight * omega[m] / s[m]
+                for i in range(run_start[run], run_start[run + 1]):
+                    score_rows[first + i] = scale * P[i]
+            score_rows[c] += weight / s[parent[alternative[c]]]
         dI[:] = 0.0
         g[:] = 0.0
         _add_leaves(
@@ -345,6 +342,7 @@ def derivatives(
     chosen: Ints,
     weights: Array,
     beta: Array,
+    offset: Array,
     lam: Array,
     slot: Ints,
     parent: Ints,
@@ -352,6 +350,7 @@ def derivatives(
     n_free: int,
     loglike_obs: Array,
     score_obs: Array,
+    score_rows: Array,
 ) -> tuple[float, Array, Array]:
     """Return log-likelihood, score and Hessian, and fill the contributions of the cases.
 
@@ -361,8 +360,10 @@ def derivatives(
         Design by columns, first row of each case, and alternative number of each row.
     chosen : int64 (N,), weights : float64 (N,)
         Row of the chosen alternative, and the weight of each case.
-    beta : float64 (K,), lam : float64 (M + 1,)
-        Coefficients, and dissimilarities with the root's 1 at the end.
+    beta : float64 (K,), offset : float64 (R,) or (0,)
+        The utilities are ``X' beta + offset``; derivatives are taken along X.
+    lam : float64 (M + 1,)
+        Dissimilarities with the root's 1 at the end.
     slot : int64 (M + 1,)
         Position of each lambda among all parameters; -1 where it is fixed.
     parent : int64 (J + M,)
@@ -371,6 +372,8 @@ def derivatives(
         Number of free lambdas.
     loglike_obs : float64 (N,) or (0,), score_obs : float64 (N, K + n_free) or (0, 0)
         Filled with weighted contributions unless empty.
+    score_rows : float64 (R,) or (0,)
+        Filled with the derivatives by the rows' utilities unless empty.
 
     Returns
     -------
@@ -394,12 +397,14 @@ def derivatives(
             chosen,
             weights,
             beta,
+            offset,
             lam,
             slot,
             parent,
             rum,
             loglike_obs,
             score_obs,
+            score_rows,
             score[chunk],
             hessian[chunk],
         )

@@ -1,70 +1,33 @@
-"""A model over data: the log-likelihood with its contributions, and the probabilities."""
+"""Models over data: what a likelihood answers, and the (nested) logit's own."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.design import design_matrix, design_terms
-from choicemodels.errors import DataError
+from choicemodels.design import UtilityTerms, design_terms
 from choicemodels.kernels import derivatives
-from choicemodels.models import ChoiceModel, NestedLogit
+from choicemodels.models import MultinomialLogit, NestedLogit
+from choicemodels.observations import Observations
 from choicemodels.probabilities import probabilities
+from choicemodels.restrictions import Evaluation
 from choicemodels.tree import NestTree, build_tree
-from choicemodels.utility import Term
 
-__all__ = ["ChoiceLikelihood", "Contributions", "Parameters", "specify"]
+__all__ = [
+    "Contributions",
+    "Layout",
+    "Likelihood",
+    "LogitLikelihood",
+    "LogitParameters",
+    "never_compared",
+]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """How the vector of parameters ``theta = (beta, free lambdas)`` is laid out.
-
-    Attributes
-    ----------
-    terms : tuple of Term, length K
-    tree : NestTree
-    rum : bool
-        Whether utilities are divided by lambda.
-    slot : ndarray of int64, shape (M + 1,)
-        Position in ``theta`` of each nest's lambda, and -1 for fixed ones and the root.
-    fixed : ndarray of float64, shape (M + 1,)
-        Values of the fixed lambdas (1 elsewhere).
-    names : tuple of str, length K + free lambdas
-    notes : tuple of str
-        What was fixed, and why.
-    """
-
-    terms: tuple[Term, ...]
-    tree: NestTree
-    rum: bool
-    slot: Ints
-    fixed: Array
-    names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def n_free(self) -> int:
-        """Number of free lambdas."""
-        return len(self.names) - len(self.terms)
-
-    def lambdas(self, theta: Array) -> Array:
-        """Return the dissimilarity of every nest and the root's 1, shape (M + 1,)."""
-        return np.where(self.slot >= 0, theta[self.slot], self.fixed)
-
-    def beta(self, theta: Array) -> Array:
-        """Return the coefficients of the terms, shape (K,)."""
-        return np.ascontiguousarray(theta[: len(self.terms)])
-
-    @cached_property
-    def start(self) -> Array:
-        """Zero coefficients and lambdas of one."""
-        return np.concatenate([np.zeros(len(self.terms)), np.ones(self.n_free)])
+_NONE = np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +41,9 @@ class Contributions:
     hessian : ndarray, shape (P, P)
     loglike_obs : ndarray, shape (N,)
     score_obs : ndarray, shape (N, P)
-        Both with the case weights in them.
+        Both with the case weights in them. In a panel model N counts the decision makers.
+    unit : ndarray of int64 or None
+        In a panel model the contribution that each case belongs to; None if it has its own.
     """
 
     llf: float
@@ -86,29 +51,250 @@ class Contributions:
     hessian: Array
     loglike_obs: Array
     score_obs: Array
+    unit: Ints | None = None
+
+
+class Layout(Protocol):
+    """How a model's parameter vector ``theta`` is laid out: all that prediction needs to know."""
+
+    @property
+    def title(self) -> str:
+        """What a summary calls the model."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the P parameters."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was fixed, and why."""
+        ...
+
+    @property
+    def utility(self) -> UtilityTerms:
+        """The terms of the utilities, whose parameters come first in ``theta``."""
+        ...
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """Names of the alternatives, in the model's order."""
+        ...
+
+    def start_from(self, utility: Array) -> Array:
+        """Return a point to start from, shape (P,).
+
+        Parameters
+        ----------
+        utility
+            Parameters of the utilities, shape (U,), from a multinomial logit or from
+            :attr:`UtilityTerms.start`.
+        """
+        ...
+
+    def cautions(self, theta: Array) -> tuple[str, ...]:
+        """Say what about an estimate the reader must be warned of, one sentence each."""
+        ...
+
+    def over(self, data: ChoiceData) -> "Likelihood":
+        """Put the model over data."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what rebuilds the layout, ready for JSON."""
+        ...
+
+
+class Likelihood(Protocol):
+    """A model over data."""
+
+    @property
+    def parameters(self) -> Layout:
+        """The layout of the parameters."""
+        ...
+
+    @property
+    def observations(self) -> Observations:
+        """The data."""
+        ...
+
+    def evaluate(self, theta: Array) -> Evaluation:
+        """Return log-likelihood, score (P,) and Hessian (P, P).
+
+        Outside of the parameters' domain the log-likelihood is minus infinity.
+        """
+        ...
+
+    def contributions(self, theta: Array) -> Contributions:
+        """Return the log-likelihood and its derivatives with the contribution of every case."""
+        ...
+
+    def probabilities(self, theta: Array) -> tuple[Array, Array]:
+        """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
+        ...
+
+    def reweighted(self, weights: Array) -> Self:
+        """Give the cases other weights, shape (N,)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class ChoiceLikelihood:
+class LogitParameters:
+    """How the vector of parameters ``theta = (utility, free lambdas)`` is laid out.
+
+    Attributes
+    ----------
+    utility : UtilityTerms
+    tree : NestTree
+    rum : bool
+        Whether utilities are divided by lambda.
+    slot : ndarray of int64, shape (M + 1,)
+        Position in ``theta`` of each nest's lambda, and -1 for fixed ones and the root.
+    fixed : ndarray of float64, shape (M + 1,)
+        Values of the fixed lambdas (1 elsewhere).
+    names : tuple of str, length P
+    notes : tuple of str
+        What was fixed, and why.
+    """
+
+    utility: UtilityTerms
+    tree: NestTree
+    rum: bool
+    slot: Ints
+    fixed: Array
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def lay_out(cls, model: MultinomialLogit | NestedLogit, data: ChoiceData) -> Self:
+        """Name the parameters of a model over data, and fix what cannot be estimated.
+
+        Raises
+        ------
+        SpecificationError, DataError
+            If the formula or the nests do not fit the data.
+        """
+        utility = design_terms(model, data)
+        names = list(utility.names)
+        if not isinstance(model, NestedLogit):
+            return cls.of_utility(utility, data.alternatives)
+        tree = build_tree(model.nests, data.alternatives)
+        M, K = len(tree.nests), len(names)
+        slot, fixed = np.full(M + 1, -1, dtype=np.int64), np.ones(M + 1)
+        notes: list[str] = []
+        rum = model.normalization == "rum"
+        alone = never_compared(tree, data) if rum else frozenset()
+        given = model.lambdas if not isinstance(model.lambdas, str) else {}
+        for m, nest in enumerate(tree.nests):
+            if nest in given:
+                fixed[m] = given[nest]
+                notes.append(f"lambda:{nest} is fixed at {given[nest]:g} as asked.")
+            elif nest in alone:
+                notes.append(
+                    f"lambda:{nest} is fixed at 1: the nest never offers two members at once, so "
+                    "the data do not identify it."
+                )
+            elif model.lambdas == "shared":
+                slot[m] = K
+                if "lambda" not in names:
+                    names.append("lambda")
+            else:
+                slot[m] = len(names)
+                names.append(f"lambda:{nest}")
+        return cls(utility, tree, rum, slot, fixed, tuple(names), tuple(notes))
+
+    @classmethod
+    def of_utility(cls, utility: UtilityTerms, alternatives: tuple[str, ...]) -> Self:
+        """Lay out the multinomial logit with given utilities."""
+        root = np.full(1, -1, dtype=np.int64)
+        return cls(utility, build_tree({}, alternatives), True, root, np.ones(1), utility.names)
+
+    @property
+    def title(self) -> str:
+        """What a summary calls the model."""
+        return "Nested logit" if self.tree.nests else "Multinomial logit"
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """Names of the alternatives."""
+        return self.tree.alternatives
+
+    @property
+    def n_utility(self) -> int:
+        """Number of parameters of the utilities, U."""
+        return len(self.utility.names)
+
+    @property
+    def n_free(self) -> int:
+        """Number of free lambdas."""
+        return len(self.names) - self.n_utility
+
+    def lambdas(self, theta: Array) -> Array:
+        """Return the dissimilarity of every nest and the root's 1, shape (M + 1,)."""
+        return np.where(self.slot >= 0, theta[self.slot], self.fixed)
+
+    def start_from(self, utility: Array) -> Array:
+        """Return the utilities' parameters with lambdas of one, shape (P,)."""
+        return np.concatenate([utility, np.ones(self.n_free)])
+
+    def cautions(self, theta: Array) -> tuple[str, ...]:
+        """Name the nests whose lambda exceeds its parent's (RUM normalization)."""
+        if not self.rum:
+            return ()
+        lam, J = self.lambdas(theta), len(self.alternatives)
+        return tuple(
+            f"the dissimilarity lambda:{nest} ({lam[m]:.4f}) lies above that of its parent: the "
+            "estimate is reported as it is, but it is not consistent with random utility "
+            "maximization for all values of the variables."
+            for m, nest in enumerate(self.tree.nests)
+            if self.slot[m] >= 0 and lam[m] > lam[self.tree.parent[J + m]] + 1e-9
+        )
+
+    def over(self, data: ChoiceData) -> "LogitLikelihood":
+        """Put the model over data, whose alternatives it must know."""
+        return LogitLikelihood(self, Observations.build(self.utility, data, self.alternatives))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what rebuilds the layout, ready for JSON."""
+        return {
+            "utility": self.utility.to_dict(),
+            "tree": self.tree.to_dict(),
+            "rum": self.rum,
+            "slot": self.slot.tolist(),
+            "fixed": self.fixed.tolist(),
+            "names": list(self.names),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild the layout from :meth:`to_dict`."""
+        return cls(
+            UtilityTerms.from_dict(saved["utility"]),
+            NestTree.from_dict(saved["tree"]),
+            saved["rum"],
+            np.array(saved["slot"], dtype=np.int64),
+            np.array(saved["fixed"], dtype=np.float64),
+            tuple(saved["names"]),
+            tuple(saved["notes"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LogitLikelihood:
     """The likelihood of a (nested) logit over given data.
 
     Attributes
     ----------
-    parameters : Parameters
-    X : ndarray, shape (K, R)
-        Design by columns.
-    offsets, alternative, chosen, weights
-        As in :class:`~choicemodels.choicedata.ChoiceData`.
+    parameters : LogitParameters
+    observations : Observations
     """
 
-    parameters: Parameters
-    X: Array
-    offsets: Ints
-    alternative: Ints
-    chosen: Ints
-    weights: Array
+    parameters: LogitParameters
+    observations: Observations
 
-    def evaluate(self, theta: Array) -> tuple[float, Array, Array]:
+    def evaluate(self, theta: Array) -> Evaluation:
         """Return log-likelihood, score (P,) and exact Hessian (P, P).
 
         Outside of ``lambda > 0`` the log-likelihood is minus infinity.
@@ -117,28 +303,28 @@ class ChoiceLikelihood:
         if not (np.isfinite(theta).all() and (lam > 0).all()):
             P = len(theta)
             return -np.inf, np.zeros(P), np.zeros((P, P))
-        empty = np.empty(0)
-        llf, score, hessian = self._derivatives(theta, empty, empty.reshape(0, 0))
-        return float(llf), score, hessian
+        return self._derivatives(theta, _NONE, _NONE.reshape(0, 0))
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives with the contribution of every case."""
-        N, P = len(self.chosen), len(theta)
+        N, P = self.observations.n_cases, len(theta)
         loglike_obs, score_obs = np.empty(N), np.empty((N, P))
         llf, score, hessian = self._derivatives(theta, loglike_obs, score_obs)
-        return Contributions(float(llf), score, hessian, loglike_obs, score_obs)
+        return Contributions(llf, score, hessian, loglike_obs, score_obs)
 
-    def _derivatives(
-        self, theta: Array, loglike_obs: Array, score_obs: Array
-    ) -> tuple[float, Array, Array]:
-        p = self.parameters
-        return derivatives(
-            self.X,
-            self.offsets,
-            self.alternative,
-            self.chosen,
-            self.weights,
-            p.beta(theta),
+    def _derivatives(self, theta: Array, loglike_obs: Array, score_obs: Array) -> Evaluation:
+        p, o = self.parameters, self.observations
+        U = p.n_utility
+        at = o.design.at(theta[:U])
+        score_rows = _NONE if o.design.linear else np.empty(len(o.alternative))
+        llf, score, hessian = derivatives(
+            at.X,
+            o.offsets,
+            o.alternative,
+            o.chosen,
+            o.weights,
+            at.beta,
+            at.offset,
             p.lambdas(theta),
             p.slot,
             p.tree.parent,
@@ -146,112 +332,38 @@ class ChoiceLikelihood:
             p.n_free,
             loglike_obs,
             score_obs,
+            score_rows,
         )
+        if not o.design.linear:
+            hessian[:U, :U] += o.design.curvature(theta[:U], at, score_rows)
+        return float(llf), score, hessian
 
     def probabilities(self, theta: Array) -> tuple[Array, Array]:
         """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
-        p = self.parameters
+        p, o = self.parameters, self.observations
+        at = o.design.at(theta[: p.n_utility])
         return probabilities(
-            self.X,
-            self.offsets,
-            self.alternative,
-            p.beta(theta),
+            at.X,
+            o.offsets,
+            o.alternative,
+            at.beta,
+            at.offset,
             p.lambdas(theta),
             p.tree.parent,
             p.rum,
         )
 
-    def subset(self, step: int) -> "ChoiceLikelihood":
-        """Keep every ``step``-th case, for cheap starting values."""
-        cases = np.arange(0, len(self.chosen), step)
-        sizes = np.diff(self.offsets)[cases]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        shift = self.offsets[cases] - offsets[:-1]
-        rows = np.arange(offsets[-1]) + np.repeat(shift, sizes)
-        return ChoiceLikelihood(
-            self.parameters,
-            np.ascontiguousarray(self.X[:, rows]),
-            offsets,
-            self.alternative[rows],
-            self.chosen[cases] - shift,
-            self.weights[cases],
-        )
+    def subset(self, cases: Ints) -> Self:
+        """Keep some cases."""
+        return replace(self, observations=self.observations.subset(cases))
+
+    def reweighted(self, weights: Array) -> Self:
+        """Give the cases other weights, shape (N,)."""
+        return replace(self, observations=replace(self.observations, weights=weights))
 
 
-def specify(
-    model: ChoiceModel, data: ChoiceData, parameters: Parameters | None = None
-) -> ChoiceLikelihood:
-    """Put a model over data.
-
-    Parameters
-    ----------
-    model
-        The specification.
-    data
-        The choices; without them only probabilities can be asked for.
-    parameters
-        The layout from an earlier estimation, to predict with; its alternatives rule.
-
-    Raises
-    ------
-    DataError, SpecificationError
-        If the formula does not fit the data.
-    """
-    if parameters is None:
-        parameters = lay_out(model, data)
-    known = parameters.tree.alternatives
-    alternative = data.alternative
-    if data.alternatives != known:
-        position = {name: j for j, name in enumerate(known)}
-        unknown = [name for name in data.alternatives if name not in position]
-        if unknown:
-            raise DataError(
-                f"the data hold the alternative '{unknown[0]}', which the model was not estimated "
-                "with; leave it out."
-            )
-        alternative = np.array([position[name] for name in data.alternatives])[alternative]
-    X = design_matrix(parameters.terms, data.table, alternative, known)
-    return ChoiceLikelihood(
-        parameters, X, data.offsets, alternative, data.chosen, np.asarray(data.weights)
-    )
-
-
-def lay_out(model: ChoiceModel, data: ChoiceData) -> Parameters:
-    """Name the parameters of a model over data, and fix the lambdas that cannot be estimated."""
-    terms = design_terms(model, data)
-    names = [term.name for term in terms]
-    nested = isinstance(model, NestedLogit)
-    tree = build_tree(model.nests if isinstance(model, NestedLogit) else {}, data.alternatives)
-    M, K = len(tree.nests), len(terms)
-    slot, fixed = np.full(M + 1, -1, dtype=np.int64), np.ones(M + 1)
-    notes: list[str] = []
-    if not isinstance(model, NestedLogit):
-        return Parameters(terms, tree, True, slot, fixed, tuple(names))
-    rum = model.normalization == "rum"
-    alone = _never_compared(tree, data) if rum else frozenset()
-    given = model.lambdas if not isinstance(model.lambdas, str) else {}
-    for m, nest in enumerate(tree.nests):
-        if nest in given:
-            fixed[m] = given[nest]
-            notes.append(f"lambda:{nest} is fixed at {given[nest]:g} as asked.")
-        elif nest in alone:
-            notes.append(
-                f"lambda:{nest} is fixed at 1: the nest never offers two members at once, so the "
-                "data do not identify it."
-            )
-        elif model.lambdas == "shared":
-            slot[m] = K
-            if "lambda" not in names:
-                names.append("lambda")
-        else:
-            slot[m] = len(names)
-            names.append(f"lambda:{nest}")
-    assert nested
-    return Parameters(terms, tree, rum, slot, fixed, tuple(names), tuple(notes))
-
-
-def _never_compared(tree: NestTree, data: ChoiceData) -> frozenset[str]:
-    """Return the nests that never offer two members at once."""
+def never_compared(tree: NestTree, data: ChoiceData) -> frozenset[str]:
+    """Return the nests that never offer two members at once, whose lambda is not identified."""
     J, M, N = len(tree.alternatives), len(tree.nests), data.n_cases
     case = np.repeat(np.arange(N), data.set_sizes)
     place = tree.parent[data.alternative] * N + case

@@ -1,33 +1,26 @@
 """Choice models as specifications: what is assumed, with no data and no optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
 from choicemodels.frames import closest
+from choicemodels.restrictions import Bounds, check_bounds
 from choicemodels.tree import Nests
 
-__all__ = ["ChoiceModel", "Lambdas", "MultinomialLogit", "NestedLogit"]
+__all__ = ["Lambdas", "LogitUtility", "MultinomialLogit", "NestedLogit"]
 
 Lambdas: TypeAlias = Literal["free", "shared"] | Mapping[str, float]
 
 
-def _check_formula(formula: str, specific: Mapping[str, str]) -> None:
-    split_parts(formula, most=3)
-    for alternative, rhs in specific.items():
-        if len(split_parts(rhs, most=1)) != 1 or not rhs.strip():
-            raise SpecificationError(
-                f"specific['{alternative}'] is '{rhs}'; write one part, such as '1 + age'."
-            )
-
-
 @dataclass(frozen=True)
-class MultinomialLogit:
-    """Multinomial (conditional) logit.
+class LogitUtility:
+    """What all choice models assume about the systematic utility.
 
-    ``P(j) = exp(V_j) / sum_k exp(V_k)``, the sum over the case's choice set [McFadden1974]_.
+    ``V_nj = scale_n (x_nj' beta + offset_nj + size coefficient * log sum_k exp(gamma_k) q_jk)``,
+    ``scale_n = exp(z_n' tau)``.
 
     Attributes
     ----------
@@ -39,6 +32,67 @@ class MultinomialLogit:
         Terms that enter the utility of one alternative alone: ``{"stay": "1 + age"}``.
     base : str or None
         The alternative without constants; the first of the data by default.
+    offset : str
+        Expression that enters with a coefficient of one.
+    size : str
+        Quantities ``q``, as in ``"jobs + shops"``: destinations are aggregates of opportunities
+        [BenAkivaLerman1985]_. The first has a weight of one; the others have
+        ``exp(gamma)``, and the parameters ``size:shops`` are these gammas.
+    size_coefficient : "one" or "free"
+        One, as theory has it for aggregates of equal opportunities, or the parameter ``size``.
+    scale : str
+        Variables of the case that scale all its utilities (heteroskedastic logit, scale groups):
+        the parameters ``scale:variable`` are tau; there is no intercept.
+    constraints : sequence of str
+        Linear equations among parameters, as in ``wald_test``: ``"cost = -1"`` fixes one,
+        ``"lambda:a = lambda:b"`` equates two.
+    bounds : mapping
+        Parameter to (lowest, highest); None leaves a side open.
+    """
+
+    formula: str
+    specific: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    base: str | None = field(default=None, kw_only=True)
+    offset: str = field(default="", kw_only=True)
+    size: str = field(default="", kw_only=True)
+    size_coefficient: Literal["one", "free"] = field(default="one", kw_only=True)
+    scale: str = field(default="", kw_only=True)
+    constraints: Sequence[str] = field(default=(), kw_only=True)
+    bounds: Bounds = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        split_parts(self.formula, most=3)
+        for alternative, rhs in self.specific.items():
+            if len(split_parts(rhs, most=1)) != 1 or not rhs.strip():
+                raise SpecificationError(
+                    f"specific['{alternative}'] is '{rhs}'; write one part, such as '1 + age'."
+                )
+        for name in ("size", "scale"):
+            split_parts(getattr(self, name), most=1)
+        if self.size_coefficient not in ("one", "free"):
+            raise SpecificationError(
+                f"size_coefficient is '{self.size_coefficient}'; it is 'one' or 'free'."
+            )
+        given = self.constraints
+        constraints = (given,) if isinstance(given, str) else tuple(map(str, given))
+        object.__setattr__(self, "specific", dict(self.specific))
+        object.__setattr__(self, "constraints", constraints)
+        object.__setattr__(self, "bounds", check_bounds(self.bounds))
+
+
+@dataclass(frozen=True)
+class MultinomialLogit(LogitUtility):
+    """Multinomial (conditional) logit.
+
+    ``P(j) = exp(V_j) / sum_k exp(V_k)``, the sum over the case's choice set [McFadden1974]_.
+    The arguments are those of :class:`LogitUtility`, and
+
+    Attributes
+    ----------
+    constants : "estimated" or "absorbed"
+        Absorbed, there is a constant for every alternative but the base that carries no column
+        and is not in the table: for choices among hundreds of destinations. Leave the
+        constants out of the formula.
 
     Raises
     ------
@@ -46,17 +100,15 @@ class MultinomialLogit:
         If the formula has more than three parts or a left-hand side.
     """
 
-    formula: str
-    specific: Mapping[str, str] = field(default_factory=dict)
-    base: str | None = None
+    constants: Literal["estimated", "absorbed"] = field(default="estimated", kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_formula(self.formula, self.specific)
-        object.__setattr__(self, "specific", dict(self.specific))
+        super().__post_init__()
+        check_constants(self.constants)
 
 
 @dataclass(frozen=True)
-class NestedLogit:
+class NestedLogit(LogitUtility):
     """Nested logit of any depth.
 
     A nest m has the inclusive value ``I_m = log sum_c exp(W_c / lambda_m)`` over its members c,
@@ -65,10 +117,10 @@ class NestedLogit:
     [McFadden1978]_. Without the normalization the utilities are not divided by lambda
     [Greene2018]_: another model, whose lambda is called tau in some tables.
 
+    The other arguments are those of :class:`MultinomialLogit`.
+
     Attributes
     ----------
-    formula, specific, base
-        As in :class:`MultinomialLogit`.
     nests : mapping
         Nest to its alternatives, or to nests in turn. Alternatives in no nest stand alone.
     normalization : {"rum", "nonnormalized"}
@@ -85,24 +137,65 @@ class NestedLogit:
         If there is no nest, or a choice of words or a value is not one of those above.
     """
 
-    formula: str
     nests: Nests
-    specific: Mapping[str, str] = field(default_factory=dict)
-    base: str | None = None
-    normalization: Literal["rum", "nonnormalized"] = "rum"
-    lambdas: Lambdas = "free"
+    constants: Literal["estimated", "absorbed"] = field(default="estimated", kw_only=True)
+    normalization: Literal["rum", "nonnormalized"] = field(default="rum", kw_only=True)
+    lambdas: Lambdas = field(default="free", kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_formula(self.formula, self.specific)
+        super().__post_init__()
+        check_constants(self.constants)
         if not self.nests:
             raise SpecificationError("nests= is empty; use MultinomialLogit for a model without.")
         if self.normalization not in ("rum", "nonnormalized"):
             raise SpecificationError(
                 f"normalization is '{self.normalization}'; it is 'rum' or 'nonnormalized'."
             )
-        object.__setattr__(self, "specific", dict(self.specific))
-        object.__setattr__(self, "nests", _freeze(self.nests))
+        object.__setattr__(self, "nests", freeze_nests(self.nests))
         self._check_lambdas()
+
+    @classmethod
+    def move_stay(
+        cls,
+        formula: str,
+        *,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        destinations: Sequence[str] = (),
+        stay: str = "stay",
+        **options: Any,
+    ) -> Self:
+        """Build the tree stay | move → group → destination.
+
+        Parameters
+        ----------
+        formula
+            As for the class.
+        groups
+            Groups of destinations, such as states; their nests stand within the nest "move".
+        destinations
+            The destinations, if they are not grouped.
+        stay
+            Name of the alternative that stands beside the nest "move".
+        **options
+            The class's other arguments.
+
+        Raises
+        ------
+        SpecificationError
+            If there are neither groups nor destinations, or both, or ``stay`` is among them.
+        """
+        if bool(groups) == bool(destinations):
+            raise SpecificationError(
+                "give move_stay either groups={'west': ['LA', 'SF'], ...} or "
+                "destinations=['LA', 'SF', ...]."
+            )
+        members = [a for g in groups.values() for a in g] if groups else destinations
+        if stay in members:
+            raise SpecificationError(
+                f"'{stay}' is the alternative to stay and cannot be a destination as well."
+            )
+        inside: Nests | list[str] = dict(groups) if groups else list(destinations)
+        return cls(formula, {"move": inside}, **options)
 
     def _check_lambdas(self) -> None:
         if isinstance(self.lambdas, str):
@@ -124,12 +217,16 @@ class NestedLogit:
         object.__setattr__(self, "lambdas", {k: float(v) for k, v in self.lambdas.items()})
 
 
-ChoiceModel: TypeAlias = MultinomialLogit | NestedLogit
+def check_constants(constants: str) -> None:
+    """Refuse any word but the two for constants."""
+    if constants not in ("estimated", "absorbed"):
+        raise SpecificationError(f"constants is '{constants}'; it is 'estimated' or 'absorbed'.")
 
 
-def _freeze(nests: Nests) -> Nests:
+def freeze_nests(nests: Nests) -> Nests:
+    """Return the nests as plain dictionaries of tuples of text."""
     return {
-        str(name): _freeze(inside)
+        str(name): freeze_nests(inside)
         if isinstance(inside, Mapping)
         else inside
         if isinstance(inside, str)

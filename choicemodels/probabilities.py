@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
 
-__all__ = ["CHUNKS", "FAST", "chunk_bounds", "probabilities", "upward"]
+__all__ = ["CHUNKS", "FAST", "chunk_bounds", "probabilities", "upward", "utilities"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,12 +34,32 @@ def chunk_bounds(N: int) -> list[int]:
 
 
 @njit(cache=True, fastmath=FAST)
-def upward(
+def utilities(
     X: Any,
     first: int,
     last: int,
-    alternative: Any,
     beta: Any,
+    offset: Any,
+    u: Any,
+) -> None:
+    """Fill u with the systematic utilities ``V = X' beta + offset`` of a case."""
+    size = last - first
+    if offset.shape[0] > 0:
+        for i in range(size):
+            u[i] = offset[first + i]
+    else:
+        for i in range(size):
+            u[i] = 0.0
+    for k in range(X.shape[0]):
+        b, x = beta[k], X[k, first:last]
+        if b != 0.0:
+            for i in range(size):
+                u[i] += b * x[i]
+
+
+@njit(cache=True, fastmath=FAST)
+def upward(
+    offered: Any,
     lam: Any,
     s: Any,
     parent: Any,
@@ -49,22 +69,16 @@ def upward(
     run_start: Any,
     run_nest: Any,
 ) -> int:
-    """Fill u and P of the rows and the values of the nests; return the number of runs.
+    """Turn V in u into ``V / s``, fill P of the rows and the nests' values; return the runs.
 
-    ``nest_values`` (4, M + 1) holds total, inclusive, value in the parent, and scratch; the total
-    of an empty nest is zero and its inclusive value minus infinity.
+    ``offered`` holds the alternatives of the case's rows. ``nest_values`` (4, M + 1) holds total,
+    inclusive, value in the parent, and scratch; the total of an empty nest is zero and its
+    inclusive value minus infinity.
     """
     total, inclusive, node_u, top = nest_values[0], nest_values[1], nest_values[2], nest_values[3]
-    K, M, size = X.shape[0], lam.shape[0] - 1, last - first
+    M, size = lam.shape[0] - 1, offered.shape[0]
     J = parent.shape[0] - M
-    for i in range(size):
-        u[i] = 0.0
-    for k in range(K):
-        b, x = beta[k], X[k, first:last]
-        for i in range(size):
-            u[i] += b * x[i]
     runs, current = 0, -1
-    offered = alternative[first:last]
     for i in range(size):
         m = parent[offered[i]]
         if m != current:
@@ -121,6 +135,7 @@ def _probabilities_of_cases(
     offsets: Any,
     alternative: Any,
     beta: Any,
+    offset: Any,
     lam: Any,
     parent: Any,
     rum: bool,
@@ -138,21 +153,9 @@ def _probabilities_of_cases(
     total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
     for n in range(begin, end):
         first, last = offsets[n], offsets[n + 1]
-        runs = upward(
-            X,
-            first,
-            last,
-            alternative,
-            beta,
-            lam,
-            s,
-            parent,
-            u,
-            P,
-            nest_values,
-            run_start,
-            run_nest,
-        )
+        utilities(X, first, last, beta, offset, u)
+        offered = alternative[first:last]
+        runs = upward(offered, lam, s, parent, u, P, nest_values, run_start, run_nest)
         reach[M] = 1.0
         for m in range(M - 1, -1, -1):
             p = parent[J + m]
@@ -169,6 +172,7 @@ def probabilities(
     offsets: Ints,
     alternative: Ints,
     beta: Array,
+    offset: Array,
     lam: Array,
     parent: Ints,
     rum: bool,
@@ -190,6 +194,7 @@ def probabilities(
             offsets,
             alternative,
             beta,
+            offset,
             lam,
             parent,
             rum,

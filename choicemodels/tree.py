@@ -8,7 +8,7 @@ parent to its child), and the root has ``lambda = 1`` [McFadden1978]_ [Train2009
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,20 @@ class NestTree:
         """Nests with a single child, whose lambda is not identified under RUM."""
         counts = np.bincount(self.parent, minlength=len(self.nests) + 1)
         return tuple(name for m, name in enumerate(self.nests) if counts[m] == 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree ready for JSON."""
+        return {
+            "alternatives": list(self.alternatives),
+            "nests": list(self.nests),
+            "parent": self.parent.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild the tree from :meth:`to_dict`."""
+        parent = np.array(saved["parent"], dtype=np.int64)
+        return cls(tuple(saved["alternatives"]), tuple(saved["nests"]), parent)
 
     def describe(self) -> str:
         """Draw the tree as indented text."""

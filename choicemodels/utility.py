@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,12 @@ class Term:
     def variables(self) -> frozenset[str]:
         """Names of the variables that the factors use."""
         return frozenset().union(*(variables(factor) for factor in self.factors))
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild a term from its fields, lists for tuples, as JSON has them."""
+        only = saved["alternatives"]
+        return cls(saved["name"], tuple(saved["factors"]), None if only is None else tuple(only))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Fit (nested) logit models by maximum likelihood."""
+"""Fit choice models by maximum likelihood."""
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,26 @@ from choicemodels.errors import (
     NestflowWarning,
     enumerate_some,
 )
-from choicemodels.likelihood import ChoiceLikelihood, Parameters, specify
-from choicemodels.models import ChoiceModel
-from choicemodels.tree import build_tree
-from estimation.choice_result import ChoiceResult, LoglikeBaselines, make_covariance
+from choicemodels.likelihood import Layout, Likelihood
+from choicemodels.models import LogitUtility
+from choicemodels.restrictions import Restrictions, restrict
+from choicemodels.specify import specify
+from estimation.checkpoint import Checkpoint
+from estimation.choice_covariance import make_covariance
+from estimation.choice_result import ChoiceResult, LoglikeBaselines
 from estimation.constants import constants_only
 from estimation.covariance import SmallSample, inverse_information
-from estimation.newton import Optimum, maximize
+from estimation.newton import Optimum, SearchState, maximize
+from estimation.starting import plain_logit, starting_values
 
 __all__ = ["fit_choice"]
 
 Array = NDArray[np.float64]
-
-# Above this many cases the starting values of a nested logit come from a sample of them.
-_START_CASES = 2_000
+Ints = NDArray[np.int64]
 
 
 def fit_choice(
-    model: ChoiceModel,
+    model: LogitUtility,
     data: ChoiceData,
     *,
     cov: str = "robust",
@@ -42,8 +44,9 @@ def fit_choice(
     start: Any = None,
     max_iterations: int = 100,
     progress: Callable[[int, float], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> ChoiceResult:
-    """Estimate a multinomial or nested logit.
+    """Estimate a choice model.
 
     Parameters
     ----------
@@ -54,58 +57,131 @@ def fit_choice(
     cov, groups, ssc
         The covariance to show first; see :meth:`ChoiceResult.with_cov`.
     start
-        Starting values, shape (P,) or a Series by parameter name. Default: zero, and for a
-        nested logit the multinomial logit with every lambda at 1.
+        Starting values: a Series or mapping by parameter name (the others start as they would
+        without), or an array of all P. Default: see
+        :func:`estimation.starting.starting_values`.
     max_iterations
         Passes over the data before giving up.
     progress
         Called with the iteration number and the log-likelihood.
+    checkpoint
+        File that holds the state of the search before every step. If it exists the search goes
+        on from there, to the same answer.
 
     Raises
     ------
     DataError
-        If the data have problems or a case has no known choice.
+        If the data have problems, a case has no known choice, or the checkpoint is of another
+        problem.
     IdentificationError
         If columns are collinear, or an alternative with a constant is never chosen.
     EstimationError
         If the choices are predicted perfectly.
+    SpecificationError
+        If model, data and constraints do not fit together.
 
     Warns
     -----
     NestflowWarning
-        If the search did not converge, or a dissimilarity is above its parent's.
+        If the search did not converge, a parameter lies on its bound, or the estimate is not
+        consistent with utility maximization.
     """
     _refuse_unusable(data)
     likelihood = specify(model, data)
     parameters = likelihood.parameters
     _refuse_never_chosen(parameters, data)
-    theta = _start(likelihood, start)
-    first = likelihood.evaluate(theta)
-    _refuse_collinear(likelihood, theta, first[2])
-    optimum = maximize(
-        likelihood.evaluate, theta, first=first, max_iterations=max_iterations, progress=progress
+    restrictions = Restrictions.build(parameters.names, model.constraints, model.bounds)
+    theta = starting_values(likelihood, start)
+    first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
+    _refuse_collinear(likelihood, restrictions, first[2])
+    optimum = _search(
+        likelihood,
+        restrictions,
+        theta,
+        first,
+        checkpoint,
+        max_iterations=max_iterations,
+        progress=progress,
     )
-    at = likelihood.contributions(optimum.theta)
+    result = _result(model, data, likelihood, restrictions, optimum)
+    _warn(result, optimum)
+    return result if cov == "hessian" else result.with_cov(cov, groups=groups, ssc=ssc)
+
+
+def _search(
+    likelihood: Likelihood,
+    restrictions: Restrictions,
+    theta: Array,
+    first: tuple[float, Array, Array],
+    checkpoint: str | Path | None,
+    **options: Any,
+) -> Optimum:
+    """Maximize over the free parameters, from the checkpoint if there is one."""
+    objective = restrict(likelihood.evaluate, restrictions)
+    B = restrictions.basis
+    reduced = (first[0], B.T @ first[1], B.T @ first[2] @ B)
+    options |= {"lower": restrictions.lower, "upper": restrictions.upper}
+    begin: Array | SearchState = restrictions.reduce(theta)
+    if checkpoint is None:
+        return maximize(objective, begin, first=reduced, **options)
+    names = [likelihood.parameters.names[k] for k in restrictions.free]
+    file = Checkpoint.open(checkpoint, names, reduced[:2])
+    state = file.read()
+    if state is None:
+        return maximize(objective, begin, first=reduced, keep=file.write, **options)
+    return maximize(objective, state, keep=file.write, **options)
+
+
+def _result(
+    model: LogitUtility,
+    data: ChoiceData,
+    likelihood: Likelihood,
+    restrictions: Restrictions,
+    optimum: Optimum,
+) -> ChoiceResult:
+    """Take everything that a result keeps at the optimum."""
+    parameters = likelihood.parameters
+    theta = restrictions.full(optimum.theta)
+    at = likelihood.contributions(theta)
     _refuse_perfect(at.llf, data, parameters)
-    result = ChoiceResult(
-        names=parameters.names,
-        estimate=optimum.theta,
-        covariance=make_covariance(at.hessian, at.score_obs, parameters.names, "hessian"),
+    kept, on_bound = restrictions.pinned(optimum.theta)
+    B, estimated = kept.basis, kept.estimated
+    free = [parameters.names[k] for k in kept.free]
+    covariance = make_covariance(B.T @ at.hessian @ B, None, free, "hessian")
+    plain = ChoiceResult(
+        names=tuple(name for name, kept in zip(parameters.names, estimated, strict=True) if kept),
+        estimate=theta[estimated],
+        covariance=covariance,
         llf=at.llf,
         nobs=data.n_cases,
         model=model,
         parameters=parameters,
+        theta=theta,
+        basis=B,
         hessian=at.hessian,
         meat=at.score_obs.T @ at.score_obs,
         optimum=optimum,
         baselines=_baselines(data),
-        notes=(*parameters.notes, *_weight_notes(data)),
+        notes=(
+            *parameters.notes,
+            *(f"Constraint: {line}." for line in model.constraints),
+            *_bound_notes(parameters, theta, on_bound),
+            *_weight_notes(data),
+        ),
         data=data,
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
+        unit=at.unit,
     )
-    _warn(result, optimum)
-    return result if cov == "hessian" else result.with_cov(cov, groups=groups, ssc=ssc)
+    return plain.with_covariance(covariance)
+
+
+def _bound_notes(parameters: Layout, theta: Array, on_bound: Ints) -> tuple[str, ...]:
+    return tuple(
+        f"{parameters.names[k]} lies on its bound {theta[k]:g} and is held there: the standard "
+        "errors of the others take it as given."
+        for k in on_bound
+    )
 
 
 def _refuse_unusable(data: ChoiceData) -> None:
@@ -120,12 +196,14 @@ def _refuse_unusable(data: ChoiceData) -> None:
         )
 
 
-def _refuse_never_chosen(parameters: Parameters, data: ChoiceData) -> None:
+def _refuse_never_chosen(parameters: Layout, data: ChoiceData) -> None:
     """Refuse a constant for an alternative that nobody chose: its estimate is minus infinity."""
     J = len(data.alternatives)
     taken = np.bincount(data.alternative[data.chosen], weights=data.weights, minlength=J)
     never = {name for name, count in zip(data.alternatives, taken, strict=True) if count == 0}
-    constants = [t.alternatives[0] for t in parameters.terms if not t.factors and t.alternatives]
+    constants = [
+        t.alternatives[0] for t in parameters.utility.linear if not t.factors and t.alternatives
+    ]
     lost = [name for name in constants if name in never]
     if lost:
         raise IdentificationError(
@@ -135,57 +213,22 @@ def _refuse_never_chosen(parameters: Parameters, data: ChoiceData) -> None:
         )
 
 
-def _refuse_collinear(likelihood: ChoiceLikelihood, theta: Array, hessian: Array) -> None:
+def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessian: Array) -> None:
     """Name columns that no choice set tells apart, before the search runs along them.
 
     The Hessian in beta of the multinomial logit is singular, at any point, exactly if some
-    combination of columns is constant within all choice sets; and with every lambda at 1 it is
-    the nested logit's.
+    combination of columns is constant within all choice sets.
     """
     parameters = likelihood.parameters
-    K = len(parameters.terms)
-    if not (parameters.lambdas(theta) == 1.0).all():
-        _, _, hessian = _plain(likelihood).evaluate(theta[:K])
-    inverse_information(hessian[:K, :K], parameters.names[:K])
-
-
-def _plain(likelihood: ChoiceLikelihood) -> ChoiceLikelihood:
-    """Take the nests away: the multinomial logit over the same design."""
-    p = likelihood.parameters
-    K = len(p.terms)
-    flat = Parameters(
-        p.terms,
-        build_tree({}, p.tree.alternatives),
-        True,
-        np.full(1, -1, dtype=np.int64),
-        np.ones(1),
-        p.names[:K],
-    )
-    return replace(likelihood, parameters=flat)
-
-
-def _start(likelihood: ChoiceLikelihood, start: Any) -> Array:
-    parameters = likelihood.parameters
-    names = parameters.names
-    if start is not None:
-        values = start.reindex(names) if hasattr(start, "reindex") else start
-        theta = np.array(values, dtype=np.float64)
-        if theta.shape != (len(names),) or not np.isfinite(theta).all():
-            raise EstimationError(
-                f"start must give a finite value for each of the {len(names)} parameters: "
-                f"{', '.join(names)}."
-            )
-        return theta
-    # The multinomial logit on a sample is cheap, close enough, and has a single maximum.
-    theta = parameters.start
-    step = len(likelihood.chosen) // _START_CASES
-    if len(parameters.tree.nests) == 0 and step < 2:
-        return theta
-    flat = _plain(likelihood if step < 2 else likelihood.subset(step))
-    found = maximize(flat.evaluate, flat.parameters.start, max_iterations=20)
-    if found.converged:
-        theta[: len(found.theta)] = found.theta
-    return theta
+    K = len(parameters.utility.linear)
+    if len(parameters.names) > K:
+        plain = plain_logit(likelihood)
+        _, _, hessian = plain.evaluate(plain.parameters.start_from(np.zeros(K)))
+    free = restrictions.free[restrictions.free < K]
+    if len(free) == 0:
+        return
+    B = restrictions.basis[:K, : len(free)]
+    inverse_information(B.T @ hessian[:K, :K] @ B, [parameters.names[k] for k in free])
 
 
 def _weight_notes(data: ChoiceData) -> tuple[str, ...]:
@@ -201,7 +244,7 @@ def _baselines(data: ChoiceData) -> LoglikeBaselines:
     return LoglikeBaselines(equal_shares, constants_only(data))
 
 
-def _refuse_perfect(llf: float, data: ChoiceData, parameters: Parameters) -> None:
+def _refuse_perfect(llf: float, data: ChoiceData, parameters: Layout) -> None:
     informative = float(data.weights[data.set_sizes > 1].sum())
     if informative > 0 and llf > -1e-7 * informative:
         raise EstimationError(
@@ -219,12 +262,5 @@ def _warn(result: ChoiceResult, optimum: Optimum) -> None:
             NestflowWarning,
             stacklevel=4,
         )
-    above = result.inconsistent_nests()
-    if above:
-        warnings.warn(
-            f"the dissimilarity of {enumerate_some(above)} lies above that of its parent: the "
-            "estimate is reported as it is, but it is not consistent with random utility "
-            "maximization for all values of the variables.",
-            NestflowWarning,
-            stacklevel=4,
-        )
+    for caution in result.parameters.cautions(result.theta):
+        warnings.warn(caution, NestflowWarning, stacklevel=4)

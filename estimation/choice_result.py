@@ -1,6 +1,6 @@
 """What was found by a choice model, and how sure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -11,28 +11,20 @@ from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, SpecificationError
-from choicemodels.frames import closest
-from choicemodels.likelihood import ChoiceLikelihood, Parameters, specify
-from choicemodels.models import ChoiceModel, MultinomialLogit, NestedLogit
-from choicemodels.tree import NestTree, branch_logsum, build_tree, log_probabilities
-from choicemodels.utility import Term, UtilityTerm
-from estimation.covariance import (
-    REPAIRED,
-    SmallSample,
-    cluster_covariance,
-    group_codes,
-    inverse_information,
-    sandwich,
-)
+from choicemodels.likelihood import Layout, Likelihood, LogitParameters
+from choicemodels.models import LogitUtility
+from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict
+from choicemodels.tree import NestTree, branch_logsum, log_probabilities
+from choicemodels.utility import UtilityTerm
+from estimation.choice_covariance import make_covariance
+from estimation.covariance import SmallSample
 from estimation.newton import Iteration, Optimum
 from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 
-__all__ = ["ChoiceResult", "LoglikeBaselines", "make_covariance"]
+__all__ = ["ChoiceResult", "LoglikeBaselines"]
 
 Array = NDArray[np.float64]
-
-_COVARIANCES = ("hessian", "bhhh", "robust", "cluster")
 
 
 @dataclass(frozen=True)
@@ -51,83 +43,23 @@ class LoglikeBaselines:
     constants: float
 
 
-def make_covariance(
-    hessian: Array,
-    score_obs: Array | None,
-    names: Sequence[str],
-    kind: str,
-    *,
-    meat: Array | None = None,
-    groups: Sequence[tuple[str, NDArray[Any]]] = (),
-    ssc: SmallSample = "none",
-) -> Covariance:
-    """Compute one of the covariances of maximum likelihood.
-
-    Parameters
-    ----------
-    hessian
-        At the estimate, shape (P, P).
-    score_obs
-        Contributions of the N cases, shape (N, P); needed by ``"cluster"``.
-    names
-        Parameter names.
-    kind
-        ``"hessian"``, ``"bhhh"``, ``"robust"`` or ``"cluster"``.
-    meat
-        Cross-product of the scores, if they are not there themselves.
-    groups
-        Name and labels (N,) of each way of clustering.
-    ssc
-        Small-sample factor of the number of groups, see
-        :func:`~estimation.covariance.cluster_covariance`.
-
-    Raises
-    ------
-    SpecificationError
-        If ``kind`` is unknown, or groups are given or missing.
-    IdentificationError
-        If the matrix to invert is singular.
-    """
-    if kind not in _COVARIANCES:
-        raise SpecificationError(
-            f"cov is '{kind}'{closest(kind, _COVARIANCES)}; it is one of {', '.join(_COVARIANCES)}."
-        )
-    if (kind == "cluster") != bool(groups):
-        raise SpecificationError(
-            "cov='cluster' needs groups=, and no other covariance takes them; "
-            "name a column, or give one label a case."
-        )
-    if kind == "hessian":
-        return Covariance(inverse_information(hessian, names), kind)
-    if kind == "cluster":
-        if score_obs is None:
-            raise EstimationError(
-                "a clustered covariance needs the scores of the cases, which are not saved with a "
-                "result; choose it before saving, or fit again."
-            )
-        labels = tuple(name for name, _ in groups)
-        codes = [group_codes(values, name) for name, values in groups]
-        bread = inverse_information(hessian, names)
-        clustering = cluster_covariance(bread, score_obs, codes, ssc)
-        notes = (REPAIRED,) if clustering.adjusted else ()
-        return Covariance(clustering.matrix, kind, labels, clustering.groups, ssc, notes)
-    if meat is None:
-        assert score_obs is not None
-        meat = score_obs.T @ score_obs
-    if kind == "bhhh":
-        return Covariance(inverse_information(-meat, names), kind)
-    return Covariance(sandwich(inverse_information(hessian, names), meat), kind)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class ChoiceResult(Result):
-    """A fitted multinomial or nested logit.
+    """A fitted choice model.
+
+    ``names`` and ``estimate`` hold the parameters that were estimated; those that a constraint
+    fixes are in ``theta`` and the notes alone.
 
     Attributes
     ----------
-    model : MultinomialLogit or NestedLogit
-    parameters : Parameters
+    model : MultinomialLogit, NestedLogit, ...
+    parameters : Layout
         Layout of the parameter vector: terms, nests, which lambdas are free.
+    theta : ndarray, shape (P,)
+        All parameters, fixed ones too.
+    basis : ndarray, shape (P, F)
+        Derivatives of theta by the free parameters, see
+        :class:`~choicemodels.restrictions.Restrictions`.
     hessian : ndarray, shape (P, P)
     meat : ndarray, shape (P, P)
         Cross-product of the scores.
@@ -138,11 +70,16 @@ class ChoiceResult(Result):
         What the reader must know.
     data : ChoiceData or None
     score_obs, loglike_obs : ndarray (N, P) and (N,), or None
-        Contributions of the cases; like ``data`` they are not saved.
+        Contributions of the cases (in a panel model, of the decision makers); like ``data`` they
+        are not saved.
+    unit : ndarray of int64 (N,), or None
+        In a panel model the contribution that each case belongs to.
     """
 
-    model: ChoiceModel
-    parameters: Parameters
+    model: LogitUtility
+    parameters: Layout
+    theta: Array
+    basis: Array
     hessian: Array
     meat: Array
     optimum: Optimum
@@ -151,6 +88,12 @@ class ChoiceResult(Result):
     data: ChoiceData | None = None
     score_obs: Array | None = None
     loglike_obs: Array | None = None
+    unit: NDArray[np.int64] | None = None
+
+    @property
+    def df_model(self) -> int:
+        """Number of free parameters."""
+        return int(self.basis.shape[1])
 
     @property
     def llnull(self) -> float:
@@ -175,30 +118,33 @@ class ChoiceResult(Result):
     @property
     def alternatives(self) -> tuple[str, ...]:
         """Names of the alternatives."""
-        return self.tree.alternatives
+        return self.parameters.alternatives
 
     @property
     def tree(self) -> NestTree:
-        """The nests; for a multinomial logit a root alone."""
-        return self.parameters.tree
+        """The nests; for a multinomial logit a root alone.
+
+        Raises
+        ------
+        SpecificationError
+            If the model has no tree.
+        """
+        return self._logit("tree").tree
 
     @cached_property
     def lambdas(self) -> "pd.Series[float]":
         """Dissimilarity of every nest, free or fixed."""
-        values = self.parameters.lambdas(self.estimate)[:-1]
+        parameters = self._logit("lambdas")
+        values = parameters.lambdas(self.theta)[:-1]
         return pd.Series(values, index=list(self.tree.nests), name="lambda", dtype=np.float64)
 
-    def inconsistent_nests(self) -> list[str]:
-        """List the nests whose lambda exceeds its parent's (RUM normalization)."""
-        if not self.parameters.rum:
-            return []
-        lam, tree = self.parameters.lambdas(self.estimate), self.tree
-        J = len(tree.alternatives)
-        return [
-            f"lambda:{nest} ({lam[m]:.4f})"
-            for m, nest in enumerate(tree.nests)
-            if self.parameters.slot[m] >= 0 and lam[m] > lam[tree.parent[J + m]] + 1e-9
-        ]
+    def _logit(self, purpose: str) -> LogitParameters:
+        if not isinstance(self.parameters, LogitParameters):
+            raise SpecificationError(
+                f"{purpose}: only multinomial and nested logits have a tree; this is a "
+                f"{self.parameters.title.lower()}."
+            )
+        return self.parameters
 
     def with_cov(self, kind: str, *, groups: Any = None, ssc: SmallSample = "none") -> Self:
         """Return the same estimate with another covariance.
@@ -219,28 +165,72 @@ class ChoiceResult(Result):
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
         ways = self._groups(groups) if groups is not None else ()
+        B = self.basis
+        free = self.free_names
         covariance = make_covariance(
-            self.hessian,
-            self.score_obs,
-            self.names,
+            B.T @ self.hessian @ B,
+            None if self.score_obs is None else self.score_obs @ B,
+            free,
             kind,
-            meat=self.meat,
+            meat=B.T @ self.meat @ B,
             groups=ways,
             ssc=ssc,
         )
-        return replace(self, covariance=covariance)
+        return self.with_covariance(covariance)
+
+    def with_covariance(self, covariance: Covariance) -> Self:
+        """Return the same estimate with a covariance of the free parameters, (F, F)."""
+        rows = self.basis[self.estimated]
+        matrix = rows @ covariance.matrix @ rows.T
+        return replace(self, covariance=replace(covariance, matrix=matrix))
+
+    @property
+    def estimated(self) -> NDArray[np.bool_]:
+        """Which of the P parameters are not fixed."""
+        return np.asarray((self.basis != 0).any(axis=1))
+
+    @property
+    def free_names(self) -> tuple[str, ...]:
+        """Names of the F free parameters, which determine all others."""
+        unit = (self.basis == 1.0) & ((self.basis != 0).sum(axis=1) == 1)[:, None]
+        return tuple(self.parameters.names[int(k)] for k in unit.argmax(axis=0))
 
     def _groups(self, groups: Any) -> tuple[tuple[str, NDArray[Any]], ...]:
-        data = self._need_data("groups")
+        data = self.need_data("groups")
         listed = groups if isinstance(groups, list | tuple) else [groups]
-        return tuple(data.case_groups(way) for way in listed)
+        return tuple(self._of_units(*data.case_groups(way)) for way in listed)
 
-    def _need_data(self, purpose: str) -> ChoiceData:
+    def _of_units(self, name: str, labels: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+        """Return one label for each contribution, which may hold several cases."""
+        if self.unit is None:
+            return name, labels
+        _, first = np.unique(self.unit, return_index=True)
+        codes = pd.factorize(labels)[0]
+        if (codes[first][self.unit] != codes).any():
+            raise SpecificationError(
+                f"the grouping '{name}' varies within a decision maker, whose choices make one "
+                "contribution to the likelihood; a cluster holds whole decision makers."
+            )
+        return name, labels[first]
+
+    def need_data(self, purpose: str) -> ChoiceData:
+        """Return the data of the estimation.
+
+        Raises
+        ------
+        EstimationError
+            If the result was read from a file, which keeps no data.
+        """
         if self.data is None:
             raise EstimationError(
                 f"{purpose}: a saved result does not keep the data; pass ChoiceData, or fit again."
             )
         return self.data
+
+    def over(self, data: ChoiceData | None, purpose: str) -> tuple[ChoiceData, Likelihood]:
+        """Put the fitted model over new data, or over its own."""
+        data = data if data is not None else self.need_data(purpose)
+        return data, self.parameters.over(data)
 
     def predict(self, data: ChoiceData | None = None) -> pd.DataFrame:
         """Return choice probabilities, one row for each case and alternative.
@@ -256,8 +246,8 @@ class ChoiceResult(Result):
         DataFrame
             Case, alternative and ``probability``, in the rows of ``data.table``.
         """
-        data, likelihood = self._over(data, "predict()")
-        P, _ = likelihood.probabilities(self.estimate)
+        data, likelihood = self.over(data, "predict()")
+        P, _ = likelihood.probabilities(self.theta)
         names = np.array(data.alternatives)[data.alternative]
         return pd.DataFrame(
             {
@@ -269,26 +259,35 @@ class ChoiceResult(Result):
 
     def logsum(self, data: ChoiceData | None = None) -> "pd.Series[float]":
         """Return the expected maximum utility of each case, up to a constant."""
-        data, likelihood = self._over(data, "logsum()")
-        _, logsum = likelihood.probabilities(self.estimate)
+        data, likelihood = self.over(data, "logsum()")
+        _, logsum = likelihood.probabilities(self.theta)
         index = pd.Index(data.case_ids, name=data.case_name)
         return pd.Series(logsum, index=index, name="logsum")
 
-    def _over(self, data: ChoiceData | None, purpose: str) -> tuple[ChoiceData, ChoiceLikelihood]:
-        data = data if data is not None else self._need_data(purpose)
-        return data, specify(self.model, data, self.parameters)
-
     def utility_terms(self) -> tuple[UtilityTerm, ...]:
-        """Return the fitted utilities as terms: coefficient times a product of expressions."""
+        """Return the fitted utilities as terms: coefficient times a product of expressions.
+
+        Raises
+        ------
+        SpecificationError
+            If the utilities have a size or a scale, or the model's coefficients vary.
+        """
+        utility = self._logit("utility_terms()").utility
+        if utility.size or utility.scale:
+            raise SpecificationError(
+                "the utilities hold a size or a scale, so they are not a sum of products."
+            )
+        offset = [(utility.offset, 1.0)] if utility.offset else []
         return tuple(
             UtilityTerm(term.name, float(b), term.factors, term.alternatives)
-            for term, b in zip(self.parameters.terms, self.estimate, strict=False)
+            for term, b in [*zip(utility.linear, self.theta, strict=False), *offset]
         )
 
     def log_probabilities(self, V: Array, available: NDArray[np.bool_] | None = None) -> Array:
         """Return log probabilities for dense utilities, shape (..., J), under the fitted tree."""
-        lam = self.parameters.lambdas(self.estimate)[:-1]
-        return log_probabilities(V, self.tree, lam, rum=self.parameters.rum, available=available)
+        p = self._logit("log_probabilities()")
+        lam = p.lambdas(self.theta)[:-1]
+        return log_probabilities(V, p.tree, lam, rum=p.rum, available=available)
 
     def branch_logsum(
         self, V: Array, available: NDArray[np.bool_] | None = None, exclude: str = "stay"
@@ -302,16 +301,16 @@ class ChoiceResult(Result):
         SpecificationError
             If the model is not RUM-normalized, or ``exclude`` shares a nest.
         """
-        if not self.parameters.rum:
+        p = self._logit("branch_logsum()")
+        if not p.rum:
             raise SpecificationError(
                 "the logsum of a branch needs normalization='rum'; fit the model that way."
             )
-        lam = self.parameters.lambdas(self.estimate)[:-1]
-        return branch_logsum(V, self.tree, lam, exclude, available=available)
+        lam = p.lambdas(self.theta)[:-1]
+        return branch_logsum(V, p.tree, lam, exclude, available=available)
 
     def summary(self) -> Summary:
         """Return the page that statsmodels' users expect, with the covariance named."""
-        kind = "Nested logit" if isinstance(self.model, NestedLogit) else "Multinomial logit"
         facts = (
             ("Cases", f"{self.nobs:,}"),
             ("Alternatives", f"{len(self.alternatives):,}"),
@@ -327,7 +326,11 @@ class ChoiceResult(Result):
         table = coefficient_table(
             self.params, self.bse, self.tvalues, self.pvalues, self.conf_int()
         )
-        return Summary(kind, facts, table, (*self.notes, *self._lambda_notes()))
+        cautions = tuple(
+            text[0].upper() + text[1:] for text in self.parameters.cautions(self.theta)
+        )
+        notes = (*self.notes, *self._lambda_notes(), *self.covariance.footnotes, *cautions)
+        return Summary(self.parameters.title, facts, table, notes)
 
     def _lambda_notes(self) -> tuple[str, ...]:
         """Test each free lambda against 1, the value at which its nest dissolves."""
@@ -335,11 +338,7 @@ class ChoiceResult(Result):
         tests = [
             f"{name}: z = {(self.params[name] - 1) / self.bse[name]:.2f} against 1" for name in free
         ]
-        above = tuple(
-            f"{nest} exceeds its parent's: not consistent with utility maximization everywhere."
-            for nest in self.inconsistent_nests()
-        )
-        return (*(("; ".join(tests) + ".",) if tests else ()), *self.covariance.footnotes, *above)
+        return ("; ".join(tests) + ".",) if tests else ()
 
     @property
     def __maketables_depvar__(self) -> str:
@@ -357,16 +356,13 @@ class ChoiceResult(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is saved, ready for JSON; see :meth:`Result.to_dict`."""
-        p = self.parameters
         return {
             "kind": "choice",
             **super().to_dict(),
-            "model": {"type": type(self.model).__name__, **asdict(self.model)},
-            "alternatives": list(p.tree.alternatives),
-            "terms": [asdict(term) for term in p.terms],
-            "rum": p.rum,
-            "slot": p.slot.tolist(),
-            "fixed": p.fixed.tolist(),
+            "model": model_to_dict(self.model),
+            "parameters": self.parameters.to_dict(),
+            "theta": self.theta.tolist(),
+            "basis": self.basis.tolist(),
             "hessian": self.hessian.tolist(),
             "meat": self.meat.tolist(),
             "baselines": asdict(self.baselines),
@@ -377,41 +373,28 @@ class ChoiceResult(Result):
         }
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Rebuild a result from :meth:`to_dict`."""
-        fields = dict(saved["model"])
-        types = {"MultinomialLogit": MultinomialLogit, "NestedLogit": NestedLogit}
-        model = types[fields.pop("type")](**fields)
-        nests = model.nests if isinstance(model, NestedLogit) else {}
-        estimate = np.array(saved["estimate"], dtype=np.float64)
-        parameters = Parameters(
-            terms=tuple(
-                Term(t["name"], tuple(t["factors"]), t["alternatives"] and tuple(t["alternatives"]))
-                for t in saved["terms"]
-            ),
-            tree=build_tree(nests, saved["alternatives"]),
-            rum=saved["rum"],
-            slot=np.array(saved["slot"], dtype=np.int64),
-            fixed=np.array(saved["fixed"], dtype=np.float64),
-            names=tuple(saved["names"]),
-            notes=tuple(saved["notes"]),
-        )
+        model = model_from_dict(saved["model"])
+        theta = np.array(saved["theta"], dtype=np.float64)
         return cls(
-            names=parameters.names,
-            estimate=estimate,
+            names=tuple(saved["names"]),
+            estimate=np.array(saved["estimate"], dtype=np.float64),
             covariance=Covariance.from_dict(saved["covariance"]),
             llf=saved["llf"],
             nobs=saved["nobs"],
             model=model,
-            parameters=parameters,
+            parameters=layout_from_dict(model, saved["parameters"]),
+            theta=theta,
+            basis=np.array(saved["basis"], dtype=np.float64),
             hessian=np.array(saved["hessian"]),
             meat=np.array(saved["meat"]),
             optimum=Optimum(
-                estimate,
+                theta,
                 saved["converged"],
                 saved["message"],
                 tuple(Iteration.from_dict(step) for step in saved["iterations"]),
             ),
             baselines=LoglikeBaselines(**saved["baselines"]),
-            notes=parameters.notes,
+            notes=tuple(saved["notes"]),
         )

@@ -6,7 +6,7 @@ from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
-from choicemodels.models import MultinomialLogit, NestedLogit
+from choicemodels.models import LogitUtility
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
 from estimation.gravity_fit import fit_gravity
@@ -16,9 +16,7 @@ __all__ = ["fit"]
 
 
 @overload
-def fit(
-    model: MultinomialLogit | NestedLogit, data: ChoiceData, **options: Any
-) -> ChoiceResult: ...
+def fit(model: LogitUtility, data: ChoiceData, **options: Any) -> ChoiceResult: ...
 
 
 @overload
@@ -44,7 +42,7 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult:
     SpecificationError
         If the model and the data do not belong together.
     """
-    if isinstance(model, MultinomialLogit | NestedLogit) and isinstance(data, ChoiceData):
+    if isinstance(model, LogitUtility) and isinstance(data, ChoiceData):
         return fit_choice(model, data, **options)
     if isinstance(model, Gravity) and isinstance(data, FlowData):
         return fit_gravity(model, data, **options)

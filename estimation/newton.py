@@ -5,9 +5,9 @@ coordinates, exactly, through the eigenvalues of B: the number of parameters is 
 pass over the data is dear [NocedalWright2006]_.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from choicemodels.errors import EstimationError
+from choicemodels.restrictions import Evaluation
 
-__all__ = ["Iteration", "Optimum", "maximize"]
+__all__ = ["Iteration", "Optimum", "SearchState", "maximize"]
 
 Array = NDArray[np.float64]
-Evaluation: TypeAlias = tuple[float, Array, Array]
 Objective: TypeAlias = Callable[[Array], Evaluation]
 
 # A gain in log-likelihood that Newton's model predicts below this ends the search; one more
@@ -81,63 +81,129 @@ class Optimum:
         return pd.DataFrame([vars(step) for step in self.iterations])
 
 
+@dataclass(frozen=True, eq=False)
+class SearchState:
+    """Everything that the search needs to go on from where it is.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (P,)
+        The best point so far.
+    curvature : ndarray, shape (P,)
+        Largest root of the Hessian's diagonal seen, which scales the region.
+    radius : float
+    iterations : tuple of Iteration
+    """
+
+    theta: Array
+    curvature: Array
+    radius: float
+    iterations: tuple[Iteration, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
+        return {
+            "theta": self.theta.tolist(),
+            "curvature": self.curvature.tolist(),
+            "radius": self.radius if np.isfinite(self.radius) else None,
+            "iterations": [step.to_dict() for step in self.iterations],
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild the state from :meth:`to_dict`."""
+        return cls(
+            np.array(saved["theta"], dtype=np.float64),
+            np.array(saved["curvature"], dtype=np.float64),
+            np.inf if saved["radius"] is None else float(saved["radius"]),
+            tuple(Iteration.from_dict(step) for step in saved["iterations"]),
+        )
+
+
 def maximize(
     objective: Objective,
-    start: Array,
+    start: Array | SearchState,
     *,
     first: Evaluation | None = None,
+    lower: Array | None = None,
+    upper: Array | None = None,
     max_iterations: int = 100,
     progress: Callable[[int, float], None] | None = None,
+    keep: Callable[[SearchState], None] | None = None,
 ) -> Optimum:
     """Maximize a log-likelihood.
+
+    With bounds, coordinates on a bound that the score pushes outward are held, and the step in
+    the others is cut at the box [Bertsekas1982]_.
 
     Parameters
     ----------
     objective
         Value (minus infinity outside the domain), score (P,) and Hessian (P, P) at a point.
     start
-        Where to begin, shape (P,); it must lie in the domain.
+        Where to begin, shape (P,), in the domain and within the bounds; or the state of an
+        interrupted search, which goes on as if it had not been interrupted.
     first
         The objective at ``start``, if it is known already.
+    lower, upper
+        Bounds, shape (P,).
     max_iterations
         Passes over the data before giving up.
     progress
         Called with the iteration number and the log-likelihood.
+    keep
+        Called with the state before every step.
 
     Raises
     ------
     EstimationError
         If the log-likelihood is not finite at the start.
     """
-    theta = np.array(start, dtype=np.float64)
+    state = start
+    if not isinstance(state, SearchState):
+        theta = np.array(state, dtype=np.float64)
+        state = SearchState(theta, np.zeros(len(theta)), np.inf)
+    theta, curvature, radius = state.theta, state.curvature, state.radius
+    low = np.full(len(theta), -np.inf) if lower is None else lower
+    high = np.full(len(theta), np.inf) if upper is None else upper
+    iterations = list(state.iterations)
     f, g, H = objective(theta) if first is None else first
     if not np.isfinite(f):
         raise EstimationError(
             f"the log-likelihood is {f} at the starting values; check the scale of the variables."
         )
-    curvature = np.zeros(len(theta))
-    radius = np.inf
-    iterations: list[Iteration] = []
-    for number in range(max_iterations):
+    for number in range(len(iterations), max_iterations):
+        if keep is not None:
+            keep(SearchState(theta, curvature, radius, tuple(iterations)))
         # Never falling, so that the region fits every unit of measurement throughout.
         curvature = np.maximum(curvature, np.sqrt(np.abs(np.diag(H))))
         scale = np.where(curvature > 0, curvature, 1.0)
-        values, vectors = linalg.eigh(-0.5 * (H + H.T) / np.outer(scale, scale))
-        along = vectors.T @ (g / scale)
+        moving = ~(((theta <= low) & (g <= 0)) | ((theta >= high) & (g >= 0)))
+        if not moving.any():
+            return Optimum(theta, True, "converged at the bounds", tuple(iterations))
+        B = (-0.5 * (H + H.T) / np.outer(scale, scale))[np.ix_(moving, moving)]
+        values, vectors = linalg.eigh(B)
+        along = vectors.T @ (g / scale)[moving]
         gain = _newton_gain(values, along)
         p = _step(values, along, radius)
         if progress is not None:
             progress(number, f)
+        step = np.zeros(len(theta))
+        step[moving] = vectors @ p
+        proposal = np.clip(theta + step / scale, low, high)
         if gain < _ENOUGH:
             iterations.append(Iteration(f, gain, float(np.linalg.norm(p)), radius))
-            return Optimum(theta + vectors @ p / scale, True, "converged", tuple(iterations))
-        proposal = theta + vectors @ p / scale
+            return Optimum(proposal, True, "converged", tuple(iterations))
+        step = (proposal - theta) * scale
         f_new, g_new, H_new = objective(proposal)
-        promised = float(along @ p - 0.5 * p @ (values * p))
-        length = float(np.linalg.norm(p))
+        inner = step[moving]
+        promised = float((g / scale)[moving] @ inner - 0.5 * inner @ B @ inner)
+        length = float(np.linalg.norm(step))
         rounding = 1e-13 * max(1.0, abs(f))
-        ratio = (f_new - f + rounding) / (promised + rounding)
-        accepted = bool(ratio > 1e-4)
+        gained = f_new - f + rounding
+        # A step cut at the bounds may promise nothing at all.
+        ratio = gained / (promised + rounding) if promised > -rounding else 0.0
+        accepted = bool(gained > 0 and ratio > 1e-4)
         iterations.append(Iteration(f, gain, length if accepted else 0.0, radius))
         if ratio < 0.25 or not np.isfinite(f_new):
             radius = 0.25 * length

@@ -4,7 +4,6 @@ A result is immutable. The estimate is made once; the covariance is chosen after
 gives a new result with the same estimate.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from choicemodels.errors import SpecificationError
+from choicemodels.restrictions import linear_equations
 from estimation.covariance import SmallSample
 from estimation.jsonfile import write_json
 
@@ -258,9 +258,6 @@ class Result:
 
     def _restrictions(self, hypothesis: str | Sequence[str] | Array) -> tuple[Array, Array, str]:
         """Read restrictions into ``R`` (Q, K), ``q`` (Q,) and their text."""
-        from formulaic.errors import FormulaSyntaxError
-        from formulaic.utils.constraints import LinearConstraints
-
         if isinstance(hypothesis, np.ndarray):
             R = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
             if R.shape[1] != len(self.names):
@@ -273,18 +270,8 @@ class Result:
         single = [part.strip() for line in lines for part in line.split(",") if part.strip()]
         if not single:
             raise SpecificationError("no restriction was given; write for example 'cost = time'.")
-        # formulaic reads "= -1" as one unknown operator "=-".
-        signed = [re.sub(r"=\s*-", "= 0 - ", _quote_names(part, self.names)) for part in single]
-        quoted = ", ".join(signed)
-        try:
-            parsed = LinearConstraints.from_spec(quoted, variable_names=list(self.names))
-        except (FormulaSyntaxError, ValueError, KeyError) as problem:
-            raise SpecificationError(
-                f"cannot read the restriction '{', '.join(single)}' ({problem}); "
-                f"the parameters are: {', '.join(self.names)}."
-            ) from None
-        R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
-        return R, np.asarray(parsed.constraint_values, dtype=np.float64), ", ".join(single)
+        R, q = linear_equations(single, self.names)
+        return R, q, ", ".join(single)
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -342,13 +329,3 @@ class Result:
     @property
     def __maketables_vcov_info__(self) -> dict[str, Any]:
         return {"vcov_type": self.covariance.label, "clustervar": list(self.covariance.groups)}
-
-
-def _quote_names(text: str, names: Sequence[str]) -> str:
-    """Put parameter names into backticks, the longest first, as the constraint parser asks."""
-    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.sub(rf"`[^`]*`|(?<![\w.:])({alternatives})(?![\w.:])", _in_backticks, text)
-
-
-def _in_backticks(match: re.Match[str]) -> str:
-    return match[0] if match[0].startswith("`") else f"`{match[0]}`"

@@ -170,11 +170,9 @@ def fit(
         name: [a.strip() for a in value.split(",")] for name, value in _named(nest, "nest").items()
     }
     terms = _named(specific, "specific")
-    model: Any = (
-        NestedLogit(formula, nests, terms, base, normalization, lambdas)  # type: ignore[arg-type]
-        if nests
-        else MultinomialLogit(formula, terms, base)
-    )
+    shared: dict[str, Any] = {"specific": terms, "base": base}
+    tree: dict[str, Any] = {"nests": nests, "normalization": normalization, "lambdas": lambdas}
+    model = NestedLogit(formula, **tree, **shared) if nests else MultinomialLogit(formula, **shared)
     choices = ChoiceData.from_long(
         read_table(data), case, alternative, chosen, weights=weights, available=available
     )

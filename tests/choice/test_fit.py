@@ -18,7 +18,7 @@ from choicemodels import (
     NestflowWarning,
     SpecificationError,
 )
-from choicemodels.likelihood import specify
+from choicemodels.specify import specify
 from estimation import fit
 from estimation.constants import constants_only
 from estimation.newton import maximize
@@ -83,7 +83,7 @@ def test_a_general_optimiser_finds_the_same_maximum():
     likelihood = specify(model, data)
     found = optimize.minimize(
         lambda theta: -likelihood.evaluate(theta)[0],
-        likelihood.parameters.start,
+        likelihood.parameters.start_from(np.zeros(likelihood.parameters.n_utility)),
         jac=lambda theta: -likelihood.evaluate(theta)[1],
         method="BFGS",
         options={"gtol": 1e-7},
@@ -176,7 +176,7 @@ def test_a_lambda_above_one_is_reported_with_a_warning(travel_mode):
     with pytest.warns(NestflowWarning, match="lies above that of its parent"):
         result = fit(model, travel_mode)
     assert result.lambdas["odd"] > 1
-    assert "not consistent with utility maximization" in str(result.summary())
+    assert "not consistent with random utility maximization" in str(result.summary())
 
 
 def test_shared_lambda_equals_equal_free_lambdas(hc):

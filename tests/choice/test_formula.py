@@ -6,8 +6,9 @@ import pytest
 from formulaic import model_matrix
 
 from choicemodels import ChoiceData, DataError, MultinomialLogit, SpecificationError
-from choicemodels.design import design_matrix, design_terms
+from choicemodels.design import design_terms
 from choicemodels.formula import expand
+from choicemodels.systematic import Design
 from choicemodels.utility import evaluate, product, variables
 
 TABLE = pd.DataFrame(
@@ -97,7 +98,7 @@ def choice_data():
 def test_three_parts_are_named_as_in_mlogit():
     data = choice_data()
     terms = design_terms(MultinomialLogit("cost | age | wait"), data)
-    assert [t.name for t in terms] == [
+    assert [t.name for t in terms.linear] == [
         "(Intercept):bus",
         "(Intercept):stay",
         "cost",
@@ -107,7 +108,7 @@ def test_three_parts_are_named_as_in_mlogit():
         "wait:bus",
         "wait:stay",
     ]
-    X = design_matrix(terms, data.table, data.alternative, data.alternatives).T
+    X = Design.build(terms, data.table, data.alternative, data.alternatives).X.T
     assert X[1].tolist() == [1, 0, 2, 30, 0, 0, 0, 0]
     assert X[3].tolist() == [0, 0, 4, 0, 0, 2, 0, 0]
 
@@ -116,24 +117,29 @@ def test_specific_terms_enter_one_utility():
     data = choice_data()
     model = MultinomialLogit("cost | 0", specific={"stay": "1 + age"})
     terms = design_terms(model, data)
-    assert [t.name for t in terms] == ["cost", "(Intercept):stay", "age:stay"]
-    X = design_matrix(terms, data.table, data.alternative, data.alternatives).T
+    assert [t.name for t in terms.linear] == ["cost", "(Intercept):stay", "age:stay"]
+    X = Design.build(terms, data.table, data.alternative, data.alternatives).X.T
     assert X[:3].tolist() == [[1, 0, 0], [2, 0, 0], [3, 1, 30]]
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (("cost | cost",), "varies within the case 1"),
-        (("cost", {"stay": "1 + age"}), "stands twice in the model; write '\\| 0'"),
-        (("cost", {"boat": "age"}), "specific= names the alternative 'boat'"),
-        (("0 | 0",), "leaves no parameter"),
+        (MultinomialLogit("cost | cost"), "varies within the case 1"),
+        (
+            MultinomialLogit("cost", specific={"stay": "1 + age"}),
+            "stands twice in the model; write '\\| 0'",
+        ),
+        (
+            MultinomialLogit("cost", specific={"boat": "age"}),
+            "specific= names the alternative 'boat'",
+        ),
+        (MultinomialLogit("0 | 0"), "leaves no parameter"),
     ],
 )
 def test_a_specification_that_does_not_fit_the_data(model, message):
-    formula, *specific = model
     with pytest.raises(SpecificationError, match=message):
-        design_terms(MultinomialLogit(formula, *specific), choice_data())
+        design_terms(model, choice_data())
 
 
 def test_a_base_that_is_not_there():

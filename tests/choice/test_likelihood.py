@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
-from choicemodels.likelihood import specify
+from choicemodels.specify import specify
 from choicemodels.tree import branch_logsum, build_tree, log_probabilities
 
 ALTERNATIVES = list("abcdefg")
@@ -54,7 +54,7 @@ MODELS = {
 def point(likelihood, seed=1):
     rng = np.random.default_rng(seed)
     p = likelihood.parameters
-    return np.concatenate([rng.normal(size=len(p.terms)), rng.uniform(0.4, 1.4, p.n_free)])
+    return np.concatenate([rng.normal(size=p.n_utility), rng.uniform(0.4, 1.4, p.n_free)])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -66,7 +66,7 @@ def test_loglikelihood_and_probabilities_against_dense_brute_force(name):
     V = np.zeros((data.n_cases, 7))
     offered = np.zeros(V.shape, dtype=bool)
     case = np.repeat(np.arange(data.n_cases), data.set_sizes)
-    V[case, data.alternative] = p.beta(theta) @ likelihood.X
+    V[case, data.alternative] = theta[: p.n_utility] @ likelihood.observations.design.X
     offered[case, data.alternative] = True
     logP = log_probabilities(V, p.tree, p.lambdas(theta)[:-1], rum=p.rum, available=offered)
     chosen = data.alternative[data.chosen]
@@ -101,8 +101,8 @@ def test_a_weight_of_two_is_the_case_twice():
     data = generated()
     likelihood = specify(MODELS["free"], data)
     theta = point(likelihood)
-    once = replace(likelihood, weights=np.ones(data.n_cases)).contributions(theta)
-    twice = replace(likelihood, weights=np.full(data.n_cases, 2.0)).contributions(theta)
+    once = likelihood.reweighted(np.ones(data.n_cases)).contributions(theta)
+    twice = likelihood.reweighted(np.full(data.n_cases, 2.0)).contributions(theta)
     np.testing.assert_allclose(twice.hessian, 2 * once.hessian, rtol=1e-12)
     np.testing.assert_allclose(twice.score_obs, 2 * once.score_obs, rtol=1e-12)
 

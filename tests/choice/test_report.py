@@ -139,7 +139,7 @@ def test_files_that_are_no_results(tmp_path, content, message):
 def test_a_formula_in_a_file_is_not_executed(results, tmp_path, travel_mode):
     path = results[0].save(tmp_path / "evil.json")
     saved = json.loads(path.read_text(encoding="utf-8"))
-    saved["terms"][3]["factors"] = ["__import__('os').system('true')"]
+    saved["parameters"]["utility"]["linear"][3]["factors"] = ["__import__('os').system('true')"]
     path.write_text(json.dumps(saved), encoding="utf-8")
     with pytest.raises(SpecificationError, match=r"not a function|not allowed"):
         load_result(path).predict(travel_mode)

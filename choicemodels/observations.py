@@ -1,0 +1,98 @@
+"""Choice data as arrays for the kernels: who was offered which rows, and took which."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.choicedata import ChoiceData
+from choicemodels.design import UtilityTerms
+from choicemodels.errors import DataError
+from choicemodels.systematic import Design
+
+__all__ = ["Observations"]
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """N cases over R rows.
+
+    Attributes
+    ----------
+    design : Design
+        The variables of the rows.
+    offsets : ndarray of int64, shape (N + 1,)
+        Case n has the rows ``offsets[n]:offsets[n + 1]``.
+    alternative : ndarray of int64, shape (R,)
+        Position of each row's alternative in the model's order.
+    chosen : ndarray of int64, shape (N,)
+        Row of the chosen alternative; -1 where none is known.
+    weights : ndarray of float64, shape (N,)
+    maker : ndarray of int64, shape (N,)
+        Number of the decision maker of each case; without a panel, of the case.
+    """
+
+    design: Design
+    offsets: Ints
+    alternative: Ints
+    chosen: Ints
+    weights: Array
+    maker: Ints
+
+    @classmethod
+    def build(cls, terms: UtilityTerms, data: ChoiceData, alternatives: tuple[str, ...]) -> Self:
+        """Evaluate the terms over data, whose alternatives the model must know.
+
+        Raises
+        ------
+        DataError
+            If the data hold an alternative that is not among ``alternatives``, or a term cannot
+            be evaluated.
+        """
+        alternative = data.alternative
+        if data.alternatives != alternatives:
+            position = {name: j for j, name in enumerate(alternatives)}
+            unknown = [name for name in data.alternatives if name not in position]
+            if unknown:
+                raise DataError(
+                    f"the data hold the alternative '{unknown[0]}', which the model was not "
+                    "estimated with; leave it out."
+                )
+            alternative = np.array([position[name] for name in data.alternatives])[alternative]
+        maker = np.arange(data.n_cases)
+        if data.panel_name is not None:
+            maker = pd.factorize(data.table[data.panel_name].iloc[data.offsets[:-1]])[0]
+        return cls(
+            Design.build(terms, data.table, alternative, alternatives),
+            data.offsets,
+            alternative,
+            data.chosen,
+            np.asarray(data.weights, dtype=np.float64),
+            maker.astype(np.int64),
+        )
+
+    @property
+    def n_cases(self) -> int:
+        """Number of cases, N."""
+        return len(self.chosen)
+
+    def subset(self, cases: Ints) -> Self:
+        """Keep some cases, in the order given."""
+        sizes = np.diff(self.offsets)[cases]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        shift = self.offsets[cases] - offsets[:-1]
+        rows = np.arange(offsets[-1]) + np.repeat(shift, sizes)
+        return replace(
+            self,
+            design=self.design.rows(rows),
+            offsets=offsets,
+            alternative=self.alternative[rows],
+            chosen=self.chosen[cases] - shift,
+            weights=self.weights[cases],
+            maker=self.maker[cases],
+        )

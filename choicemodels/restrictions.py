@@ -1,0 +1,233 @@
+"""Linear equations among parameters, and bounds on them.
+
+``R theta = q`` is solved once for some of the parameters in terms of the others,
+``theta = origin + basis @ phi`` with ``phi`` the free parameters themselves, so that estimation is
+unrestricted in phi and every derivative and covariance follows by the chain rule.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from choicemodels.errors import SpecificationError
+from choicemodels.frames import closest
+
+__all__ = [
+    "Bounds",
+    "Evaluation",
+    "Restrictions",
+    "check_bounds",
+    "linear_equations",
+    "quote_names",
+    "restrict",
+]
+
+Array = NDArray[np.float64]
+Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
+Evaluation: TypeAlias = tuple[float, Array, Array]
+
+
+def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array, Array]:
+    """Read linear equations among parameters.
+
+    Parameters
+    ----------
+    lines
+        Such as ``"cost = time"`` or ``"2 * cost + time = -1"``; without ``=``, equal to zero.
+        Names may stand in backticks.
+    names
+        The P parameters.
+
+    Returns
+    -------
+    R : ndarray, shape (Q, P)
+    q : ndarray, shape (Q,)
+
+    Raises
+    ------
+    SpecificationError
+        If an equation cannot be read or names an unknown parameter.
+    """
+    from formulaic.errors import FormulaSyntaxError
+    from formulaic.utils.constraints import LinearConstraints
+
+    # formulaic reads "= -1" as one unknown operator "=-".
+    signed = [re.sub(r"=\s*-", "= 0 - ", quote_names(line, names)) for line in lines]
+    try:
+        parsed = LinearConstraints.from_spec(", ".join(signed), variable_names=list(names))
+    except (FormulaSyntaxError, ValueError, KeyError) as problem:
+        raise SpecificationError(
+            f"cannot read the restriction '{', '.join(lines)}' ({problem}); "
+            f"the parameters are: {', '.join(names)}."
+        ) from None
+    R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
+    return R, np.asarray(parsed.constraint_values, dtype=np.float64)
+
+
+def quote_names(text: str, names: Sequence[str]) -> str:
+    """Put parameter names into backticks, the longest first, as the constraint parser asks."""
+    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"`[^`]*`|(?<![\w.:])({alternatives})(?![\w.:])", _in_backticks, text)
+
+
+def _in_backticks(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("`") else f"`{match[0]}`"
+
+
+def check_bounds(bounds: Bounds) -> dict[str, tuple[float, float]]:
+    """Return bounds as pairs of numbers, open sides infinite.
+
+    Raises
+    ------
+    SpecificationError
+        If a pair is not one, or the lowest value is not below the highest.
+    """
+    checked = {}
+    for name, pair in bounds.items():
+        try:
+            low, high = pair
+            lowest = -np.inf if low is None else float(low)
+            highest = np.inf if high is None else float(high)
+        except (TypeError, ValueError):
+            raise SpecificationError(
+                f"bounds['{name}'] is {pair!r}; write (lowest, highest), None for an open side."
+            ) from None
+        if not lowest < highest:
+            raise SpecificationError(
+                f"bounds['{name}'] is {pair!r}: the lowest value must lie below the highest; fix "
+                f"a parameter with constraints=['{name} = value']."
+            )
+        checked[str(name)] = (lowest, highest)
+    return checked
+
+
+@dataclass(frozen=True, eq=False)
+class Restrictions:
+    """The map from free parameters to all: ``theta = origin + basis @ phi``.
+
+    Attributes
+    ----------
+    origin : ndarray, shape (P,)
+    basis : ndarray, shape (P, F)
+    free : ndarray of int64, shape (F,)
+        Which parameters ``phi`` are.
+    lower, upper : ndarray, shape (F,)
+        Bounds on ``phi``, infinite where there are none.
+    """
+
+    origin: Array
+    basis: Array
+    free: NDArray[np.int64]
+    lower: Array
+    upper: Array
+
+    @classmethod
+    def build(cls, names: Sequence[str], equations: Sequence[str], bounds: Bounds) -> Self:
+        """Solve the equations for as many parameters, the last ones first.
+
+        Raises
+        ------
+        SpecificationError
+            If an equation cannot be read, repeats or contradicts the others, or a bound is put
+            on a parameter that the equations determine.
+        """
+        P = len(names)
+        R, q = linear_equations(equations, names) if equations else (np.empty((0, P)), np.empty(0))
+        R, q, pivots = _solve(R.copy(), q.copy(), equations)
+        free = np.setdiff1d(np.arange(P), pivots).astype(np.int64)
+        origin, basis = np.zeros(P), np.zeros((P, len(free)))
+        basis[free, np.arange(len(free))] = 1.0
+        for row, pivot in enumerate(pivots):
+            origin[pivot], basis[pivot] = q[row], -R[row, free]
+        lower, upper = np.full(len(free), -np.inf), np.full(len(free), np.inf)
+        place = {names[k]: f for f, k in enumerate(free)}
+        for name, (low, high) in check_bounds(bounds).items():
+            if name not in names:
+                raise SpecificationError(
+                    f"bounds names the parameter '{name}'{closest(name, names)}, which the model "
+                    f"does not have; it has: {', '.join(names)}."
+                )
+            if name not in place:
+                raise SpecificationError(
+                    f"'{name}' is determined by the constraints and cannot have bounds as well; "
+                    "put them on the parameter that it follows."
+                )
+            lower[place[name]], upper[place[name]] = low, high
+        return cls(origin, basis, free, lower, upper)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether nothing is restricted."""
+        return self.basis.shape[0] == self.basis.shape[1] and not self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any parameter has bounds."""
+        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+
+    @cached_property
+    def estimated(self) -> NDArray[np.bool_]:
+        """Which of the P parameters vary at all; the others are fixed."""
+        return np.asarray((self.basis != 0).any(axis=1))
+
+    def full(self, phi: Array) -> Array:
+        """Return all parameters, shape (P,)."""
+        return np.asarray(self.origin + self.basis @ phi)
+
+    def reduce(self, theta: Array) -> Array:
+        """Return the free parameters, moved into their bounds, shape (F,)."""
+        return np.clip(theta[self.free], self.lower, self.upper)
+
+    def pinned(self, phi: Array) -> tuple[Self, NDArray[np.int64]]:
+        """Fix the free parameters that lie on a bound; return also which parameters these are."""
+        on = (phi <= self.lower) | (phi >= self.upper)
+        kept = replace(
+            self,
+            origin=self.origin + self.basis[:, on] @ phi[on],
+            basis=np.ascontiguousarray(self.basis[:, ~on]),
+            free=self.free[~on],
+            lower=self.lower[~on],
+            upper=self.upper[~on],
+        )
+        return kept, self.free[on]
+
+
+def _solve(R: Array, q: Array, equations: Sequence[str]) -> tuple[Array, Array, list[int]]:
+    """Reduce ``R theta = q`` so that each row has a column, its pivot, that no other row has."""
+    pivots: list[int] = []
+    for row in range(len(R)):
+        size = np.abs(R[row])
+        if size.max(initial=0.0) < 1e-12:
+            kind = "contradicts" if abs(q[row]) > 1e-12 else "repeats"
+            raise SpecificationError(
+                f"the constraint '{equations[row]}' {kind} the others; leave it out."
+            )
+        pivot = int(np.flatnonzero(size > 1e-12)[-1])
+        q[row] /= R[row, pivot]
+        R[row] /= R[row, pivot]
+        for other in range(len(R)):
+            if other != row:
+                q[other] -= R[other, pivot] * q[row]
+                R[other] -= R[other, pivot] * R[row]
+        pivots.append(pivot)
+    return R, q, pivots
+
+
+def restrict(
+    evaluate: Callable[[Array], Evaluation], restrictions: Restrictions
+) -> Callable[[Array], Evaluation]:
+    """Return a log-likelihood with its derivatives as a function of the free parameters."""
+    if restrictions.trivial:
+        return evaluate
+    B = restrictions.basis
+
+    def objective(phi: Array) -> Evaluation:
+        llf, score, hessian = evaluate(restrictions.full(phi))
+        return llf, B.T @ score, B.T @ hessian @ B
+
+    return objective

@@ -1,0 +1,85 @@
+"""Where the search for a choice model begins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.errors import EstimationError
+from choicemodels.frames import closest
+from choicemodels.likelihood import Likelihood, LogitLikelihood, LogitParameters
+from estimation.newton import maximize
+
+__all__ = ["plain_logit", "starting_values"]
+
+Array = NDArray[np.float64]
+
+# Above this many cases the starting values come from a sample of them.
+_CASES = 2_000
+
+
+def plain_logit(likelihood: Likelihood) -> LogitLikelihood:
+    """Return the multinomial logit with the same utilities over the same data."""
+    layout = likelihood.parameters
+    parameters = LogitParameters.of_utility(layout.utility, layout.alternatives)
+    return LogitLikelihood(parameters, likelihood.observations)
+
+
+def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
+    """Return a point to start from, shape (P,).
+
+    The multinomial logit with the same utilities, on a sample of the cases if there are many:
+    it is cheap, close enough, and has a single maximum.
+
+    Parameters
+    ----------
+    likelihood
+        What to start.
+    start
+        The user's values: an array of all P, or some by name.
+
+    Raises
+    ------
+    EstimationError
+        If the user's values have the wrong shape, name no parameter, or are not finite.
+    """
+    layout = likelihood.parameters
+    names = layout.names
+    given = {}
+    if isinstance(start, pd.Series | Mapping):
+        given = {str(name): float(value) for name, value in start.items()}
+        for name in given:
+            if name not in names:
+                raise EstimationError(
+                    f"start gives a value for '{name}'{closest(name, names)}, which the model does "
+                    f"not have; it has: {', '.join(names)}."
+                )
+        if len(given) == len(names):
+            start = [given[name] for name in names]
+    if start is not None and not isinstance(start, pd.Series | Mapping):
+        theta = np.array(start, dtype=np.float64)
+        if theta.shape != (len(names),) or not np.isfinite(theta).all():
+            raise EstimationError(
+                f"start must give a finite value for each of the {len(names)} parameters: "
+                f"{', '.join(names)}."
+            )
+        return theta
+    theta = _from_plain_logit(likelihood)
+    for name, value in given.items():
+        theta[names.index(name)] = value
+    return theta
+
+
+def _from_plain_logit(likelihood: Likelihood) -> Array:
+    layout = likelihood.parameters
+    utility = np.array(layout.utility.start)
+    step = likelihood.observations.n_cases // _CASES
+    if isinstance(layout, LogitParameters) and not layout.tree.nests and step < 2:
+        return layout.start_from(utility)
+    flat = plain_logit(likelihood)
+    if step >= 2:
+        flat = flat.subset(np.arange(0, likelihood.observations.n_cases, step))
+    found = maximize(flat.evaluate, utility, max_iterations=20)
+    return layout.start_from(found.theta if found.converged else utility)
