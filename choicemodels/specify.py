@@ -6,29 +6,17 @@ from math import isfinite
 from typing import Any
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.errors import SpecificationError
 from choicemodels.likelihood import Layout, Likelihood, LogitParameters
 from choicemodels.models import LogitUtility, MultinomialLogit, NestedLogit
 
-__all__ = ["layout_from_dict", "layout_of", "model_from_dict", "model_to_dict", "specify"]
+__all__ = ["layout_from_dict", "model_from_dict", "model_to_dict", "specify"]
 
-_MODELS: Mapping[str, type[LogitUtility]] = {
-    model.__name__: model for model in (MultinomialLogit, NestedLogit)
+# One row for each family: the specification, and the class that lays out its parameters, with
+# the class methods lay_out(model, data) and from_dict(saved).
+_FAMILIES: Mapping[type[LogitUtility], Any] = {
+    MultinomialLogit: LogitParameters,
+    NestedLogit: LogitParameters,
 }
-
-
-def layout_of(model: LogitUtility) -> Any:
-    """Return the class that lays out the parameters of a model.
-
-    Raises
-    ------
-    SpecificationError
-        If the model is of an unknown kind.
-    """
-    match model:
-        case MultinomialLogit() | NestedLogit():
-            return LogitParameters
-    raise SpecificationError(f"{type(model).__name__} is not a choice model.")
 
 
 def specify(model: LogitUtility, data: ChoiceData, parameters: Layout | None = None) -> Likelihood:
@@ -48,13 +36,13 @@ def specify(model: LogitUtility, data: ChoiceData, parameters: Layout | None = N
     DataError, SpecificationError
         If the formula does not fit the data.
     """
-    layout: Layout = layout_of(model).lay_out(model, data) if parameters is None else parameters
+    layout: Layout = parameters or _FAMILIES[type(model)].lay_out(model, data)
     return layout.over(data)
 
 
-def layout_from_dict(model: LogitUtility, saved: dict[str, Any]) -> Layout:
+def layout_from_dict(model: LogitUtility, saved: Mapping[str, Any]) -> Layout:
     """Rebuild the layout of a model from what its ``to_dict`` returned."""
-    layout: Layout = layout_of(model).from_dict(saved)
+    layout: Layout = _FAMILIES[type(model)].from_dict(saved)
     return layout
 
 
@@ -71,4 +59,5 @@ def model_to_dict(model: LogitUtility) -> dict[str, Any]:
 def model_from_dict(saved: Mapping[str, Any]) -> LogitUtility:
     """Rebuild a specification from :func:`model_to_dict`."""
     fields = dict(saved)
-    return _MODELS[fields.pop("type")](**fields)
+    models = {model.__name__: model for model in _FAMILIES}
+    return models[fields.pop("type")](**fields)
