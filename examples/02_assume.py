@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from choicemodels import Gravity, MultinomialLogit, NestedLogit, SpecificationError
+from choicemodels import Gravity, MultinomialLogit, NestedLogit
+from choicemodels.errors import SpecificationError
 
 # Parts as in R's mlogit: one coefficient | of the case | one for each alternative.
 flat = MultinomialLogit("gc + ttme | hinc", base="car")

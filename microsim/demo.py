@@ -9,14 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from choicemodels import (
-    ChoiceData,
-    FlowData,
-    Gravity,
-    MultinomialLogit,
-    NestedLogit,
-    SpecificationError,
-)
+from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
+from choicemodels.errors import SpecificationError
 from choicemodels.datasets import load_data
 from estimation import ChoiceResult, GravityResult, Table, fit, frame_table, table
 from microsim import figures

@@ -32,16 +32,12 @@ PUBLIC = {
     },
     "choicemodels": {
         "ChoiceData",
-        "DataError",
-        "EstimationError",
         "FlowData",
         "Gravity",
-        "IdentificationError",
         "MultinomialLogit",
         "NestedLogit",
         "NestflowError",
         "NestflowWarning",
-        "SpecificationError",
         "load_data",
     },
     "estimation": {

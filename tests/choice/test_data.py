@@ -7,7 +7,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from choicemodels import ChoiceData, DataError, SpecificationError
+from choicemodels import ChoiceData
+from choicemodels.errors import DataError, SpecificationError
 
 
 def long_table():

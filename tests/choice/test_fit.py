@@ -8,16 +8,8 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from choicemodels import (
-    ChoiceData,
-    DataError,
-    EstimationError,
-    IdentificationError,
-    MultinomialLogit,
-    NestedLogit,
-    NestflowWarning,
-    SpecificationError,
-)
+from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, NestflowWarning
+from choicemodels.errors import DataError, EstimationError, IdentificationError, SpecificationError
 from choicemodels.specify import specify
 from estimation import fit
 from estimation.constants import constants_only

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from formulaic import model_matrix
 
-from choicemodels import ChoiceData, DataError, MultinomialLogit, SpecificationError
+from choicemodels import ChoiceData, MultinomialLogit
 from choicemodels.design import design_terms
+from choicemodels.errors import DataError, SpecificationError
 from choicemodels.formula import expand
 from choicemodels.systematic import Design
 from choicemodels.utility import evaluate, product, variables

@@ -5,14 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from choicemodels import (
-    ChoiceData,
-    DataError,
-    EstimationError,
-    MultinomialLogit,
-    NestedLogit,
-    SpecificationError,
-)
+from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit, load_result, table
 
 

@@ -9,7 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from choicemodels import DataError, FlowData
+from choicemodels import FlowData
+from choicemodels.errors import DataError
 
 
 def table(**changes):

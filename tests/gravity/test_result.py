@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from choicemodels import DataError, EstimationError, FlowData, Gravity, SpecificationError
+from choicemodels import FlowData, Gravity
+from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit, load_result, table
 
 MODEL = Gravity("log(distance) + treaty | origin^year + destination^year")

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
-from choicemodels import EstimationError, FlowData, Gravity, IdentificationError, NestflowWarning
+from choicemodels import FlowData, Gravity, NestflowWarning
+from choicemodels.errors import EstimationError, IdentificationError
 from estimation import fit
 from estimation.absorb import arrange
 from estimation.separation import rectify_absorbed, rectify_dense

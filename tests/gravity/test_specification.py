@@ -3,14 +3,8 @@
 import pandas as pd
 import pytest
 
-from choicemodels import (
-    DataError,
-    EstimationError,
-    FlowData,
-    Gravity,
-    IdentificationError,
-    SpecificationError,
-)
+from choicemodels import FlowData, Gravity
+from choicemodels.errors import DataError, EstimationError, IdentificationError, SpecificationError
 from estimation import fit
 
 
