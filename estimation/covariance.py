@@ -26,9 +26,11 @@ from choicemodels.errors import DataError, IdentificationError, enumerate_some
 __all__ = [
     "REPAIRED",
     "Clustering",
+    "InformationSpectrum",
     "SmallSample",
     "cluster_covariance",
     "group_codes",
+    "information_spectrum",
     "inverse_information",
     "sandwich",
 ]
@@ -89,11 +91,68 @@ def group_codes(
     return codes.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class InformationSpectrum:
+    """Eigenvalues of the information matrix, scaled to a unit diagonal.
+
+    The scaling keeps units of measurement from deciding what counts as singular.
+
+    Attributes
+    ----------
+    values : ndarray, shape (K,)
+        Eigenvalues, smallest first.
+    vectors : ndarray, shape (K, K)
+        Eigenvectors in its columns.
+    scale : ndarray, shape (K,)
+        One over the roots of the diagonal: ``vectors[:, j] * scale`` are directions in the
+        parameters.
+    """
+
+    values: Array
+    vectors: Array
+    scale: Array
+
+    @property
+    def flat(self) -> NDArray[np.bool_]:
+        """Which directions double precision cannot tell from flat ones, shape (K,)."""
+        return np.asarray(self.values < _FLAT * self.values[-1])
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether the log-likelihood rises along some direction by more than rounding."""
+        return bool(self.values[0] < -100 * _FLAT * self.values[-1])
+
+
+def information_spectrum(hessian: Array, names: Sequence[str]) -> InformationSpectrum:
+    """Decompose the negative Hessian.
+
+    Parameters
+    ----------
+    hessian
+        Second derivatives of the log-likelihood, shape (K, K).
+    names
+        Parameter names, for the message.
+
+    Raises
+    ------
+    IdentificationError
+        If a parameter has no information at all.
+    """
+    information = -0.5 * (hessian + hessian.T)
+    diagonal = np.diag(information)
+    flat = [names[int(k)] for k in np.flatnonzero(~(diagonal > 0))]
+    if flat:
+        raise IdentificationError(
+            f"the log-likelihood is flat or convex in {enumerate_some(flat)}: the data say nothing "
+            "about it; drop it, or check that it varies between the alternatives of a case."
+        )
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = linalg.eigh(information * np.outer(scale, scale))
+    return InformationSpectrum(values, vectors, scale)
+
+
 def inverse_information(hessian: Array, names: Sequence[str]) -> Array:
     """Invert the negative Hessian, or name the columns that make it singular.
-
-    The matrix is scaled to a unit diagonal first, so that units of measurement do not
-    decide what counts as singular.
 
     Parameters
     ----------
@@ -107,29 +166,21 @@ def inverse_information(hessian: Array, names: Sequence[str]) -> Array:
     IdentificationError
         If the information matrix is singular or indefinite.
     """
-    information = -0.5 * (hessian + hessian.T)
-    diagonal = np.diag(information)
-    flat = [names[int(k)] for k in np.flatnonzero(~(diagonal > 0))]
-    if flat:
-        raise IdentificationError(
-            f"the log-likelihood is flat or convex in {enumerate_some(flat)}: the data say nothing "
-            "about it; drop it, or check that it varies between the alternatives of a case."
-        )
-    scale = 1.0 / np.sqrt(diagonal)
-    values, vectors = linalg.eigh(information * np.outer(scale, scale))
-    if values[0] < -_FLAT * values[-1] * 100:
-        weights = np.abs(vectors[:, 0])
+    spectrum = information_spectrum(hessian, names)
+    vectors, scale = spectrum.vectors, spectrum.scale
+    if spectrum.indefinite:
         raise IdentificationError(
             "the Hessian is not negative definite: the estimate is a saddle point, mostly in "
-            f"{_heaviest(weights, names)}; try other starting values or a simpler model."
+            f"{_heaviest(np.abs(vectors[:, 0]), names)}; try other starting values or a simpler "
+            "model."
         )
-    if values[0] < _FLAT * values[-1]:
-        weights = np.abs(vectors[:, values < _FLAT * values[-1]]).max(axis=1)
+    if spectrum.flat.any():
+        weights = np.abs(vectors[:, spectrum.flat]).max(axis=1)
         raise IdentificationError(
             f"the columns {_heaviest(weights, names)} are collinear (within every choice set, or "
             "after the fixed effects), so the Hessian is singular; drop one of them."
         )
-    inverse = (vectors / values) @ vectors.T
+    inverse = (vectors / spectrum.values) @ vectors.T
     return np.asarray(inverse * np.outer(scale, scale))
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 import pandas as pd
 
-__all__ = ["Summary", "coefficient_table"]
+__all__ = ["Summary", "coefficient_table", "format_table"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Summary:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        body = _format(self.coefficients).to_string().split("\n")
+        body = format_table(self.coefficients).to_string().split("\n")
         pairs = _two_columns(self.facts)
         width = max(len(line) for line in [*body, *pairs, self.title])
         rule = "=" * width
@@ -43,7 +43,7 @@ class Summary:
             for label, value in self.facts
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        table = _format(self.coefficients).to_html(border=0)
+        table = format_table(self.coefficients).to_html(border=0)
         return f"<h4>{escape(self.title)}</h4><table>{facts}</table>{table}{notes}"
 
 
@@ -61,7 +61,7 @@ def coefficient_table(
     return table
 
 
-def _format(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Round each column as readers expect it: five digits, p-values to three decimals."""
     shown = pd.DataFrame(index=table.index)
     for column in table.columns:
