@@ -6,6 +6,7 @@ from choicemodels.errors import NestflowError, NestflowWarning
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
 from choicemodels.models import MultinomialLogit, NestedLogit
+from choicemodels.ordered import OrderedChoice
 
 __all__ = [
     "ChoiceData",
@@ -15,5 +16,6 @@ __all__ = [
     "NestedLogit",
     "NestflowError",
     "NestflowWarning",
+    "OrderedChoice",
     "load_data",
 ]

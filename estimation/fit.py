@@ -7,10 +7,13 @@ from choicemodels.errors import SpecificationError
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
 from choicemodels.models import LogitUtility
+from choicemodels.ordered import OrderedChoice
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
 from estimation.gravity_fit import fit_gravity
 from estimation.gravity_result import GravityResult
+from estimation.ordered_fit import fit_ordered
+from estimation.ordered_result import OrderedResult
 
 __all__ = ["fit"]
 
@@ -23,19 +26,25 @@ def fit(model: LogitUtility, data: ChoiceData, **options: Any) -> ChoiceResult: 
 def fit(model: Gravity, data: FlowData, **options: Any) -> GravityResult: ...
 
 
-def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult:
+@overload
+def fit(model: OrderedChoice, data: Any, **options: Any) -> OrderedResult: ...
+
+
+def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult | OrderedResult:
     """Estimate a model from data.
 
     Parameters
     ----------
     model
-        :class:`~choicemodels.MultinomialLogit`, :class:`~choicemodels.NestedLogit` or
-        :class:`~choicemodels.Gravity`.
+        :class:`~choicemodels.MultinomialLogit`, :class:`~choicemodels.NestedLogit`,
+        :class:`~choicemodels.OrderedChoice` or :class:`~choicemodels.Gravity`.
     data
-        :class:`~choicemodels.ChoiceData` or :class:`~choicemodels.FlowData`.
+        :class:`~choicemodels.ChoiceData`; a table, one row an observation, for an ordered
+        outcome; or :class:`~choicemodels.FlowData`.
     **options
-        Those of :func:`estimation.choice_fit.fit_choice` or
-        :func:`estimation.gravity_fit.fit_gravity`; both take ``cov``, ``groups`` and ``ssc``.
+        Those of :func:`estimation.choice_fit.fit_choice`,
+        :func:`estimation.ordered_fit.fit_ordered` or :func:`estimation.gravity_fit.fit_gravity`;
+        all take ``cov``, ``groups`` and ``ssc``.
 
     Raises
     ------
@@ -46,7 +55,9 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult:
         return fit_choice(model, data, **options)
     if isinstance(model, Gravity) and isinstance(data, FlowData):
         return fit_gravity(model, data, **options)
+    if isinstance(model, OrderedChoice) and not isinstance(data, ChoiceData | FlowData):
+        return fit_ordered(model, data, **options)
     raise SpecificationError(
         f"fit() was given a {type(model).__name__} and a {type(data).__name__}; choice models take "
-        "ChoiceData, and Gravity takes FlowData."
+        "ChoiceData, OrderedChoice a table, and Gravity FlowData."
     )

@@ -9,11 +9,12 @@ from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
 from estimation.gravity_result import GravityResult
 from estimation.jsonfile import FORMAT
+from estimation.ordered_result import OrderedResult
 
 __all__ = ["load_result"]
 
 
-def load_result(path: str | Path) -> ChoiceResult | GravityResult:
+def load_result(path: str | Path) -> ChoiceResult | GravityResult | OrderedResult:
     """Read a result that ``result.save()`` wrote.
 
     The data and the contributions of the cases are not in the file: covariances that need
@@ -33,9 +34,10 @@ def load_result(path: str | Path) -> ChoiceResult | GravityResult:
         raise DataError(f"'{path}' is not a saved result: {problem}.") from None
     if not isinstance(saved, dict) or saved.get("nestflow") != FORMAT:
         raise DataError(f"'{path}' is not a result saved by this version of nestflow.")
-    readers: dict[str, Callable[[dict[str, Any]], ChoiceResult | GravityResult]] = {
+    readers: dict[str, Callable[[dict[str, Any]], ChoiceResult | GravityResult | OrderedResult]] = {
         "choice": ChoiceResult.from_dict,
         "gravity": GravityResult.from_dict,
+        "ordered": OrderedResult.from_dict,
     }
     read = readers.get(saved.get("kind", ""))
     if read is None:

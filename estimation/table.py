@@ -76,7 +76,10 @@ class Table:
         head, *rows = _split_cells(self.data)
         ruler = [":---", *[":---:"] * (len(head) - 1)]
         body = [head, ruler, *rows]
-        lines = ["| " + " | ".join(cell.replace("*", r"\*") for cell in row) + " |" for row in body]
+        lines = [
+            "| " + " | ".join(cell.replace("*", r"\*").replace("|", r"\|") for cell in row) + " |"
+            for row in body
+        ]
         return "\n".join([*lines, "", self.note.replace("*", r"\*"), ""])
 
     def to_latex(self) -> str:

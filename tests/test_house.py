@@ -38,6 +38,7 @@ PUBLIC = {
         "NestedLogit",
         "NestflowError",
         "NestflowWarning",
+        "OrderedChoice",
         "load_data",
     },
     "estimation": {
