@@ -2,43 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.check import CheckReport, Problem, check_columns, check_rows
+from choicemodels.description import Description, describe_choices
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import closest, numeric_column, require_columns, to_pandas
 from choicemodels.wide import melt
 
-__all__ = ["ChoiceData", "Description"]
+__all__ = ["ChoiceData"]
+
+if TYPE_CHECKING:
+    from choicemodels.factored import FactoredChoiceData
 
 Ints = NDArray[np.int64]
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What choice data hold, in a few facts and one row for each alternative.
-
-    Attributes
-    ----------
-    facts : dict
-        Counts of cases and rows, and sizes of the choice sets.
-    alternatives : DataFrame
-        Times available, times chosen, and the two shares.
-    """
-
-    facts: Mapping[str, str]
-    alternatives: pd.DataFrame
-
-    def __str__(self) -> str:
-        width = max(len(label) for label in self.facts)
-        lines = [f"{label:<{width}}  {value}" for label, value in self.facts.items()]
-        table = self.alternatives.to_string(float_format=lambda share: f"{share:.4f}", max_rows=40)
-        return "\n".join([*lines, "", table])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,6 +206,69 @@ class ChoiceData:
             strict=strict,
         )
 
+    @classmethod
+    def from_factors(
+        cls,
+        choosers: Any,
+        alternatives: Any,
+        pairs: Any = None,
+        *,
+        alternative: str,
+        chooser: str | None = None,
+        origin: str | None = None,
+        chosen: str | None = None,
+        stay: str | None = "stay",
+        weights: str | None = None,
+        panel: str | None = None,
+        strict: bool = True,
+    ) -> "FactoredChoiceData":
+        """Take choices among many places as the tables they are made of.
+
+        Every chooser is offered every alternative but the own place, and may stay. The long
+        layout, with a row for each chooser and alternative, is never made.
+
+        Parameters
+        ----------
+        choosers
+            One row for each chooser, with their variables.
+        alternatives
+            One row for each alternative. The alternative to stay needs none: it takes the
+            variables of the chooser's own place.
+        pairs
+            One row for each origin and alternative, with distances and the like; staying is the
+            pair of a place with itself, or with ``stay``.
+        alternative
+            Key column of ``alternatives`` and ``pairs``.
+        chooser, origin, chosen
+            Columns of ``choosers``: the identity, the own place (a key column of ``pairs`` as
+            well), and the chosen alternative, left out for prediction.
+        stay
+            Name of the alternative to stay; None if nobody can stay, and then the own place is
+            offered like any other.
+        weights, panel, strict
+            As in :meth:`from_long`.
+
+        Raises
+        ------
+        DataError, SpecificationError
+            Naming the table, column and key at fault.
+        """
+        from choicemodels.factored import FactoredChoiceData
+
+        return FactoredChoiceData.build(
+            choosers,
+            alternatives,
+            pairs,
+            chooser=chooser,
+            origin=origin,
+            alternative=alternative,
+            chosen=chosen,
+            stay=stay,
+            weights=weights,
+            panel=panel,
+            strict=strict,
+        )
+
     def __repr__(self) -> str:
         return (
             f"<ChoiceData: {self.n_cases:,} cases, {len(self.alternatives):,} alternatives, "
@@ -244,6 +289,36 @@ class ChoiceData:
     def set_sizes(self) -> Ints:
         """Number of alternatives in each case, shape (N,)."""
         return np.diff(self.offsets)
+
+    @property
+    def chosen_alternative(self) -> Ints:
+        """Position of each case's chosen alternative, -1 where none is known, shape (N,)."""
+        return np.where(self.chosen >= 0, self.alternative[self.chosen], -1)
+
+    @property
+    def variables(self) -> pd.DataFrame:
+        """The columns that formulas may name."""
+        return self.table
+
+    def choice_sets(self) -> tuple[NDArray[np.bool_], Ints]:
+        """Return the distinct choice sets, shape (G, J), and which one each case faces, (N,)."""
+        J = len(self.alternatives)
+        # A random 64-bit mark for each alternative: equal sums are equal sets, but for a chance
+        # of about N^2 / 2^64.
+        generator = np.random.Generator(np.random.Philox(key=7))
+        marks = generator.integers(1, 2**63, size=J, dtype=np.uint64)
+        keys = np.add.reduceat(marks[self.alternative], self.offsets[:-1])
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+        offered = np.zeros((len(first), J), dtype=bool)
+        for g, n in enumerate(first):
+            offered[g, self.alternative[self.offsets[n] : self.offsets[n + 1]]] = True
+        return offered, group
+
+    def varying_case(self, name: str) -> Any:
+        """Return a case within which a variable differs between alternatives, or None."""
+        codes = pd.factorize(self.table[name])[0]
+        varies = np.flatnonzero(codes != np.repeat(codes[self.offsets[:-1]], self.set_sizes))
+        return self.table[self.case_name].iloc[varies[0]] if len(varies) else None
 
     def check(self) -> CheckReport:
         """List everything suspicious in the data, each with its rows and remedy."""
@@ -269,17 +344,7 @@ class ChoiceData:
             facts[f"decision makers ({self.panel_name})"] = (
                 f"{self.table[self.panel_name].nunique():,}"
             )
-        with np.errstate(invalid="ignore"):
-            table = pd.DataFrame(
-                {
-                    "available": offered,
-                    "chosen": taken,
-                    "share": taken / max(taken.sum(), 1),
-                    "share where available": np.where(offered > 0, taken / offered, 0.0),
-                },
-                index=pd.Index(self.alternatives, name="alternative"),
-            )
-        return Description(facts, table)
+        return describe_choices(facts, self.alternatives, offered, taken)
 
     def case_groups(self, groups: str | NDArray[Any]) -> tuple[str, NDArray[Any]]:
         """Return the name and the label of every case of a grouping, shape (N,).

@@ -4,11 +4,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-import pandas as pd
-
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError, enumerate_some
+from choicemodels.factored import FactoredChoiceData
 from choicemodels.formula import expand, split_parts
 from choicemodels.frames import closest
 from choicemodels.models import LogitUtility
@@ -76,7 +74,7 @@ def _terms(saved: list[dict[str, Any]]) -> tuple[Term, ...]:
     return tuple(Term.from_dict(term) for term in saved)
 
 
-def design_terms(model: LogitUtility, data: ChoiceData) -> UtilityTerms:
+def design_terms(model: LogitUtility, data: ChoiceData | FactoredChoiceData) -> UtilityTerms:
     """Expand a model's formula into the terms of its utilities, in the order of the parameters.
 
     Constants come first, then variables with one coefficient, those of the case, those of the
@@ -89,9 +87,9 @@ def design_terms(model: LogitUtility, data: ChoiceData) -> UtilityTerms:
         within a case, or two terms have one name.
     """
     parts = [*split_parts(model.formula, most=3), "", ""]
-    generic = expand(parts[0], data.table, drop_intercept=True)
-    of_case = expand(parts[1] or "1", data.table)
-    of_alternative = expand(parts[2], data.table, drop_intercept=True)
+    generic = expand(parts[0], data.variables, drop_intercept=True)
+    of_case = expand(parts[1] or "1", data.variables)
+    of_alternative = expand(parts[2], data.variables, drop_intercept=True)
     _check_case_variables(of_case, data, parts[1], "the second part of the formula")
     _known([model.base] if model.base is not None else [], data.alternatives, "base=")
     _known(list(model.specific), data.alternatives, "specific=")
@@ -107,11 +105,11 @@ def design_terms(model: LogitUtility, data: ChoiceData) -> UtilityTerms:
         *(
             _for(term, name)
             for name, rhs in model.specific.items()
-            for term in expand(rhs, data.table)
+            for term in expand(rhs, data.variables)
         ),
     ]
-    size = expand(model.size, data.table, drop_intercept=True)
-    scale = expand(model.scale, data.table, drop_intercept=True)
+    size = expand(model.size, data.variables, drop_intercept=True)
+    scale = expand(model.scale, data.variables, drop_intercept=True)
     _check_case_variables(scale, data, model.scale, "scale=")
     found = UtilityTerms(
         tuple(terms),
@@ -150,14 +148,13 @@ def _known(names: list[str], alternatives: tuple[str, ...], where: str) -> None:
             )
 
 
-def _check_case_variables(terms: tuple[Term, ...], data: ChoiceData, part: str, where: str) -> None:
+def _check_case_variables(
+    terms: tuple[Term, ...], data: ChoiceData | FactoredChoiceData, part: str, where: str
+) -> None:
     """Refuse a variable that differs between the alternatives of a case where none may."""
-    sizes = data.set_sizes
     for name in sorted(frozenset().union(*(t.variables for t in terms))):
-        codes = pd.factorize(data.table[name])[0]
-        varies = np.flatnonzero(codes != np.repeat(codes[data.offsets[:-1]], sizes))
-        if len(varies):
-            case = data.table[data.case_name].iloc[varies[0]]
+        case = data.varying_case(name)
+        if case is not None:
             raise SpecificationError(
                 f"'{name}' stands in {where} ('{part}') but varies within the case {case}; put it "
                 "into the first part of the formula (one coefficient) or the third (one for each "

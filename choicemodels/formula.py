@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.frames import require_columns
+from choicemodels.frames import ColumnSource, require_columns
 from choicemodels.utility import Term, product, variables
 
 __all__ = ["expand", "split_parts", "term_values"]
@@ -45,7 +45,7 @@ def split_parts(formula: str, most: int) -> list[str]:
     return parts
 
 
-def expand(rhs: str, frame: pd.DataFrame, *, drop_intercept: bool = False) -> tuple[Term, ...]:
+def expand(rhs: str, frame: ColumnSource, *, drop_intercept: bool = False) -> tuple[Term, ...]:
     """Expand one part of a formula into the columns it stands for.
 
     Parameters
@@ -96,7 +96,7 @@ def _text(factor: Any) -> str:
     return f"`{text}`" if factor.eval_method.value == "lookup" and not text.isidentifier() else text
 
 
-def _levels(factor: str, frame: pd.DataFrame) -> tuple[str, list[Any] | None]:
+def _levels(factor: str, frame: ColumnSource) -> tuple[str, list[Any] | None]:
     """Return the variable and the levels of a categorical factor; None if it is numeric."""
     bare = factor.strip("`")
     if bare in frame.columns:
@@ -153,7 +153,7 @@ def _unique(column: "pd.Series[Any]", name: str) -> list[Any]:
     return sorted(pd.unique(column).tolist(), key=lambda level: (str(type(level)), level))
 
 
-def _structure(formula: Any, frame: pd.DataFrame, categories: dict[str, list[Any]]) -> Any:
+def _structure(formula: Any, frame: ColumnSource, categories: dict[str, list[Any]]) -> Any:
     """Let formulaic code the categories, on one row that carries all their levels."""
     from formulaic.errors import FormulaicError
 

@@ -1,16 +1,47 @@
 """The border: any table a user holds comes in here, once, and leaves as pandas columns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from choicemodels.errors import DataError
 
-__all__ = ["closest", "numeric_column", "read_table", "require_columns", "to_pandas"]
+__all__ = [
+    "ColumnSource",
+    "JoinedColumns",
+    "closest",
+    "numeric_column",
+    "read_table",
+    "require_columns",
+    "to_pandas",
+]
+
+
+class JoinedColumns:
+    """The columns of choosers and places together, as formulas look at them."""
+
+    def __init__(self, choosers: pd.DataFrame, places: pd.DataFrame) -> None:
+        self._choosers, self._places = choosers, places
+        extra = [name for name in places.columns if name not in choosers.columns]
+        self.columns = pd.Index([*choosers.columns, *extra])
+
+    def __getitem__(self, name: Hashable) -> "pd.Series[Any]":
+        found: pd.Series[Any]
+        found = self._places[name] if name in self._places.columns else self._choosers[name]
+        return found
+
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.columns)
+
+
+ColumnSource: TypeAlias = pd.DataFrame | JoinedColumns
 
 
 def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
@@ -87,7 +118,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 
-def require_columns(frame: pd.DataFrame, names: Iterable[str], *, what: str = "the table") -> None:
+def require_columns(frame: ColumnSource, names: Iterable[str], *, what: str = "the table") -> None:
     """Raise if a column is missing, naming it and what is there.
 
     Raises

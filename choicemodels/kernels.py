@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 
-__all__ = ["derivatives"]
+__all__ = ["add_chosen", "add_leaves", "add_nests", "adjoints", "derivatives"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -103,7 +103,41 @@ def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_chosen(
+def adjoints(
+    nest: int,
+    u: float,
+    nest_values: Any,
+    lam: Any,
+    s: Any,
+    parent: Any,
+    omega: Any,
+    on_path: Any,
+) -> Any:
+    """Return log P of an alternative with value u in a nest; fill the adjoints of the nests."""
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    M = lam.shape[0] - 1
+    J = parent.shape[0] - M
+    on_path[:] = 0.0
+    m = nest
+    logP = u - inclusive[m]
+    on_path[m] = 1.0
+    while m < M:
+        logP += node_u[m] - inclusive[parent[J + m]]
+        m = parent[J + m]
+        on_path[m] = 1.0
+    # From the root down.
+    omega[M] = -1.0
+    for m in range(M - 1, -1, -1):
+        omega[m] = 0.0
+        if total[m] > 0.0:
+            p = parent[J + m]
+            a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
+            omega[m] = a * lam[m] / s[p] - on_path[m]
+    return logP
+
+
+@njit(cache=True, fastmath=FAST)
+def add_chosen(
     H: Any,
     g: Any,
     X: Any,
@@ -128,7 +162,7 @@ def _add_chosen(
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_leaves(
+def add_leaves(
     H: Any,
     g: Any,
     dI: Any,
@@ -182,7 +216,7 @@ def _add_leaves(
 
 
 @njit(cache=True, fastmath=FAST)
-def _nests(
+def add_nests(
     H: Any,
     g: Any,
     dI: Any,
@@ -256,14 +290,12 @@ def _derivatives_of_cases(
 ) -> float:
     """Add the cases from begin to end to score and the lower triangle of H; return their sum."""
     M, size = lam.shape[0] - 1, score.shape[0]
-    J = parent.shape[0] - M
     s = lam if rum else np.ones(M + 1)
     u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
     w = np.empty(widest + _BLOCK)
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
-    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
     omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
     g, du = np.empty(size), np.empty(size)
     llf = 0.0
@@ -273,25 +305,11 @@ def _derivatives_of_cases(
         utilities(X, first, last, beta, offset, u)
         offered = alternative[first:last]
         runs = upward(offered, lam, s, parent, u, P, nest_values, run_start, run_nest)
-        on_path[:] = 0.0
-        m = parent[alternative[c]]
-        logP = u[c - first] - inclusive[m]
-        on_path[m] = 1.0
-        while m < M:
-            logP += node_u[m] - inclusive[parent[J + m]]
-            m = parent[J + m]
-            on_path[m] = 1.0
+        nest = parent[alternative[c]]
+        logP = adjoints(nest, u[c - first], nest_values, lam, s, parent, omega, on_path)
         llf += weight * logP
         if loglike_obs.shape[0] > 0:
             loglike_obs[n] = weight * logP
-        # Adjoints, from the root down.
-        omega[M] = -1.0
-        for m in range(M - 1, -1, -1):
-            omega[m] = 0.0
-            if total[m] > 0.0:
-                p = parent[J + m]
-                a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
-                omega[m] = a * lam[m] / s[p] - on_path[m]
         if score_rows.shape[0] > 0:
             for run in range(runs):
                 m = run_nest[run]
@@ -301,7 +319,7 @@ def _derivatives_of_cases(
             score_rows[c] += weight / s[parent[alternative[c]]]
         dI[:] = 0.0
         g[:] = 0.0
-        _add_leaves(
+        add_leaves(
             H,
             g,
             dI,
@@ -325,8 +343,10 @@ def _derivatives_of_cases(
         if last - block >= _BLOCK or n == end - 1:
             _add_rows(H, X, block, last, w, z)
             block = last
-        _add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
-        _nests(H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size)
+        add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
+        add_nests(
+            H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+        )
         for k in range(size):
             score[k] += weight * g[k]
         if score_obs.shape[0] > 0:

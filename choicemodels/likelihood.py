@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import UtilityTerms, design_terms
+from choicemodels.factored import FactoredChoiceData
 from choicemodels.kernels import derivatives
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.observations import Observations
@@ -167,7 +168,9 @@ class LogitParameters:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def lay_out(cls, model: MultinomialLogit | NestedLogit, data: ChoiceData) -> Self:
+    def lay_out(
+        cls, model: MultinomialLogit | NestedLogit, data: ChoiceData | FactoredChoiceData
+    ) -> Self:
         """Name the parameters of a model over data, and fix what cannot be estimated.
 
         Raises
@@ -362,12 +365,12 @@ class LogitLikelihood:
         return replace(self, observations=replace(self.observations, weights=weights))
 
 
-def never_compared(tree: NestTree, data: ChoiceData) -> frozenset[str]:
+def never_compared(tree: NestTree, data: ChoiceData | FactoredChoiceData) -> frozenset[str]:
     """Return the nests that never offer two members at once, whose lambda is not identified."""
-    J, M, N = len(tree.alternatives), len(tree.nests), data.n_cases
-    case = np.repeat(np.arange(N), data.set_sizes)
-    place = tree.parent[data.alternative] * N + case
-    present = np.bincount(place, minlength=(M + 1) * N).reshape(M + 1, N)
+    J, M = len(tree.alternatives), len(tree.nests)
+    offered, _ = data.choice_sets()
+    present = np.zeros((len(offered), M + 1), dtype=np.int64)
+    np.add.at(present.T, tree.parent[:J], offered.T)
     for m in range(M):
-        present[tree.parent[J + m]] += present[m] > 0
-    return frozenset(nest for m, nest in enumerate(tree.nests) if present[m].max() < 2)
+        present[:, tree.parent[J + m]] += present[:, m] > 0
+    return frozenset(nest for m, nest in enumerate(tree.nests) if present[:, m].max() < 2)

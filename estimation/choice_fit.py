@@ -189,7 +189,7 @@ def _refuse_unusable(data: ChoiceData) -> None:
     if errors:
         raise DataError(" ".join(errors))
     if not data.has_choices:
-        cases = data.case_ids[data.chosen < 0]
+        cases = data.case_ids[data.chosen_alternative < 0]
         raise DataError(
             f"{len(cases):,} cases have no known choice (first: {enumerate_some(cases.tolist())}); "
             "name the column with chosen=, or drop them."
@@ -199,7 +199,7 @@ def _refuse_unusable(data: ChoiceData) -> None:
 def _refuse_never_chosen(parameters: Layout, data: ChoiceData) -> None:
     """Refuse a constant for an alternative that nobody chose: its estimate is minus infinity."""
     J = len(data.alternatives)
-    taken = np.bincount(data.alternative[data.chosen], weights=data.weights, minlength=J)
+    taken = np.bincount(data.chosen_alternative, weights=data.weights, minlength=J)
     never = {name for name, count in zip(data.alternatives, taken, strict=True) if count == 0}
     constants = [
         t.alternatives[0] for t in parameters.utility.linear if not t.factors and t.alternatives

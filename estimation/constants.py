@@ -4,13 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
+from choicemodels.factored import FactoredChoiceData
 
 __all__ = ["constants_only"]
 
 Array = NDArray[np.float64]
 
 
-def constants_only(data: ChoiceData) -> float:
+def constants_only(data: ChoiceData | FactoredChoiceData) -> float:
     """Maximize the multinomial logit with a constant for every alternative.
 
     With equal choice sets the maximum is ``sum_j n_j log(n_j / N)``. Otherwise cases with the
@@ -29,11 +30,11 @@ def constants_only(data: ChoiceData) -> float:
         The weighted log-likelihood.
     """
     J = len(data.alternatives)
-    taken = data.alternative[data.chosen]
-    observed = np.bincount(taken, weights=data.weights, minlength=J)
-    patterns, weight = _patterns(data, observed > 0)
+    observed = np.bincount(data.chosen_alternative, weights=data.weights, minlength=J)
+    sets, group = data.choice_sets()
+    weight = np.bincount(group, weights=data.weights, minlength=len(sets)).astype(np.float64)
     chosen = np.flatnonzero(observed > 0)
-    patterns, n = patterns[:, chosen], observed[chosen]
+    patterns, n = sets[:, chosen].astype(np.float64), observed[chosen]
     constants = np.log(n)
     for _ in range(10_000):
         logP = _log_probabilities(constants, patterns)
@@ -44,24 +45,6 @@ def constants_only(data: ChoiceData) -> float:
             break
     denominator = np.log((patterns * np.exp(constants - constants.max())).sum(axis=1))
     return float(n @ (constants - constants.max()) - weight @ denominator)
-
-
-def _patterns(data: ChoiceData, ever: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return the distinct choice sets (G, J) and the weight of the cases that face each (G,)."""
-    J = len(ever)
-    sizes = data.set_sizes
-    # A random 64-bit mark for each alternative: equal sums are equal sets, but for a chance
-    # of about N^2 / 2^64.
-    marks = np.random.Generator(np.random.Philox(key=7)).integers(1, 2**63, size=J, dtype=np.uint64)
-    marks[~ever] = 0
-    keys = np.add.reduceat(marks[data.alternative], data.offsets[:-1])
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    patterns = np.zeros((len(first), J))
-    for g, n in enumerate(first):
-        start = data.offsets[n]
-        patterns[g, data.alternative[start : start + sizes[n]]] = 1.0
-    patterns[:, ~ever] = 0.0
-    return patterns, np.bincount(group, weights=data.weights).astype(np.float64)
 
 
 def _log_probabilities(constants: Array, patterns: Array) -> Array:
