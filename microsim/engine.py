@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from choicemodels.errors import SpecificationError
+from choicemodels.keyed_random import Streams
 from microsim.behaviour import Behaviour
 from microsim.conservation import CHECKS, Check, assert_conserved
-from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility, WorkerTypes
 from microsim.population import Population
 from microsim.processes.accounts import accounts

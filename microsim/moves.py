@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
+from choicemodels.keyed_random import Streams
 from choicemodels.tree import NestTree, branch_logsum, build_tree, log_probabilities
 from choicemodels.utility import UtilityTerm
 from microsim.behaviour import Behaviour
-from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population

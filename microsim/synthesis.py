@@ -15,9 +15,9 @@ from scipy.special import logit, ndtr, ndtri
 from choicemodels.datasets import load_data
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import require_columns
+from choicemodels.keyed_random import Streams
 from microsim.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from microsim.firms import make_firms
-from microsim.keyed_random import Streams
 from microsim.parameters import SynthesisParameters
 from microsim.population import Metros, Population, Workers
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from microsim.keyed_random import uniform_one
+from choicemodels.keyed_random import uniform_one
 from microsim.state import State, World
 
 __all__ = ["displacement"]

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from microsim.keyed_random import uniform_one
+from choicemodels.keyed_random import uniform_one
 from microsim.state import State, World
 
 __all__ = ["match"]

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from microsim.keyed_random import uniform_one
+from choicemodels.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
 from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments

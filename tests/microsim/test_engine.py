@@ -8,10 +8,10 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 
 from choicemodels.errors import DataError, SpecificationError
+from choicemodels.keyed_random import Streams
 from microsim import Scenario, load_run, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.housing import housing
 from microsim.state import initial_state, make_world

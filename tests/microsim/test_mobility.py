@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from choicemodels.errors import SpecificationError
+from choicemodels.keyed_random import Streams
 from choicemodels.utility import UtilityTerm, product
 from microsim import Behaviour, MoveTruth, choice_table, flow_table, simulate, year_of_moves
-from microsim.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility, split_terms
 from microsim.parameters import Parameters
 from microsim.processes.mobility import draw_destinations, monthly

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from choicemodels.errors import DataError, SpecificationError
+from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
 from microsim.apportion import apportion, cumulative_rounding, select, shift_to_margins
-from microsim.keyed_random import Streams
 from microsim.parameters import Parameters, SynthesisParameters, parameter_table
 
 

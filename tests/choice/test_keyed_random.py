@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from choicemodels.errors import SpecificationError
-from microsim.keyed_random import Streams, normal, philox, stream_key, uniform
+from choicemodels.keyed_random import Streams, normal, philox, stream_key, uniform
 
 # kat_vectors of the Random123 distribution, philox4x32 with 10 rounds: counter, key, answer.
 KNOWN = [
