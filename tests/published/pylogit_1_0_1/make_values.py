@@ -13,11 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# Python 3.10 left it in collections.abc alone.
-collections.Iterable = collections.abc.Iterable
-
-import pylogit  # noqa: E402
-
 HERE = Path(__file__).parent
 DATA = HERE.parents[2] / "data"
 
@@ -55,7 +50,7 @@ def travel_mode():
 
 
 def heating():
-    """Return one row for each system: 1-4 with central cooling (gcc, ecc, erc, hpc), 5-7 without."""
+    """Return one row for each system: 1 to 4 with central cooling, 5 to 7 without."""
     wide = pd.read_csv(DATA / "hc.csv.gz")
     chosen = wide["depvar"].str.strip()
     frames = [
@@ -74,6 +69,14 @@ def heating():
         for code, system in enumerate(("gcc", "ecc", "erc", "hpc", "gc", "ec", "er"), start=1)
     ]
     return pd.concat(frames).sort_values(["house", "system"]).reset_index(drop=True)
+
+
+def heating_cut():
+    """Return heating() without systems 5 to 7 in every third house that chose another."""
+    long = heating()
+    chosen = long["house"].map(long[long["choice"] == 1].set_index("house")["system"])
+    cut = (chosen <= 4) & (long["system"] >= 5) & (long["house"] % 3 == 0)
+    return long[~cut].reset_index(drop=True)
 
 
 SWISS = {"alt_id_col": "mode", "obs_id_col": "obs", "choice_col": "choice"}
@@ -146,6 +149,11 @@ MODELS = {
         {"specification": HEATING, "nest_spec": SYSTEMS},
         {"init_vals": np.zeros(9)},
     ),
+    "nested_heating_cut": (
+        heating_cut, HOUSE, "Nested Logit",
+        {"specification": HEATING, "nest_spec": SYSTEMS},
+        {"init_vals": np.zeros(9)},
+    ),
     "nested_travel_two": (
         travel_mode, TRAVEL, "Nested Logit",
         {"specification": TRAVEL_NESTED, "nest_spec": TWO},
@@ -172,12 +180,18 @@ for _seed in (1, 2, 3, 4, 5):
 ROWS = 12
 
 
+def create_choice_model(**arguments):
+    # pylogit imports it from here, where Python 3.10 no longer has it.
+    collections.Iterable = collections.abc.Iterable
+    import pylogit
+
+    return pylogit.create_choice_model(**arguments)
+
+
 def fitted(name):
     load, columns, model_type, arguments, options = MODELS[name]
     data = load()
-    model = pylogit.create_choice_model(
-        data=data, model_type=model_type, **columns, **{"names": None, **arguments}
-    )
+    model = create_choice_model(data=data, model_type=model_type, **columns, **arguments)
     with warnings.catch_warnings():
         # BFGS stops for want of precision a little before the gradient that is asked for;
         # the robust errors of nested and mixed logits are roots of negative numbers.
