@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
-from choicemodels.errors import SpecificationError
 from choicemodels.datasets import load_data
+from choicemodels.errors import SpecificationError
 from estimation import ChoiceResult, GravityResult, Table, fit, frame_table, table
 from microsim import figures
 from microsim.behaviour import Behaviour
