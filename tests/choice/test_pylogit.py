@@ -1,5 +1,6 @@
 """pylogit's front door, held to what pylogit 1.0.1 itself answered."""
 
+import re
 import runpy
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,8 @@ from estimation import fit
 from estimation.pylogit import create_choice_model
 from estimation.pylogit_estimates import in_log_odds
 
-HERE = Path(__file__).parents[1] / "published" / "pylogit_1_0_1"
+ROOT = Path(__file__).parents[2]
+HERE = ROOT / "tests" / "published" / "pylogit_1_0_1"
 SCRIPT = runpy.run_path(str(HERE / "make_values.py"))
 
 MNL = ("mnl_swissmetro", "mnl_travel")
@@ -448,3 +450,39 @@ def test_text_is_no_variable():
 def test_a_wrong_fit_is_refused(options, message):
     with pytest.raises(SpecificationError, match=message):
         travel().fit_mle(**options)
+
+
+def test_the_page_runs_as_printed_and_lists_what_there_is(capsys):
+    page = (ROOT / "docs" / "pylogit.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(compile(block, "pylogit.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "Terminal time (air, train)" in printed
+    assert "NestedLogit(formula='`gc` + `ttme:1&2` | 0'" in printed
+    assert len(names["probabilities"]) == 840
+    listed = page.split("- Of the fitted model:")[1].split("- The numbers.")[0]
+    for name in re.findall(r"`(\w+)(?:\(\))?`", listed):
+        assert hasattr(names["model"], name), name
+
+
+def test_wide_tables_become_long_as_the_page_says(travel_mode):
+    wide = travel_mode.table.pivot(index="individual", columns="mode", values=["gc", "choice"])
+    flat = pd.DataFrame({f"gc_{mode}": wide["gc"][mode] for mode in travel_mode.alternatives})
+    flat["choice"] = wide["choice"].idxmax(axis=1)
+    long = ChoiceData.from_wide(
+        flat,
+        choice="choice",
+        alternatives=travel_mode.alternatives,
+        varying={"gc": {mode: f"gc_{mode}" for mode in travel_mode.alternatives}},
+    ).table
+    model = create_choice_model(
+        data=long,
+        alt_id_col="alternative",
+        obs_id_col="case",
+        choice_col="chosen",
+        specification={"intercept": ["air", "train", "bus"], "gc": "all_same"},
+        model_type="MNL",
+    )
+    model.fit_mle(np.zeros(4))
+    assert model.result.converged
