@@ -1,7 +1,7 @@
 """Models over data: what a likelihood answers, and the (nested) logit's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "Likelihood",
     "LogitLikelihood",
     "LogitParameters",
+    "RowLikelihood",
     "never_compared",
 ]
 
@@ -98,7 +99,7 @@ class Layout(Protocol):
         """Say what about an estimate the reader must be warned of, one sentence each."""
         ...
 
-    def over(self, data: ChoiceData) -> "Likelihood":
+    def over(self, data: ChoiceData) -> "RowLikelihood":
         """Put the model over data."""
         ...
 
@@ -108,16 +109,11 @@ class Layout(Protocol):
 
 
 class Likelihood(Protocol):
-    """A model over data."""
+    """A model over data, as the search sees it."""
 
     @property
     def parameters(self) -> Layout:
         """The layout of the parameters."""
-        ...
-
-    @property
-    def observations(self) -> Observations:
-        """The data."""
         ...
 
     def evaluate(self, theta: Array) -> Evaluation:
@@ -131,12 +127,21 @@ class Likelihood(Protocol):
         """Return the log-likelihood and its derivatives with the contribution of every case."""
         ...
 
-    def probabilities(self, theta: Array) -> tuple[Array, Array]:
-        """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
-        ...
-
     def reweighted(self, weights: Array) -> Self:
         """Give the cases other weights, shape (N,)."""
+        ...
+
+
+class RowLikelihood(Likelihood, Protocol):
+    """A model over data with a row for each case and alternative."""
+
+    @property
+    def observations(self) -> Observations:
+        """The data."""
+        ...
+
+    def probabilities(self, theta: Array) -> tuple[Array, Array]:
+        """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
         ...
 
 
@@ -157,6 +162,8 @@ class LogitParameters:
     names : tuple of str, length P
     notes : tuple of str
         What was fixed, and why.
+    constants : ndarray of float64, shape (J,) or (0,)
+        Given constants of the alternatives, which are no parameters; empty if there are none.
     """
 
     utility: UtilityTerms
@@ -166,6 +173,7 @@ class LogitParameters:
     fixed: Array
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    constants: Array = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def lay_out(
@@ -224,6 +232,11 @@ class LogitParameters:
         return self.tree.alternatives
 
     @property
+    def factorable(self) -> bool:
+        """Whether utilities are sums of products, which choosers and places share out."""
+        return not (self.utility.size or self.utility.scale)
+
+    @property
     def n_utility(self) -> int:
         """Number of parameters of the utilities, U."""
         return len(self.utility.names)
@@ -236,6 +249,10 @@ class LogitParameters:
     def lambdas(self, theta: Array) -> Array:
         """Return the dissimilarity of every nest and the root's 1, shape (M + 1,)."""
         return np.where(self.slot >= 0, theta[self.slot], self.fixed)
+
+    def allows(self, theta: Array) -> bool:
+        """Whether the parameters lie in their domain."""
+        return bool(np.isfinite(theta).all() and (self.lambdas(theta) > 0).all())
 
     def start_from(self, utility: Array) -> Array:
         """Return the utilities' parameters with lambdas of one, shape (P,)."""
@@ -256,7 +273,10 @@ class LogitParameters:
 
     def over(self, data: ChoiceData) -> "LogitLikelihood":
         """Put the model over data, whose alternatives it must know."""
-        return LogitLikelihood(self, Observations.build(self.utility, data, self.alternatives))
+        observations = Observations.build(self.utility, data, self.alternatives)
+        if len(self.constants):
+            observations = observations.shifted(self.constants)
+        return LogitLikelihood(self, observations)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what rebuilds the layout, ready for JSON."""
@@ -268,6 +288,7 @@ class LogitParameters:
             "fixed": self.fixed.tolist(),
             "names": list(self.names),
             "notes": list(self.notes),
+            "constants": self.constants.tolist(),
         }
 
     @classmethod
@@ -281,6 +302,7 @@ class LogitParameters:
             np.array(saved["fixed"], dtype=np.float64),
             tuple(saved["names"]),
             tuple(saved["notes"]),
+            np.array(saved["constants"], dtype=np.float64),
         )
 
 
@@ -297,29 +319,47 @@ class LogitLikelihood:
     parameters: LogitParameters
     observations: Observations
 
+    @property
+    def n_cases(self) -> int:
+        """Number of cases, N."""
+        return self.observations.n_cases
+
     def evaluate(self, theta: Array) -> Evaluation:
         """Return log-likelihood, score (P,) and exact Hessian (P, P).
 
         Outside of ``lambda > 0`` the log-likelihood is minus infinity.
         """
-        lam = self.parameters.lambdas(theta)
-        if not (np.isfinite(theta).all() and (lam > 0).all()):
+        if not self.parameters.allows(theta):
             P = len(theta)
             return -np.inf, np.zeros(P), np.zeros((P, P))
-        return self._derivatives(theta, _NONE, _NONE.reshape(0, 0))
+        return self.derivatives(theta, _NONE, _NONE.reshape(0, 0), _NONE)
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives with the contribution of every case."""
         N, P = self.observations.n_cases, len(theta)
         loglike_obs, score_obs = np.empty(N), np.empty((N, P))
-        llf, score, hessian = self._derivatives(theta, loglike_obs, score_obs)
+        llf, score, hessian = self.derivatives(theta, loglike_obs, score_obs, _NONE)
         return Contributions(llf, score, hessian, loglike_obs, score_obs)
 
-    def _derivatives(self, theta: Array, loglike_obs: Array, score_obs: Array) -> Evaluation:
+    def derivatives(
+        self, theta: Array, loglike_obs: Array, score_obs: Array, score_rows: Array
+    ) -> Evaluation:
+        """Return log-likelihood, score (P,) and Hessian (P, P), and fill what is not empty.
+
+        Parameters
+        ----------
+        theta
+            A point in the domain, shape (P,).
+        loglike_obs, score_obs
+            Contributions of the cases, shapes (N,) and (N, P), or empty.
+        score_rows
+            Derivatives by the rows' utilities, shape (R,), or empty.
+        """
         p, o = self.parameters, self.observations
         U = p.n_utility
         at = o.design.at(theta[:U])
-        score_rows = _NONE if o.design.linear else np.empty(len(o.alternative))
+        if not (o.design.linear or len(score_rows)):
+            score_rows = np.empty(len(o.alternative))
         llf, score, hessian = derivatives(
             at.X,
             o.offsets,
@@ -359,6 +399,10 @@ class LogitLikelihood:
     def subset(self, cases: Ints) -> Self:
         """Keep some cases."""
         return replace(self, observations=self.observations.subset(cases))
+
+    def shifted(self, constants: Array) -> Self:
+        """Add a constant to the utilities of each alternative, shape (J,)."""
+        return replace(self, observations=self.observations.shifted(constants))
 
     def reweighted(self, weights: Array) -> Self:
         """Give the cases other weights, shape (N,)."""

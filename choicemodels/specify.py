@@ -6,8 +6,13 @@ from math import isfinite
 from typing import Any
 
 from choicemodels.choicedata import ChoiceData
+from choicemodels.cross_nested import CrossNestedLogit
+from choicemodels.cross_nested_likelihood import CrossNestedParameters
+from choicemodels.factored import FactoredChoiceData
+from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.likelihood import Layout, Likelihood, LogitParameters
 from choicemodels.models import LogitUtility, MultinomialLogit, NestedLogit
+from choicemodels.summed import SummedLikelihood
 
 __all__ = ["layout_from_dict", "model_from_dict", "model_to_dict", "specify"]
 
@@ -16,10 +21,15 @@ __all__ = ["layout_from_dict", "model_from_dict", "model_to_dict", "specify"]
 _FAMILIES: Mapping[type[LogitUtility], Any] = {
     MultinomialLogit: LogitParameters,
     NestedLogit: LogitParameters,
+    CrossNestedLogit: CrossNestedParameters,
 }
 
 
-def specify(model: LogitUtility, data: ChoiceData, parameters: Layout | None = None) -> Likelihood:
+def specify(
+    model: LogitUtility,
+    data: ChoiceData | FactoredChoiceData,
+    parameters: Layout | None = None,
+) -> Likelihood:
     """Put a model over data.
 
     Parameters
@@ -37,7 +47,11 @@ def specify(model: LogitUtility, data: ChoiceData, parameters: Layout | None = N
         If the formula does not fit the data.
     """
     layout: Layout = parameters or _FAMILIES[type(model)].lay_out(model, data)
-    return layout.over(data)
+    if isinstance(data, ChoiceData):
+        return layout.over(data)
+    if isinstance(layout, LogitParameters) and layout.factorable:
+        return FactoredLikelihood.build(layout, data)
+    return SummedLikelihood.over_factors(layout, data)
 
 
 def layout_from_dict(model: LogitUtility, saved: Mapping[str, Any]) -> Layout:

@@ -16,6 +16,7 @@ from choicemodels.errors import (
     NestflowWarning,
     enumerate_some,
 )
+from choicemodels.factored import FactoredChoiceData
 from choicemodels.likelihood import Layout, Likelihood
 from choicemodels.models import LogitUtility
 from choicemodels.restrictions import Restrictions, restrict
@@ -28,7 +29,7 @@ from estimation.covariance import SmallSample, inverse_information
 from estimation.newton import Optimum, SearchState, maximize
 from estimation.starting import plain_logit, starting_values
 
-__all__ = ["fit_choice"]
+__all__ = ["fit_choice", "refuse_never_chosen"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +37,7 @@ Ints = NDArray[np.int64]
 
 def fit_choice(
     model: LogitUtility,
-    data: ChoiceData,
+    data: ChoiceData | FactoredChoiceData,
     *,
     cov: str = "robust",
     groups: Any = None,
@@ -89,8 +90,10 @@ def fit_choice(
     _refuse_unusable(data)
     likelihood = specify(model, data)
     parameters = likelihood.parameters
-    _refuse_never_chosen(parameters, data)
-    restrictions = Restrictions.build(parameters.names, model.constraints, model.bounds)
+    refuse_never_chosen(parameters, data)
+    restrictions = Restrictions.build(
+        parameters.names, model.constraints, model.bounds, model.domain
+    )
     theta = starting_values(likelihood, start)
     first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
     _refuse_collinear(likelihood, restrictions, first[2])
@@ -134,7 +137,7 @@ def _search(
 
 def _result(
     model: LogitUtility,
-    data: ChoiceData,
+    data: ChoiceData | FactoredChoiceData,
     likelihood: Likelihood,
     restrictions: Restrictions,
     optimum: Optimum,
@@ -184,7 +187,7 @@ def _bound_notes(parameters: Layout, theta: Array, on_bound: Ints) -> tuple[str,
     )
 
 
-def _refuse_unusable(data: ChoiceData) -> None:
+def _refuse_unusable(data: ChoiceData | FactoredChoiceData) -> None:
     errors = [str(p) for p in data.problems if p.severity == "error"]
     if errors:
         raise DataError(" ".join(errors))
@@ -196,7 +199,7 @@ def _refuse_unusable(data: ChoiceData) -> None:
         )
 
 
-def _refuse_never_chosen(parameters: Layout, data: ChoiceData) -> None:
+def refuse_never_chosen(parameters: Layout, data: ChoiceData | FactoredChoiceData) -> None:
     """Refuse a constant for an alternative that nobody chose: its estimate is minus infinity."""
     J = len(data.alternatives)
     taken = np.bincount(data.chosen_alternative, weights=data.weights, minlength=J)
@@ -223,7 +226,7 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     K = len(parameters.utility.linear)
     if len(parameters.names) > K:
         plain = plain_logit(likelihood)
-        _, _, hessian = plain.evaluate(plain.parameters.start_from(np.zeros(K)))
+        _, _, hessian = plain.evaluate(np.array(plain.parameters.utility.start))
     free = restrictions.free[restrictions.free < K]
     if len(free) == 0:
         return
@@ -231,7 +234,7 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     inverse_information(B.T @ hessian[:K, :K] @ B, [parameters.names[k] for k in free])
 
 
-def _weight_notes(data: ChoiceData) -> tuple[str, ...]:
+def _weight_notes(data: ChoiceData | FactoredChoiceData) -> tuple[str, ...]:
     if (data.weights == 1.0).all():
         return ()
     return (
@@ -239,12 +242,12 @@ def _weight_notes(data: ChoiceData) -> tuple[str, ...]:
     )
 
 
-def _baselines(data: ChoiceData) -> LoglikeBaselines:
+def _baselines(data: ChoiceData | FactoredChoiceData) -> LoglikeBaselines:
     equal_shares = float(-(data.weights * np.log(data.set_sizes)).sum())
     return LoglikeBaselines(equal_shares, constants_only(data))
 
 
-def _refuse_perfect(llf: float, data: ChoiceData, parameters: Layout) -> None:
+def _refuse_perfect(llf: float, data: ChoiceData | FactoredChoiceData, parameters: Layout) -> None:
     informative = float(data.weights[data.set_sizes > 1].sum())
     if informative > 0 and llf > -1e-7 * informative:
         raise EstimationError(

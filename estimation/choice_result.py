@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, SpecificationError
-from choicemodels.likelihood import Layout, Likelihood, LogitParameters
+from choicemodels.factored import FactoredChoiceData
+from choicemodels.factored_likelihood import FactoredLikelihood
+from choicemodels.likelihood import Layout, LogitParameters, RowLikelihood
 from choicemodels.models import LogitUtility
-from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict
+from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict, specify
+from choicemodels.summed import SummedLikelihood
 from choicemodels.tree import NestTree, branch_logsum, log_probabilities
 from choicemodels.utility import UtilityTerm
 from estimation.choice_covariance import make_covariance
@@ -25,6 +28,9 @@ from estimation.summary import Summary, coefficient_table
 __all__ = ["ChoiceResult", "LoglikeBaselines"]
 
 Array = NDArray[np.float64]
+
+# Beyond this many rows probabilities are not laid out one by one.
+_MOST_ROWS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class ChoiceResult(Result):
     optimum: Optimum
     baselines: LoglikeBaselines
     notes: tuple[str, ...] = ()
-    data: ChoiceData | None = None
+    data: ChoiceData | FactoredChoiceData | None = None
     score_obs: Array | None = None
     loglike_obs: Array | None = None
     unit: NDArray[np.int64] | None = None
@@ -213,7 +219,7 @@ class ChoiceResult(Result):
             )
         return name, labels[first]
 
-    def need_data(self, purpose: str) -> ChoiceData:
+    def need_data(self, purpose: str) -> ChoiceData | FactoredChoiceData:
         """Return the data of the estimation.
 
         Raises
@@ -227,12 +233,28 @@ class ChoiceResult(Result):
             )
         return self.data
 
-    def over(self, data: ChoiceData | None, purpose: str) -> tuple[ChoiceData, Likelihood]:
-        """Put the fitted model over new data, or over its own."""
-        data = data if data is not None else self.need_data(purpose)
+    def over(
+        self, data: ChoiceData | FactoredChoiceData | None, purpose: str
+    ) -> tuple[ChoiceData, RowLikelihood]:
+        """Put the fitted model over new data, or over its own, row by row.
+
+        Raises
+        ------
+        EstimationError
+            If there are no data, or they are factored and would take too many rows.
+        """
+        data = self.need_data(purpose) if data is None else data
+        if isinstance(data, FactoredChoiceData):
+            rows = int(data.set_sizes.sum())
+            if rows > _MOST_ROWS:
+                raise EstimationError(
+                    f"{purpose} would lay out {rows:,} rows, one for each chooser and alternative; "
+                    "ask for some choosers, data.take(...), or for sums with expected_choices()."
+                )
+            data = data.to_long()
         return data, self.parameters.over(data)
 
-    def predict(self, data: ChoiceData | None = None) -> pd.DataFrame:
+    def predict(self, data: ChoiceData | FactoredChoiceData | None = None) -> pd.DataFrame:
         """Return choice probabilities, one row for each case and alternative.
 
         Parameters
@@ -246,23 +268,63 @@ class ChoiceResult(Result):
         DataFrame
             Case, alternative and ``probability``, in the rows of ``data.table``.
         """
-        data, likelihood = self.over(data, "predict()")
+        rows, likelihood = self.over(data, "predict()")
         P, _ = likelihood.probabilities(self.theta)
-        names = np.array(data.alternatives)[data.alternative]
+        names = np.array(rows.alternatives)[rows.alternative]
         return pd.DataFrame(
             {
-                data.case_name: data.table[data.case_name],
-                data.alternative_name: names,
+                rows.case_name: rows.table[rows.case_name],
+                rows.alternative_name: names,
                 "probability": P,
             }
         )
 
-    def logsum(self, data: ChoiceData | None = None) -> "pd.Series[float]":
+    def logsum(self, data: ChoiceData | FactoredChoiceData | None = None) -> "pd.Series[float]":
         """Return the expected maximum utility of each case, up to a constant."""
-        data, likelihood = self.over(data, "logsum()")
-        _, logsum = likelihood.probabilities(self.theta)
-        index = pd.Index(data.case_ids, name=data.case_name)
+        found = self.need_data("logsum()") if data is None else data
+        likelihood = specify(self.model, found, self.parameters)
+        if isinstance(likelihood, FactoredLikelihood | SummedLikelihood):
+            _, logsum = likelihood.expected(self.theta)
+        else:
+            _, logsum = cast(RowLikelihood, likelihood).probabilities(self.theta)
+        index = pd.Index(found.case_ids, name=found.case_name)
         return pd.Series(logsum, index=index, name="logsum")
+
+    def expected_choices(self, data: FactoredChoiceData | None = None) -> pd.DataFrame:
+        """Return how many choosers of each origin are expected to take each alternative.
+
+        Parameters
+        ----------
+        data
+            Factored data; by default those of the estimation.
+
+        Returns
+        -------
+        DataFrame
+            Origin, alternative and ``expected``, the sum of the weighted probabilities.
+
+        Raises
+        ------
+        SpecificationError
+            If the data are not factored: sum what ``predict()`` returns.
+        """
+        found = data if data is not None else self.need_data("expected_choices()")
+        if not isinstance(found, FactoredChoiceData):
+            raise SpecificationError(
+                "expected_choices() sums over factored data; with a row for each alternative, sum "
+                "the probabilities of predict() by group."
+            )
+        likelihood = specify(self.model, found, self.parameters)
+        assert isinstance(likelihood, FactoredLikelihood | SummedLikelihood)
+        expected, _ = likelihood.expected(self.theta)
+        places = found.places
+        return pd.DataFrame(
+            {
+                "origin": np.array(places.origins, dtype=object)[places.origin],
+                found.alternative_name: np.array(places.alternatives, object)[places.alternative],
+                "expected": expected,
+            }
+        )
 
     def utility_terms(self) -> tuple[UtilityTerm, ...]:
         """Return the fitted utilities as terms: coefficient times a product of expressions.

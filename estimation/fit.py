@@ -4,6 +4,7 @@ from typing import Any, overload
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError
+from choicemodels.factored import FactoredChoiceData
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
 from choicemodels.models import LogitUtility
@@ -19,7 +20,9 @@ __all__ = ["fit"]
 
 
 @overload
-def fit(model: LogitUtility, data: ChoiceData, **options: Any) -> ChoiceResult: ...
+def fit(
+    model: LogitUtility, data: ChoiceData | FactoredChoiceData, **options: Any
+) -> ChoiceResult: ...
 
 
 @overload
@@ -39,7 +42,7 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
         :class:`~choicemodels.MultinomialLogit`, :class:`~choicemodels.NestedLogit`,
         :class:`~choicemodels.OrderedChoice` or :class:`~choicemodels.Gravity`.
     data
-        :class:`~choicemodels.ChoiceData`; a table, one row an observation, for an ordered
+        ChoiceData, long or factored; a table, one row an observation, for an ordered
         outcome; or :class:`~choicemodels.FlowData`.
     **options
         Those of :func:`estimation.choice_fit.fit_choice`,
@@ -51,11 +54,13 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
     SpecificationError
         If the model and the data do not belong together.
     """
-    if isinstance(model, LogitUtility) and isinstance(data, ChoiceData):
+    if isinstance(model, LogitUtility) and isinstance(data, ChoiceData | FactoredChoiceData):
         return fit_choice(model, data, **options)
     if isinstance(model, Gravity) and isinstance(data, FlowData):
         return fit_gravity(model, data, **options)
-    if isinstance(model, OrderedChoice) and not isinstance(data, ChoiceData | FlowData):
+    if isinstance(model, OrderedChoice) and not isinstance(
+        data, ChoiceData | FactoredChoiceData | FlowData
+    ):
         return fit_ordered(model, data, **options)
     raise SpecificationError(
         f"fit() was given a {type(model).__name__} and a {type(data).__name__}; choice models take "

@@ -1,30 +1,40 @@
 """Where the search for a choice model begins."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError
+from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.frames import closest
-from choicemodels.likelihood import Likelihood, LogitLikelihood, LogitParameters
+from choicemodels.likelihood import (
+    Likelihood,
+    LogitLikelihood,
+    LogitParameters,
+    RowLikelihood,
+)
+from choicemodels.summed import SummedLikelihood
 from estimation.newton import maximize
 
 __all__ = ["plain_logit", "starting_values"]
 
 Array = NDArray[np.float64]
+_PlainLogit: TypeAlias = LogitLikelihood | FactoredLikelihood | SummedLikelihood
 
 # Above this many cases the starting values come from a sample of them.
 _CASES = 2_000
 
 
-def plain_logit(likelihood: Likelihood) -> LogitLikelihood:
+def plain_logit(likelihood: Likelihood) -> _PlainLogit:
     """Return the multinomial logit with the same utilities over the same data."""
+    if isinstance(likelihood, FactoredLikelihood | SummedLikelihood):
+        return likelihood.plain()
     layout = likelihood.parameters
     parameters = LogitParameters.of_utility(layout.utility, layout.alternatives)
-    return LogitLikelihood(parameters, likelihood.observations)
+    return LogitLikelihood(parameters, cast(RowLikelihood, likelihood).observations)
 
 
 def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
@@ -75,11 +85,11 @@ def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
 def _from_plain_logit(likelihood: Likelihood) -> Array:
     layout = likelihood.parameters
     utility = np.array(layout.utility.start)
-    step = likelihood.observations.n_cases // _CASES
+    flat = plain_logit(likelihood)
+    step = flat.n_cases // _CASES
     if isinstance(layout, LogitParameters) and not layout.tree.nests and step < 2:
         return layout.start_from(utility)
-    flat = plain_logit(likelihood)
     if step >= 2:
-        flat = flat.subset(np.arange(0, likelihood.observations.n_cases, step))
+        flat = flat.subset(np.arange(0, flat.n_cases, step))
     found = maximize(flat.evaluate, utility, max_iterations=20)
     return layout.start_from(found.theta if found.converged else utility)
