@@ -81,6 +81,10 @@ class Observations:
         """Number of cases, N."""
         return len(self.chosen)
 
+    def shifted(self, constants: Array) -> Self:
+        """Add a constant to the utilities of each alternative, shape (J,)."""
+        return replace(self, design=self.design.shifted(constants[self.alternative]))
+
     def subset(self, cases: Ints) -> Self:
         """Keep some cases, in the order given."""
         sizes = np.diff(self.offsets)[cases]

@@ -119,6 +119,15 @@ class Design:
         """Number of parameters, U."""
         return len(self.X) + self.size_free + max(len(self.quantities) - 1, 0) + len(self.Z)
 
+    def scale(self, theta: Array) -> Array:
+        """Return what multiplies each row's utility, shape (R,)."""
+        T = len(self.Z)
+        return np.exp(theta[-T:] @ self.Z) if T else np.ones(self.X.shape[1])
+
+    def shifted(self, shift: Array) -> Self:
+        """Add to the offset of each row, shape (R,)."""
+        return replace(self, offset=self.offset + shift if len(self.offset) else shift)
+
     def at(self, theta: Array) -> Linearization:
         """Return the utilities and their Jacobian at a point, shape (U,)."""
         if self.linear:
@@ -138,7 +147,7 @@ class Design:
                 jacobian[K] = log_size
             V += kappa * log_size
         if T:
-            scale = np.exp(theta[-T:] @ self.Z)
+            scale = self.scale(theta)
             V *= scale
             jacobian[:-T] *= scale
             jacobian[-T:] = V * self.Z
@@ -168,7 +177,7 @@ class Design:
         H = np.zeros((self.size, self.size))
         K, S, T = len(self.X), len(self.quantities), len(self.Z)
         if S:
-            weight = score_rows * np.exp(theta[-T:] @ self.Z) if T else score_rows
+            weight = score_rows * self.scale(theta)
             first = K + self.size_free
             gammas = slice(first, first + S - 1)
             _, shares = self._size_at(theta[gammas])
