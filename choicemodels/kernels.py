@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 
-__all__ = ["add_chosen", "add_leaves", "add_nests", "adjoints", "derivatives"]
+__all__ = ["add_chosen", "add_leaves", "add_nests", "add_rows", "adjoints", "derivatives"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,7 +75,7 @@ def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
+def add_rows(H: Any, X: Any, first: int, last: int, w: Any, z: Any) -> None:
     """Add ``sum_i w_i x_i x_i'`` to the lower triangle of H, four columns at a time."""
     size = last - first
     for k in range(X.shape[0]):
@@ -341,7 +341,7 @@ def _derivatives_of_cases(
             rum,
         )
         if last - block >= _BLOCK or n == end - 1:
-            _add_rows(H, X, block, last, w, z)
+            add_rows(H, X, block, last, w, z)
             block = last
         add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
         add_nests(
