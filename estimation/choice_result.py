@@ -170,7 +170,7 @@ class ChoiceResult(Result):
         SpecificationError, DataError, EstimationError
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
-        ways = self._groups(groups) if groups is not None else ()
+        ways = self.groupings(groups) if groups is not None else ()
         B = self.basis
         free = self.free_names
         covariance = make_covariance(
@@ -201,7 +201,14 @@ class ChoiceResult(Result):
         unit = (self.basis == 1.0) & ((self.basis != 0).sum(axis=1) == 1)[:, None]
         return tuple(self.parameters.names[int(k)] for k in unit.argmax(axis=0))
 
-    def _groups(self, groups: Any) -> tuple[tuple[str, NDArray[Any]], ...]:
+    def groupings(self, groups: Any) -> tuple[tuple[str, NDArray[Any]], ...]:
+        """Return the name and one label a contribution of every way of grouping.
+
+        Raises
+        ------
+        DataError, SpecificationError, EstimationError
+            If the groups do not fit, vary within a decision maker, or there are no data.
+        """
         data = self.need_data("groups")
         listed = groups if isinstance(groups, list | tuple) else [groups]
         return tuple(self._of_units(*data.case_groups(way)) for way in listed)
