@@ -34,13 +34,23 @@ from numpy.typing import NDArray
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 
-__all__ = ["add_chosen", "add_leaves", "add_nests", "add_rows", "adjoints", "derivatives"]
+__all__ = [
+    "BLOCK",
+    "add_chosen",
+    "add_cross",
+    "add_leaves",
+    "add_nests",
+    "add_outer",
+    "add_rows",
+    "adjoints",
+    "derivatives",
+]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # Rows whose outer products are summed at once: long loops, and a block that stays in cache.
-_BLOCK = 512
+BLOCK = 512
 
 
 @njit(cache=True, fastmath=FAST)
@@ -53,7 +63,7 @@ def _dot(a: Any, b: Any) -> float:
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
+def add_outer(H: Any, v: Any, weight: float, size: int) -> None:
     """Add ``weight * v v'`` to the lower triangle of H."""
     for k in range(size):
         t = weight * v[k]
@@ -63,7 +73,7 @@ def _add_outer(H: Any, v: Any, weight: float, size: int) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
+def add_cross(H: Any, v: Any, slot: int, weight: float, size: int) -> None:
     """Add ``weight * (e v' + v e')`` to the lower triangle of H, e the unit vector of slot."""
     for k in range(size):
         if k < slot:
@@ -239,7 +249,7 @@ def add_nests(
     for m in range(M + 1):
         if total[m] == 0.0:
             continue
-        _add_outer(H, dI[m], -weight * omega[m], size)
+        add_outer(H, dI[m], -weight * omega[m], size)
         if m == M:
             break
         p = parent[J + m]
@@ -250,12 +260,12 @@ def add_nests(
         if slot[m] >= 0:
             du[slot[m]] += inclusive[m] / s[p]
             g[slot[m]] += a * inclusive[m] / s[p]
-            _add_cross(H, dI[m], slot[m], weight * a / s[p], size)
+            add_cross(H, dI[m], slot[m], weight * a / s[p], size)
         if slot[p] >= 0 and rum:
             square = lam[p] * lam[p]
             du[slot[p]] -= node_u[m] / lam[p]
             g[slot[p]] -= a * node_u[m] / lam[p]
-            _add_cross(H, dI[m], slot[p], -weight * a * lam[m] / square, size)
+            add_cross(H, dI[m], slot[p], -weight * a * lam[m] / square, size)
             H[slot[p], slot[p]] += weight * a * 2.0 * node_u[m] / square
             if slot[m] >= 0:
                 i, j = max(slot[m], slot[p]), min(slot[m], slot[p])
@@ -263,7 +273,7 @@ def add_nests(
                 H[i, j] -= twice * weight * a * inclusive[m] / square
         for k in range(size):
             dI[p, k] += P * du[k]
-        _add_outer(H, du, weight * omega[p] * P, size)
+        add_outer(H, du, weight * omega[p] * P, size)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -291,8 +301,8 @@ def _derivatives_of_cases(
     """Add the cases from begin to end to score and the lower triangle of H; return their sum."""
     M, size = lam.shape[0] - 1, score.shape[0]
     s = lam if rum else np.ones(M + 1)
-    u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + _BLOCK)
-    w = np.empty(widest + _BLOCK)
+    u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + BLOCK)
+    w = np.empty(widest + BLOCK)
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
@@ -340,7 +350,7 @@ def _derivatives_of_cases(
             slot,
             rum,
         )
-        if last - block >= _BLOCK or n == end - 1:
+        if last - block >= BLOCK or n == end - 1:
             add_rows(H, X, block, last, w, z)
             block = last
         add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
