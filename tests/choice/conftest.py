@@ -1,6 +1,9 @@
 """The published examples, ready to estimate."""
 
+from importlib.metadata import distribution
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, load_data
@@ -62,4 +65,38 @@ def hc():
         case="case",
         alternative="alternative",
         chosen="chosen",
+    )
+
+
+@pytest.fixture(scope="session")
+def mode_canada():
+    """Travellers with four modes, without the bus and the ten who took it."""
+    table = load_data("mode_canada")
+    table = table[(table["noalt"] == 4) & (table["alt"] != "bus")]
+    chose = table.groupby("case")["choice"].transform("sum") == 1
+    return ChoiceData.from_long(
+        table[chose].assign(time=table["ivt"] + table["ovt"]),
+        case="case",
+        alternative="alt",
+        chosen="choice",
+        alternatives=["car", "train", "air"],
+    )
+
+
+@pytest.fixture(scope="session")
+def mtc():
+    """Work trips of the Bay Area, from a file that larch ships; larch itself stays unimported."""
+    table = pd.read_csv(distribution("larch").locate_file("larch/data_warehouse/MTCwork.csv.gz"))
+    modes = {1: "DA", 2: "SR2", 3: "SR3+", 4: "Transit", 5: "Bike", 6: "Walk"}
+    return ChoiceData.from_long(
+        table.assign(
+            mode=table["altnum"].map(modes),
+            motorized=(table["altnum"] <= 4).astype(float),
+            shared=table["altnum"].isin([2, 3]).astype(float),
+            cbd=table["wkccbd"] + table["wknccbd"],
+        ),
+        case="casenum",
+        alternative="mode",
+        chosen="chose",
+        alternatives=list(modes.values()),
     )
