@@ -88,7 +88,7 @@ def design_terms(model: LogitUtility, data: ChoiceData | FactoredChoiceData) -> 
     """
     parts = [*split_parts(model.formula, most=3), "", ""]
     generic = expand(parts[0], data.variables, drop_intercept=True)
-    of_case = expand(parts[1] or "1", data.variables)
+    of_case = expand(parts[1] or "1", data.variables, drop_intercept=model.absorbs_constants)
     of_alternative = expand(parts[2], data.variables, drop_intercept=True)
     _check_case_variables(of_case, data, parts[1], "the second part of the formula")
     _known([model.base] if model.base is not None else [], data.alternatives, "base=")
@@ -119,6 +119,8 @@ def design_terms(model: LogitUtility, data: ChoiceData | FactoredChoiceData) -> 
         scale,
     )
     _check_terms(found, parts)
+    if model.absorbs_constants:
+        _refuse_constants(found)
     return found
 
 
@@ -137,6 +139,15 @@ def _check_terms(terms: UtilityTerms, parts: list[str]) -> None:
             else "write it once"
         )
         raise SpecificationError(f"the term '{repeated[0]}' stands twice in the model; {remedy}.")
+
+
+def _refuse_constants(terms: UtilityTerms) -> None:
+    constants = [term.name for term in terms.linear if not term.factors]
+    if constants:
+        raise SpecificationError(
+            f"'{constants[0]}' is a constant, and constants are absorbed: the alternative has one "
+            "already; write '0 + ...' in specific=, or estimate all constants."
+        )
 
 
 def _known(names: list[str], alternatives: tuple[str, ...], where: str) -> None:

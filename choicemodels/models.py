@@ -10,7 +10,7 @@ from choicemodels.frames import closest
 from choicemodels.restrictions import Bounds, check_bounds
 from choicemodels.tree import Nests
 
-__all__ = ["Lambdas", "LogitUtility", "MultinomialLogit", "NestedLogit"]
+__all__ = ["Lambdas", "LogitUtility", "MultinomialLogit", "NestedLogit", "check_lambdas"]
 
 Lambdas: TypeAlias = Literal["free", "shared"] | Mapping[str, float]
 
@@ -78,6 +78,16 @@ class LogitUtility:
         object.__setattr__(self, "specific", dict(self.specific))
         object.__setattr__(self, "constraints", constraints)
         object.__setattr__(self, "bounds", check_bounds(self.bounds))
+
+    @property
+    def domain(self) -> Bounds:
+        """Bounds of parameters by their nature, which hold where ``bounds`` says nothing else."""
+        return {}
+
+    @property
+    def absorbs_constants(self) -> bool:
+        """Whether alternatives have constants that are not among the parameters."""
+        return getattr(self, "constants", "estimated") == "absorbed"
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,7 @@ class NestedLogit(LogitUtility):
                 f"normalization is '{self.normalization}'; it is 'rum' or 'nonnormalized'."
             )
         object.__setattr__(self, "nests", freeze_nests(self.nests))
-        self._check_lambdas()
+        object.__setattr__(self, "lambdas", check_lambdas(self.lambdas, _nest_names(self.nests)))
 
     @classmethod
     def move_stay(
@@ -197,30 +207,37 @@ class NestedLogit(LogitUtility):
         inside: Nests | list[str] = dict(groups) if groups else list(destinations)
         return cls(formula, {"move": inside}, **options)
 
-    def _check_lambdas(self) -> None:
-        if isinstance(self.lambdas, str):
-            if self.lambdas not in ("free", "shared"):
-                raise SpecificationError(
-                    f"lambdas is '{self.lambdas}'; it is 'free', 'shared' or a mapping of nests to "
-                    "fixed values."
-                )
-            return
-        names = _nest_names(self.nests)
-        for nest, value in self.lambdas.items():
-            if nest not in names:
-                raise SpecificationError(
-                    f"lambdas fixes the nest '{nest}'{closest(nest, names)}, which does not exist; "
-                    f"the nests are {', '.join(names)}."
-                )
-            if not value > 0:
-                raise SpecificationError(f"lambdas fixes '{nest}' at {value}; it must be positive.")
-        object.__setattr__(self, "lambdas", {k: float(v) for k, v in self.lambdas.items()})
-
 
 def check_constants(constants: str) -> None:
     """Refuse any word but the two for constants."""
     if constants not in ("estimated", "absorbed"):
         raise SpecificationError(f"constants is '{constants}'; it is 'estimated' or 'absorbed'.")
+
+
+def check_lambdas(lambdas: Lambdas, nests: Sequence[str]) -> Lambdas:
+    """Return what is said of the lambdas, fixed values as numbers.
+
+    Raises
+    ------
+    SpecificationError
+        If the word is unknown, a nest does not exist, or a value is not positive.
+    """
+    if isinstance(lambdas, str):
+        if lambdas not in ("free", "shared"):
+            raise SpecificationError(
+                f"lambdas is '{lambdas}'; it is 'free', 'shared' or a mapping of nests to fixed "
+                "values."
+            )
+        return lambdas
+    for nest, value in lambdas.items():
+        if nest not in nests:
+            raise SpecificationError(
+                f"lambdas fixes the nest '{nest}'{closest(nest, nests)}, which does not exist; "
+                f"the nests are {', '.join(nests)}."
+            )
+        if not value > 0:
+            raise SpecificationError(f"lambdas fixes '{nest}' at {value}; it must be positive.")
+    return {nest: float(value) for nest, value in lambdas.items()}
 
 
 def freeze_nests(nests: Nests) -> Nests:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 Evaluation: TypeAlias = tuple[float, Array, Array]
+_NO_BOUNDS: Bounds = MappingProxyType({})
 
 
 def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array, Array]:
@@ -127,14 +129,30 @@ class Restrictions:
     upper: Array
 
     @classmethod
-    def build(cls, names: Sequence[str], equations: Sequence[str], bounds: Bounds) -> Self:
+    def build(
+        cls,
+        names: Sequence[str],
+        equations: Sequence[str],
+        bounds: Bounds,
+        domain: Bounds = _NO_BOUNDS,
+    ) -> Self:
         """Solve the equations for as many parameters, the last ones first.
+
+        Parameters
+        ----------
+        names
+            The P parameters.
+        equations, bounds
+            What the user asks.
+        domain
+            Bounds by nature; those of parameters that are not there, or that the equations
+            determine, are left out.
 
         Raises
         ------
         SpecificationError
-            If an equation cannot be read, repeats or contradicts the others, or a bound is put
-            on a parameter that the equations determine.
+            If an equation cannot be read, repeats or contradicts the others, or bounds are put
+            on a parameter that the equations determine, or outside of its domain.
         """
         P = len(names)
         R, q = linear_equations(equations, names) if equations else (np.empty((0, P)), np.empty(0))
@@ -146,6 +164,9 @@ class Restrictions:
             origin[pivot], basis[pivot] = q[row], -R[row, free]
         lower, upper = np.full(len(free), -np.inf), np.full(len(free), np.inf)
         place = {names[k]: f for f, k in enumerate(free)}
+        for name, (low, high) in check_bounds(domain).items():
+            if name in place:
+                lower[place[name]], upper[place[name]] = low, high
         for name, (low, high) in check_bounds(bounds).items():
             if name not in names:
                 raise SpecificationError(
@@ -157,8 +178,34 @@ class Restrictions:
                     f"'{name}' is determined by the constraints and cannot have bounds as well; "
                     "put them on the parameter that it follows."
                 )
-            lower[place[name]], upper[place[name]] = low, high
+            f = place[name]
+            if high <= lower[f] or low >= upper[f]:
+                raise SpecificationError(
+                    f"bounds['{name}'] is ({low:g}, {high:g}), but the parameter lies between "
+                    f"{lower[f]:g} and {upper[f]:g} by its nature."
+                )
+            lower[f], upper[f] = max(low, lower[f]), min(high, upper[f])
         return cls(origin, basis, free, lower, upper)
+
+    def extended(self, count: int) -> Self:
+        """Add parameters at the end that nothing restricts."""
+        P, F = self.basis.shape
+        basis = np.zeros((P + count, F + count))
+        basis[:P, :F], basis[P:, F:] = self.basis, np.eye(count)
+        return type(self)(
+            np.append(self.origin, np.zeros(count)),
+            basis,
+            np.append(self.free, P + np.arange(count)),
+            np.append(self.lower, np.full(count, -np.inf)),
+            np.append(self.upper, np.full(count, np.inf)),
+        )
+
+    def shortened(self, count: int) -> Self:
+        """Take away as many parameters at the end, which nothing restricts."""
+        P, F = self.basis.shape[0] - count, self.basis.shape[1] - count
+        return type(self)(
+            self.origin[:P], self.basis[:P, :F], self.free[:F], self.lower[:F], self.upper[:F]
+        )
 
     @property
     def trivial(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from choicemodels.absorbed import AbsorbedLikelihood
 from choicemodels.choicedata import ChoiceData
 from choicemodels.cross_nested import CrossNestedLogit
 from choicemodels.cross_nested_likelihood import CrossNestedParameters
@@ -47,6 +48,8 @@ def specify(
         If the formula does not fit the data.
     """
     layout: Layout = parameters or _FAMILIES[type(model)].lay_out(model, data)
+    if parameters is None and model.absorbs_constants and isinstance(layout, LogitParameters):
+        return AbsorbedLikelihood.build(layout, model.base, data)
     if isinstance(data, ChoiceData):
         return layout.over(data)
     if isinstance(layout, LogitParameters) and layout.factorable:

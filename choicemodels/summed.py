@@ -62,13 +62,13 @@ class SummedLikelihood:
         P = len(theta)
         total = (0.0, np.zeros(P), np.zeros((P, P)))
         for cases in self.parts:
-            llf, score, hessian = self._part(cases).evaluate(theta)
+            llf, score, hessian = self.part(cases).evaluate(theta)
             total = (total[0] + llf, total[1] + score, total[2] + hessian)
         return total
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives with every contribution."""
-        found = [self._part(cases).contributions(theta) for cases in self.parts]
+        found = [self.part(cases).contributions(theta) for cases in self.parts]
         sizes = np.cumsum([0, *(len(part.loglike_obs) for part in found)])
         unit = np.empty(self.n_cases, dtype=np.int64)
         for cases, part, first in zip(self.parts, found, sizes, strict=False):
@@ -86,7 +86,8 @@ class SummedLikelihood:
             unit if panel else None,
         )
 
-    def _part(self, cases: Ints) -> RowLikelihood:
+    def part(self, cases: Ints) -> RowLikelihood:
+        """Lay out the likelihood of some choosers, row by row."""
         return self.parameters.over(self.data.to_long(cases))
 
     def expected(self, theta: Array) -> tuple[Array, Array]:
@@ -95,7 +96,7 @@ class SummedLikelihood:
         expected, logsum = np.zeros(len(places.alternative)), np.empty(self.n_cases)
         for cases in self.parts:
             some = self.data.take(cases)
-            P, logsum[cases] = self._part(cases).probabilities(theta)
+            P, logsum[cases] = self.part(cases).probabilities(theta)
             sizes = some.set_sizes
             last = np.cumsum(sizes)
             rows = np.repeat(places.offsets[some.origin] - last + sizes, sizes)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from choicemodels.absorbed import AbsorbedLikelihood, AbsorbedParameters, refuse_unidentified
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import (
     DataError,
@@ -21,6 +22,7 @@ from choicemodels.likelihood import Layout, Likelihood
 from choicemodels.models import LogitUtility
 from choicemodels.restrictions import Restrictions, restrict
 from choicemodels.specify import specify
+from estimation.absorbed_constants import AbsorbedConstants
 from estimation.checkpoint import Checkpoint
 from estimation.choice_covariance import make_covariance
 from estimation.choice_result import ChoiceResult, LoglikeBaselines
@@ -29,7 +31,7 @@ from estimation.covariance import SmallSample, inverse_information
 from estimation.newton import Optimum, SearchState, maximize
 from estimation.starting import plain_logit, starting_values
 
-__all__ = ["fit_choice", "refuse_never_chosen"]
+__all__ = ["fit_choice", "refuse_never_chosen", "restrictions_of"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,9 +93,7 @@ def fit_choice(
     likelihood = specify(model, data)
     parameters = likelihood.parameters
     refuse_never_chosen(parameters, data)
-    restrictions = Restrictions.build(
-        parameters.names, model.constraints, model.bounds, model.domain
-    )
+    restrictions = restrictions_of(model, parameters)
     theta = starting_values(likelihood, start)
     first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
     _refuse_collinear(likelihood, restrictions, first[2])
@@ -143,11 +143,17 @@ def _result(
     optimum: Optimum,
 ) -> ChoiceResult:
     """Take everything that a result keeps at the optimum."""
-    parameters = likelihood.parameters
     theta = restrictions.full(optimum.theta)
-    at = likelihood.contributions(theta)
-    _refuse_perfect(at.llf, data, parameters)
     kept, on_bound = restrictions.pinned(optimum.theta)
+    parameters, absorbed = likelihood.parameters, None
+    if isinstance(likelihood, AbsorbedLikelihood):
+        found = likelihood.concentrate(theta)
+        kept = kept.shortened(len(theta) - len(found.theta))
+        parameters, theta, at = found.parameters, found.theta, found.contributions
+        absorbed = AbsorbedConstants.of(found, kept.basis)
+    else:
+        at = likelihood.contributions(theta)
+    _refuse_perfect(at.llf, data, parameters)
     B, estimated = kept.basis, kept.estimated
     free = [parameters.names[k] for k in kept.free]
     covariance = make_covariance(B.T @ at.hessian @ B, None, free, "hessian")
@@ -175,8 +181,24 @@ def _result(
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
         unit=at.unit,
+        absorbed=absorbed,
     )
     return plain.with_covariance(covariance)
+
+
+def restrictions_of(model: LogitUtility, parameters: Layout) -> Restrictions:
+    """Return the restrictions on everything that is searched for.
+
+    Raises
+    ------
+    SpecificationError
+        If they do not fit the parameters; absorbed constants are none, and go unrestricted.
+    """
+    own = parameters.names
+    if isinstance(parameters, AbsorbedParameters):
+        own = parameters.inner.names
+    restrictions = Restrictions.build(own, model.constraints, model.bounds, model.domain)
+    return restrictions.extended(len(parameters.names) - len(own))
 
 
 def _bound_notes(parameters: Layout, theta: Array, on_bound: Ints) -> tuple[str, ...]:
@@ -201,6 +223,8 @@ def _refuse_unusable(data: ChoiceData | FactoredChoiceData) -> None:
 
 def refuse_never_chosen(parameters: Layout, data: ChoiceData | FactoredChoiceData) -> None:
     """Refuse a constant for an alternative that nobody chose: its estimate is minus infinity."""
+    if isinstance(parameters, AbsorbedParameters):
+        refuse_unidentified(data)
     J = len(data.alternatives)
     taken = np.bincount(data.chosen_alternative, weights=data.weights, minlength=J)
     never = {name for name, count in zip(data.alternatives, taken, strict=True) if count == 0}
@@ -223,15 +247,24 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     combination of columns is constant within all choice sets.
     """
     parameters = likelihood.parameters
-    K = len(parameters.utility.linear)
-    if len(parameters.names) > K:
-        plain = plain_logit(likelihood)
-        _, _, hessian = plain.evaluate(np.array(plain.parameters.utility.start))
-    free = restrictions.free[restrictions.free < K]
-    if len(free) == 0:
+    K, P = len(parameters.utility.linear), len(parameters.names)
+    D, start = 0, np.array(parameters.utility.start)
+    if isinstance(likelihood, AbsorbedLikelihood):
+        # Absorbed constants are columns too, the last ones with and without nests.
+        D = len(parameters.alternatives) - 1
+        flat = likelihood.multinomial()
+        _, _, hessian = flat.evaluate(flat.parameters.start_from(start))
+    elif P > K:
+        _, _, hessian = plain_logit(likelihood).evaluate(start)
+    free = restrictions.free < K
+    if not free.any():
         return
-    B = restrictions.basis[:K, : len(free)]
-    inverse_information(B.T @ hessian[:K, :K] @ B, [parameters.names[k] for k in free])
+    free |= restrictions.free >= P - D
+    last = len(hessian)
+    columns, rows = np.r_[:K, last - D : last], np.r_[:K, P - D : P]
+    B = restrictions.basis[np.ix_(rows, np.flatnonzero(free))]
+    names = [parameters.names[k] for k in restrictions.free[free]]
+    inverse_information(B.T @ hessian[np.ix_(columns, columns)] @ B, names)
 
 
 def _weight_notes(data: ChoiceData | FactoredChoiceData) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from choicemodels.models import LogitUtility
 from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict, specify
 from choicemodels.summed import SummedLikelihood
 from choicemodels.tree import NestTree, branch_logsum, log_probabilities
-from choicemodels.utility import UtilityTerm
+from choicemodels.utility import Term, UtilityTerm
+from estimation.absorbed_constants import AbsorbedConstants
 from estimation.choice_covariance import make_covariance
 from estimation.covariance import SmallSample
 from estimation.newton import Iteration, Optimum
@@ -80,6 +81,9 @@ class ChoiceResult(Result):
         are not saved.
     unit : ndarray of int64 (N,), or None
         In a panel model the contribution that each case belongs to.
+    absorbed : AbsorbedConstants or None
+        How sure absorbed constants are; their values are in ``constants``. Where there are any,
+        Hessian and scores have them partialled out.
     """
 
     model: LogitUtility
@@ -95,11 +99,13 @@ class ChoiceResult(Result):
     score_obs: Array | None = None
     loglike_obs: Array | None = None
     unit: NDArray[np.int64] | None = None
+    absorbed: AbsorbedConstants | None = None
 
     @property
     def df_model(self) -> int:
-        """Number of free parameters."""
-        return int(self.basis.shape[1])
+        """Number of free parameters, absorbed constants among them."""
+        absorbed = 0 if self.absorbed is None else len(self.alternatives) - 1
+        return int(self.basis.shape[1]) + absorbed
 
     @property
     def llnull(self) -> float:
@@ -144,6 +150,30 @@ class ChoiceResult(Result):
         values = parameters.lambdas(self.theta)[:-1]
         return pd.Series(values, index=list(self.tree.nests), name="lambda", dtype=np.float64)
 
+    @property
+    def constants(self) -> "pd.Series[float] | None":
+        """Absorbed constants by alternative, the base's zero among them; None if there are none."""
+        if self.absorbed is None:
+            return None
+        values = self._logit("constants").constants
+        return pd.Series(values, index=list(self.alternatives), name="constants")
+
+    def constants_table(self) -> pd.DataFrame:
+        """Return the absorbed constants with their standard errors, as a summary shows them.
+
+        Raises
+        ------
+        SpecificationError
+            If no constants were absorbed, or the covariance is one for which the standard errors
+            of constants are not kept.
+        """
+        values = self.constants
+        if self.absorbed is None or values is None:
+            raise SpecificationError(
+                "constants_table(): no constants were absorbed; estimated ones are in the summary."
+            )
+        return self.absorbed.table(values, self.cov_type)
+
     def _logit(self, purpose: str) -> LogitParameters:
         if not isinstance(self.parameters, LogitParameters):
             raise SpecificationError(
@@ -171,14 +201,16 @@ class ChoiceResult(Result):
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
         ways = self.groupings(groups) if groups is not None else ()
-        B = self.basis
+        B, meat = self.basis, self.meat
+        if kind == "bhhh" and self.absorbed is not None:
+            meat = self.absorbed.need_cross_product()
         free = self.free_names
         covariance = make_covariance(
             B.T @ self.hessian @ B,
             None if self.score_obs is None else self.score_obs @ B,
             free,
             kind,
-            meat=B.T @ self.meat @ B,
+            meat=B.T @ meat @ B,
             groups=ways,
             ssc=ssc,
         )
@@ -347,9 +379,14 @@ class ChoiceResult(Result):
                 "the utilities hold a size or a scale, so they are not a sum of products."
             )
         offset = [(utility.offset, 1.0)] if utility.offset else []
+        constants = {} if self.constants is None else self.constants.to_dict()
+        given = [
+            (Term(f"(Intercept):{name}", (), (str(name),)), value)
+            for name, value in constants.items()
+        ]
         return tuple(
             UtilityTerm(term.name, float(b), term.factors, term.alternatives)
-            for term, b in [*zip(utility.linear, self.theta, strict=False), *offset]
+            for term, b in [*zip(utility.linear, self.theta, strict=False), *offset, *given]
         )
 
     def log_probabilities(self, V: Array, available: NDArray[np.bool_] | None = None) -> Array:
@@ -383,7 +420,7 @@ class ChoiceResult(Result):
         facts = (
             ("Cases", f"{self.nobs:,}"),
             ("Alternatives", f"{len(self.alternatives):,}"),
-            ("Parameters", f"{self.df_model}"),
+            ("Parameters", self._count_parameters()),
             ("Converged", "yes" if self.converged else f"NO: {self.optimum.message}"),
             ("Standard errors", self.covariance.short),
             ("Log-likelihood", f"{self.llf:.4f}"),
@@ -400,6 +437,11 @@ class ChoiceResult(Result):
         )
         notes = (*self.notes, *self._lambda_notes(), *self.covariance.footnotes, *cautions)
         return Summary(self.parameters.title, facts, table, notes)
+
+    def _count_parameters(self) -> str:
+        absorbed = self.df_model - self.basis.shape[1]
+        also = f" + {absorbed:,} absorbed constants" if absorbed else ""
+        return f"{self.basis.shape[1]}{also}"
 
     def _lambda_notes(self) -> tuple[str, ...]:
         """Test each free lambda against 1, the value at which its nest dissolves."""
@@ -438,6 +480,7 @@ class ChoiceResult(Result):
             "notes": list(self.notes),
             "converged": self.optimum.converged,
             "message": self.optimum.message,
+            "absorbed": None if self.absorbed is None else self.absorbed.to_dict(),
             "iterations": [step.to_dict() for step in self.optimum.iterations],
         }
 
@@ -466,4 +509,5 @@ class ChoiceResult(Result):
             ),
             baselines=LoglikeBaselines(**saved["baselines"]),
             notes=tuple(saved["notes"]),
+            absorbed=saved["absorbed"] and AbsorbedConstants.from_dict(saved["absorbed"]),
         )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.absorbed import AbsorbedLikelihood
 from choicemodels.errors import EstimationError
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.frames import closest
@@ -83,6 +84,8 @@ def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
 
 
 def _from_plain_logit(likelihood: Likelihood) -> Array:
+    if isinstance(likelihood, AbsorbedLikelihood):
+        return _from_shares(likelihood)
     layout = likelihood.parameters
     utility = np.array(layout.utility.start)
     flat = plain_logit(likelihood)
@@ -93,3 +96,17 @@ def _from_plain_logit(likelihood: Likelihood) -> Array:
         flat = flat.subset(np.arange(0, flat.n_cases, step))
     found = maximize(flat.evaluate, utility, max_iterations=20)
     return layout.start_from(found.theta if found.converged else utility)
+
+
+def _from_shares(likelihood: AbsorbedLikelihood) -> Array:
+    """Start from constants that reproduce the shares, and slopes that fit a sample given these."""
+    layout, N = likelihood.parameters, likelihood.n_cases
+    utility = np.array(layout.utility.start)
+    flat = likelihood.multinomial()
+    constants = flat.contracted(utility, np.zeros(len(layout.alternatives)))
+    sample = flat.sample(np.arange(0, N, max(N // _CASES, 1)), constants)
+    found = maximize(sample.evaluate, utility, max_iterations=20)
+    if found.converged:
+        utility = found.theta
+        constants = flat.contracted(utility, constants)
+    return layout.join(layout.inner.start_from(utility), constants)

@@ -1,0 +1,401 @@
+"""One constant for every alternative, without a column in the design.
+
+The constants delta enter the utilities as an offset. The search runs in (theta, delta) together;
+afterwards delta is partialled out, which leaves of the model with explicit constants exactly the
+block of theta (Frisch, Waugh and Lovell's theorem, for the Hessian and the scores alike).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from choicemodels.choicedata import ChoiceData
+from choicemodels.constants_kernels import constants_hessian
+from choicemodels.design import UtilityTerms
+from choicemodels.errors import IdentificationError, enumerate_some
+from choicemodels.factored import FactoredChoiceData
+from choicemodels.likelihood import Contributions, LogitLikelihood, LogitParameters
+from choicemodels.observations import Observations
+from choicemodels.restrictions import Evaluation
+from choicemodels.summed import SummedLikelihood
+
+__all__ = ["AbsorbedLikelihood", "AbsorbedParameters", "Concentrated", "refuse_unidentified"]
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Cases whose scores by the constants are laid out densely at once.
+_BLOCK = 1024
+# Steps of the fixed point that prepare the search.
+_CONTRACTIONS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class AbsorbedParameters:
+    """How ``(theta, delta)`` is laid out: the model's parameters, then its J - 1 constants.
+
+    Attributes
+    ----------
+    inner : LogitParameters
+        The layout of theta, shape (P,).
+    base : int
+        The alternative whose constant is zero.
+    """
+
+    inner: LogitParameters
+    base: int
+
+    @property
+    def title(self) -> str:
+        """What a summary calls the model."""
+        return self.inner.title
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the P parameters and the J - 1 constants."""
+        constants = (f"(Intercept):{self.alternatives[j]}" for j in self.others)
+        return (*self.inner.names, *constants)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was fixed, and why."""
+        return self.inner.notes
+
+    @property
+    def utility(self) -> UtilityTerms:
+        """The terms of the utilities."""
+        return self.inner.utility
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """Names of the alternatives."""
+        return self.inner.alternatives
+
+    @property
+    def others(self) -> NDArray[np.int64]:
+        """Positions of all alternatives but the base, shape (J - 1,)."""
+        return np.delete(np.arange(len(self.alternatives)), self.base)
+
+    def split(self, theta: Array) -> tuple[Array, Array]:
+        """Return the parameters (P,) and the constants of all alternatives (J,)."""
+        P = len(self.inner.names)
+        return theta[:P], np.insert(theta[P:], self.base, 0.0)
+
+    def join(self, theta: Array, constants: Array) -> Array:
+        """Put parameters (P,) and constants (J,) into one vector, shape (P + J - 1,)."""
+        relative = constants - constants[self.base]
+        return np.concatenate([theta, relative[self.others]])
+
+    def start_from(self, utility: Array) -> Array:
+        """Return a point to start from, with constants of zero."""
+        return self.join(self.inner.start_from(utility), np.zeros(len(self.alternatives)))
+
+    def cautions(self, theta: Array) -> tuple[str, ...]:
+        """Say what about an estimate the reader must be warned of."""
+        return self.inner.cautions(self.split(theta)[0])
+
+    def over(self, data: ChoiceData) -> "AbsorbedLikelihood":
+        """Put the model over data."""
+        return AbsorbedLikelihood(self, cast(LogitLikelihood, self.inner.over(data)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what rebuilds the layout of theta, ready for JSON."""
+        return self.inner.to_dict()
+
+
+@dataclass(frozen=True, eq=False)
+class Concentrated:
+    """The likelihood at one point with the constants partialled out.
+
+    Attributes
+    ----------
+    parameters : LogitParameters
+        The layout of theta, with the constants in it as given values.
+    theta : ndarray, shape (P,)
+    contributions : Contributions
+        Of theta: the Hessian ``H_tt - H_td H_dd^-1 H_dt`` and the scores
+        ``s_t,n - H_td H_dd^-1 s_d,n``.
+    slopes : ndarray, shape (J, P)
+        Derivatives of the constants by theta along the ridge, ``-H_dd^-1 H_dt``.
+    inverse : ndarray, shape (J, J)
+        ``-H_dd^-1``; like all of these with zeros for the base.
+    products : ndarray, shape (J, J)
+        Cross-product of the cases' scores by the constants.
+    mixed_products : ndarray, shape (J, P)
+        Their cross-product with the scores by theta, before these are partialled.
+    own_products : ndarray, shape (P, P)
+        Cross-product of the latter.
+    """
+
+    parameters: LogitParameters
+    theta: Array
+    contributions: Contributions
+    slopes: Array
+    inverse: Array
+    products: Array
+    mixed_products: Array
+    own_products: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some cases at one point: their likelihood, its derivatives, and the scores of the rows."""
+
+    cases: Ints
+    at: LogitLikelihood
+    llf: float
+    score: Array
+    hessian: Array
+    loglike_obs: Array
+    score_obs: Array
+    score_rows: Array
+
+    @property
+    def scores(self) -> Any:
+        """Scores by the constants, sparse, shape (cases, J)."""
+        from scipy.sparse import csr_array
+
+        o = self.at.observations
+        shape = (o.n_cases, len(self.at.parameters.alternatives))
+        return csr_array((self.score_rows, o.alternative, o.offsets), shape=shape)
+
+
+@dataclass(frozen=True, eq=False)
+class AbsorbedLikelihood:
+    """The likelihood of a (nested) logit in its parameters and its absorbed constants.
+
+    Attributes
+    ----------
+    parameters : AbsorbedParameters
+    plain : LogitLikelihood or SummedLikelihood
+        The model with constants of zero; factored data are laid out a part at a time.
+    """
+
+    parameters: AbsorbedParameters
+    plain: LogitLikelihood | SummedLikelihood
+
+    @classmethod
+    def build(
+        cls, inner: LogitParameters, base: str | None, data: ChoiceData | FactoredChoiceData
+    ) -> Self:
+        """Add constants for all alternatives but the base to a model over data."""
+        parameters = AbsorbedParameters(inner, inner.alternatives.index(base) if base else 0)
+        if isinstance(data, ChoiceData):
+            return cls(parameters, cast(LogitLikelihood, inner.over(data)))
+        return cls(parameters, SummedLikelihood.over_factors(inner, data))
+
+    def multinomial(self) -> Self:
+        """Return the multinomial logit with the same utilities over the same data."""
+        p = self.parameters
+        inner = LogitParameters.of_utility(p.utility, p.alternatives)
+        return replace(
+            self, parameters=replace(p, inner=inner), plain=replace(self.plain, parameters=inner)
+        )
+
+    @property
+    def n_cases(self) -> int:
+        """Number of cases, N."""
+        return self.plain.n_cases
+
+    @property
+    def observations(self) -> Observations:
+        """The data, unless they are factored."""
+        return cast(LogitLikelihood, self.plain).observations
+
+    def evaluate(self, theta: Array) -> Evaluation:
+        """Return log-likelihood, score and exact Hessian in (theta, delta).
+
+        Outside of ``lambda > 0`` the log-likelihood is minus infinity.
+        """
+        own, constants = self.parameters.split(theta)
+        size, P, J = len(theta), len(own), len(constants)
+        llf, score, hessian = 0.0, np.zeros(P + J), np.zeros((P + J, P + J))
+        if not (np.isfinite(theta).all() and self.parameters.inner.allows(own)):
+            return -np.inf, np.zeros(size), np.zeros((size, size))
+        for piece in self._pieces(own, constants):
+            by_constants, mixed = _by_constants(piece, own)
+            llf += piece.llf
+            score += np.concatenate([piece.score, piece.scores.sum(axis=0)])
+            hessian += np.block([[piece.hessian, mixed.T], [mixed, by_constants]])
+        kept = np.delete(np.arange(P + J), P + self.parameters.base)
+        return llf, score[kept], hessian[np.ix_(kept, kept)]
+
+    def concentrate(self, theta: Array) -> Concentrated:
+        """Partial the constants out at a point, shape (P + J - 1,).
+
+        Raises
+        ------
+        IdentificationError
+            If the data do not tell the constants apart.
+        """
+        own, constants = self.parameters.split(theta)
+        llf, score, hessian = self.evaluate(theta)
+        N, J, P = self.n_cases, len(constants), len(own)
+        j = self.parameters.others
+        inverse, slopes = np.zeros((J, J)), np.zeros((J, P))
+        try:
+            inverse[np.ix_(j, j)] = np.linalg.inv(-hessian[P:, P:])
+        except np.linalg.LinAlgError:
+            raise IdentificationError(
+                "the data do not tell the absorbed constants apart; look for alternatives that "
+                "are hardly ever chosen, or leave the constants out."
+            ) from None
+        slopes[j] = inverse[np.ix_(j, j)] @ hessian[P:, :P]
+        loglike_obs, score_obs = np.empty(N), np.empty((N, P))
+        products, mixed, own_products = np.zeros((J, J)), np.zeros((J, P)), np.zeros((P, P))
+        for piece in self._pieces(own, constants):
+            scores = piece.scores
+            loglike_obs[piece.cases] = piece.loglike_obs
+            score_obs[piece.cases] = piece.score_obs + scores @ slopes
+            mixed += scores.T @ piece.score_obs
+            own_products += piece.score_obs.T @ piece.score_obs
+            for first in range(0, len(piece.cases), _BLOCK):
+                block = scores[first : first + _BLOCK].toarray()
+                products += block.T @ block
+        contributions = Contributions(
+            llf,
+            score[:P] + slopes[j].T @ score[P:],
+            hessian[:P, :P] + hessian[:P, P:] @ slopes[j],
+            loglike_obs,
+            score_obs,
+        )
+        parameters = replace(self.parameters.inner, constants=constants)
+        return Concentrated(
+            parameters, own, contributions, slopes, inverse, products, mixed, own_products
+        )
+
+    def contributions(self, theta: Array) -> Contributions:
+        """Return the log-likelihood and its derivatives by theta, constants partialled out."""
+        return self.concentrate(theta).contributions
+
+    def probabilities(self, theta: Array) -> tuple[Array, Array]:
+        """Return choice probabilities of the rows (R,) and logsums of the cases (N,)."""
+        own, constants = self.parameters.split(theta)
+        return cast(LogitLikelihood, self.plain).shifted(constants).probabilities(own)
+
+    def reweighted(self, weights: Array) -> Self:
+        """Give the cases other weights, shape (N,)."""
+        return replace(self, plain=self.plain.reweighted(weights))
+
+    def sample(self, cases: Ints, constants: Array) -> LogitLikelihood:
+        """Return the likelihood of theta over some cases, with constants given, shape (J,)."""
+        if isinstance(self.plain, LogitLikelihood):
+            return self.plain.subset(cases).shifted(constants)
+        return cast(LogitLikelihood, self.plain.part(cases)).shifted(constants)
+
+    def contracted(self, theta: Array, constants: Array) -> Array:
+        """Move constants (J,) until the multinomial logit's shares are about the observed ones.
+
+        The fixed point of [BerryLevinsohnPakes1995]_; a start for the search, which solves the
+        likelihood's own equations.
+        """
+        J = len(constants)
+        for _ in range(_CONTRACTIONS):
+            taken, expected = np.zeros(J), np.zeros(J)
+            for _, part in self._parts():
+                o = part.observations
+                P, _ = part.shifted(constants).probabilities(theta)
+                P *= np.repeat(o.weights, np.diff(o.offsets))
+                taken += np.bincount(o.alternative[o.chosen], weights=o.weights, minlength=J)
+                expected += np.bincount(o.alternative, weights=P, minlength=J)
+            gap = np.log(taken / expected)
+            constants = constants + gap - gap[self.parameters.base]
+            if np.abs(gap).max() < 1e-2:
+                break
+        return constants
+
+    def _parts(self) -> Iterator[tuple[Ints, LogitLikelihood]]:
+        if isinstance(self.plain, LogitLikelihood):
+            yield np.arange(self.n_cases), self.plain
+        else:
+            for cases in self.plain.parts:
+                yield cases, cast(LogitLikelihood, self.plain.part(cases))
+
+    def _pieces(self, theta: Array, constants: Array) -> Iterator[_Piece]:
+        for cases, part in self._parts():
+            at = part.shifted(constants)
+            N = len(cases)
+            loglike_obs, score_obs = np.empty(N), np.empty((N, len(theta)))
+            score_rows = np.empty(len(at.observations.alternative))
+            llf, score, hessian = at.derivatives(theta, loglike_obs, score_obs, score_rows)
+            score_rows *= at.observations.design.scale(theta[: at.parameters.n_utility])
+            yield _Piece(cases, at, llf, score, hessian, loglike_obs, score_obs, score_rows)
+
+
+def _by_constants(piece: _Piece, theta: Array) -> tuple[Array, Array]:
+    """Return the Hessian by the constants (J, J), and by them and theta (J, P)."""
+    p, o = piece.at.parameters, piece.at.observations
+    U, T = p.n_utility, len(o.design.Z)
+    linear = o.design.at(theta[:U])
+    hessian, mixed = constants_hessian(
+        linear.X,
+        o.offsets,
+        o.alternative,
+        o.chosen,
+        o.weights,
+        linear.beta,
+        linear.offset,
+        p.lambdas(theta),
+        p.slot,
+        p.tree,
+        p.rum,
+        p.n_free,
+        o.design.scale(theta[:U])[o.offsets[:-1]],
+    )
+    # The scale stretches the constants too, which bends the utilities in both.
+    for t in range(T):
+        bent = piece.score_rows * o.design.Z[t]
+        mixed[:, U - T + t] += np.bincount(o.alternative, weights=bent, minlength=len(mixed))
+    return hessian, mixed
+
+
+def refuse_unidentified(data: ChoiceData | FactoredChoiceData) -> None:
+    """Refuse data in which some constant would run to infinity.
+
+    Say that i beats j if somebody chose i and was offered j as well. The constants have a finite
+    maximum exactly if, from each alternative, a chain of such comparisons leads to every other
+    one.
+
+    Raises
+    ------
+    IdentificationError
+        If an alternative is never offered or never chosen, or alternatives are never compared
+        with the rest, both ways.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    sets, group = data.choice_sets()
+    counted = data.weights > 0
+    J = len(data.alternatives)
+    pairs = np.unique(group[counted] * J + data.chosen_alternative[counted])
+    beats = np.zeros((J, J), dtype=bool)
+    np.logical_or.at(beats, pairs % J, sets[pairs // J])
+    names = np.array(data.alternatives)
+    absent = names[~sets[np.unique(group[counted])].any(axis=0)]
+    if len(absent):
+        raise IdentificationError(
+            f"nobody was offered {_quoted(absent)}, so there is no constant to absorb; leave it "
+            "out of the alternatives."
+        )
+    losers = names[~beats.any(axis=1)]
+    if len(losers):
+        raise IdentificationError(
+            f"nobody chose {_quoted(losers)}, so the absorbed constant of it runs to minus "
+            "infinity; leave the alternative out of the choice sets, or merge it with another."
+        )
+    count, component = connected_components(beats, directed=True, connection="strong")
+    for c in range(count if count > 1 else 0):
+        inside = component == c
+        if not beats[np.ix_(~inside, inside)].any():
+            raise IdentificationError(
+                f"everybody who was offered {_quoted(names[inside])} chose it, or one of these: "
+                "nothing compares their absorbed constants with those of the others, both ways; "
+                "leave them out of the choice sets, or merge them with others."
+            )
+
+
+def _quoted(names: NDArray[np.str_]) -> str:
+    return enumerate_some([f"'{name}'" for name in names])
