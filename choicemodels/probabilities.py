@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 
 # Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
 CHUNKS = 64
+# Rows worth a block of their own where nothing is summed over cases.
+_BLOCK = 8192
 
 # Everything but the assumption that no value is infinite: unavailable branches carry -inf.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
@@ -95,13 +97,18 @@ def upward(
             u[i] *= scale
             high = max(high, u[i])
         top[m] = high
+    # Nests are short: the exponentials of all rows are one loop.
     for run in range(runs):
-        m = run_nest[run]
-        high, summed = top[m], 0.0
+        high = top[run_nest[run]]
         for i in range(run_start[run], run_start[run + 1]):
-            P[i] = vector_exp(u[i] - high)
+            P[i] = u[i] - high
+    for i in range(size):
+        P[i] = vector_exp(P[i])
+    for run in range(runs):
+        summed = 0.0
+        for i in range(run_start[run], run_start[run + 1]):
             summed += P[i]
-        total[m] += summed
+        total[run_nest[run]] += summed
     # From here total is relative to the running maximum in inclusive; top stays with the leaves.
     for m in range(M + 1):
         inclusive[m] = top[m]
@@ -113,14 +120,16 @@ def upward(
             p = parent[J + m]
             node_u[m] = lam[m] * inclusive[m] / s[p]
             if node_u[m] > inclusive[p]:
-                rescaled = total[p] * np.exp(inclusive[p] - node_u[m]) if total[p] > 0.0 else 0.0
+                rescaled = (
+                    total[p] * vector_exp(inclusive[p] - node_u[m]) if total[p] > 0.0 else 0.0
+                )
                 total[p] = rescaled + 1.0
                 inclusive[p] = node_u[m]
             else:
-                total[p] += np.exp(node_u[m] - inclusive[p])
+                total[p] += vector_exp(node_u[m] - inclusive[p])
     for run in range(runs):
         m = run_nest[run]
-        factor = np.exp(top[m] - inclusive[m])
+        factor = vector_exp(top[m] - inclusive[m])
         for i in range(run_start[run], run_start[run + 1]):
             P[i] *= factor
     return runs
@@ -183,7 +192,8 @@ def probabilities(
     """
     P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
     widest = int(np.diff(offsets).max())
-    bounds = chunk_bounds(len(logsum))
+    blocks = min(CHUNKS, 1 + len(P_rows) // _BLOCK)
+    bounds = [block * len(logsum) // blocks for block in range(blocks + 1)]
 
     def work(chunk: int) -> None:
         _probabilities_of_cases(
@@ -202,5 +212,5 @@ def probabilities(
             logsum,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, blocks)
     return P_rows, logsum

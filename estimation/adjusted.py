@@ -1,0 +1,92 @@
+"""Fitted choice models with more in them than was estimated.
+
+What is added is taken as given: standard errors are those of the estimation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from choicemodels.errors import SpecificationError
+from choicemodels.extension import Extension, add_alternatives
+from choicemodels.likelihood import LogitParameters
+from estimation.choice_result import ChoiceResult
+
+__all__ = ["extended", "logit_layout", "with_alternatives"]
+
+Array = NDArray[np.float64]
+
+
+def with_alternatives(
+    result: ChoiceResult,
+    names: Sequence[str],
+    *,
+    like: Mapping[str, str] | None = None,
+    nests: Mapping[str, str | None] | None = None,
+    constants: Mapping[str, float] | None = None,
+) -> ChoiceResult:
+    """Let a fitted model predict alternatives that it was not fitted with.
+
+    Parameters
+    ----------
+    result
+        A multinomial or nested logit.
+    names, like, nests, constants
+        As in :func:`choicemodels.extension.add_alternatives`.
+
+    Returns
+    -------
+    ChoiceResult
+        The same estimate, whose ``predict``, ``logsum`` and the rest take data with the new
+        alternatives.
+
+    Raises
+    ------
+    SpecificationError
+        If the model is of another family, or nothing says what a new alternative is worth.
+    """
+    layout = logit_layout(result, "with_alternatives()")
+    extension = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
+    said = [f"like {like[name]}" if like and name in like else "" for name in names]
+    listed = [f"{name} {how}".strip() for name, how in zip(names, said, strict=True)]
+    note = f"Alternatives added after the estimation: {', '.join(listed)}."
+    return extended(result, extension, note)
+
+
+def logit_layout(result: ChoiceResult, purpose: str) -> LogitParameters:
+    """Return the layout of a multinomial or nested logit.
+
+    Raises
+    ------
+    SpecificationError
+        If the model is of another family.
+    """
+    if not isinstance(result.parameters, LogitParameters):
+        raise SpecificationError(
+            f"{purpose} adds to the utilities of multinomial and nested logits; this is a "
+            f"{result.parameters.title.lower()}."
+        )
+    return result.parameters
+
+
+def extended(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
+    """Return a result over an extended layout; what was added has no variance."""
+    at, count = extension.at, len(extension.values)
+    scores = result.score_obs
+    gaps = np.full(count, at)
+    return replace(
+        result,
+        parameters=extension.layout,
+        theta=extension.theta(result.theta),
+        basis=np.insert(result.basis, gaps, 0.0, axis=0),
+        hessian=_pad(result.hessian, gaps),
+        meat=_pad(result.meat, gaps),
+        score_obs=None if scores is None else np.insert(scores, gaps, 0.0, axis=1),
+        notes=(*result.notes, note),
+    )
+
+
+def _pad(matrix: Array, gaps: NDArray[np.int64]) -> Array:
+    return np.insert(np.insert(matrix, gaps, 0.0, axis=0), gaps, 0.0, axis=1)
