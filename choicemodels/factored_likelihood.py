@@ -124,6 +124,10 @@ class FactoredLikelihood:
                 f"the offset '{offset.factors[0]}' varies by chooser, which factored data do not "
                 "take; use variables of alternatives and pairs, or lay the data out with to_long()."
             )
+        fixed = rows[-1].copy() if offset else _NONE
+        if len(parameters.constants):
+            given = parameters.constants[alternative]
+            fixed = fixed + given if offset else given
         known = data.chosen_alternative >= 0
         cell_of = np.full((len(place.offsets) - 1, len(data.alternatives)), -1, dtype=np.int64)
         cell_of[place.origin[order], place.alternative[order]] = np.arange(len(order))
@@ -133,7 +137,7 @@ class FactoredLikelihood:
             Places(
                 B,
                 part[: len(terms)],
-                rows[-1].copy() if offset else _NONE,
+                fixed,
                 place.offsets,
                 alternative,
                 order,
