@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from choicemodels.kernels import add_chosen, add_leaves, add_nests, adjoints
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
 from choicemodels.threads import run_blocks
+from choicemodels.vector_exp import vector_exp
 
 __all__ = ["expected_choices", "factored_derivatives"]
 
@@ -105,8 +106,8 @@ def _derivatives_of_choosers(
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
-    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
-    g, du, f = np.empty(size), np.empty(size), np.ones(size)
+    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((size, M + 1))
+    g, pull, f = np.empty(size), np.empty((4, M + 1)), np.ones(size)
     local = np.zeros((size, size))
     D, S = np.empty((C, widest)), np.zeros((C, C, widest))
     llf, current, first, last = 0.0, -1, 0, 0
@@ -153,7 +154,7 @@ def _derivatives_of_choosers(
         )
         add_chosen(local, g, B, c, nest, u[c - first], weight, lam, s, slot, rum)
         add_nests(
-            local, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+            local, g, dI, pull, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
         )
         for k in range(K):
             f[k] = a[part[k], n]
@@ -290,7 +291,7 @@ def _expected_of_origin(
         reach[M] = weights[n]
         for m in range(M - 1, -1, -1):
             p = parent[J + m]
-            reach[m] = reach[p] * np.exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
+            reach[m] = reach[p] * vector_exp(node_u[m] - inclusive[p]) if total[m] > 0.0 else 0.0
         for run in range(runs):
             for i in range(run_start[run], run_start[run + 1]):
                 expected[first + i] += P[i] * reach[run_nest[run]]

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
+from choicemodels.vector_exp import vector_exp
 
 __all__ = [
     "BLOCK",
@@ -123,8 +124,16 @@ def adjoints(
     omega: Any,
     on_path: Any,
 ) -> Any:
-    """Return log P of an alternative with value u in a nest; fill the adjoints of the nests."""
-    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    """Return log P of an alternative with value u in a nest; fill the adjoints of the nests.
+
+    The last row of ``nest_values`` is filled with the nests' probabilities in their parents.
+    """
+    total, inclusive, node_u, inside = (
+        nest_values[0],
+        nest_values[1],
+        nest_values[2],
+        nest_values[3],
+    )
     M = lam.shape[0] - 1
     J = parent.shape[0] - M
     on_path[:] = 0.0
@@ -139,10 +148,11 @@ def adjoints(
     omega[M] = -1.0
     for m in range(M - 1, -1, -1):
         omega[m] = 0.0
+        inside[m] = 0.0
         if total[m] > 0.0:
             p = parent[J + m]
-            a = on_path[m] + omega[p] * np.exp(node_u[m] - inclusive[p])
-            omega[m] = a * lam[m] / s[p] - on_path[m]
+            inside[m] = vector_exp(node_u[m] - inclusive[p])
+            omega[m] = (on_path[m] + omega[p] * inside[m]) * lam[m] / s[p] - on_path[m]
     return logP
 
 
@@ -197,32 +207,49 @@ def add_leaves(
 
     Also fill their weights ``w`` in the outer products.
     """
+    size = last - first
+    only, bends = -1, False
     for run in range(runs):
         m = run_nest[run]
-        scale = weight * omega[m] / (s[m] * s[m])
+        scale = omega[m] / s[m]
         linear, quadratic = 0.0, 0.0
         for i in range(run_start[run], run_start[run + 1]):
             w[i] = scale * P[i]
             pu = P[i] * u[i]
-            z[i] = P[i] + pu
             linear += pu
             quadratic += pu * (u[i] + 2.0)
+        along = 0.0
         if slot[m] >= 0 and rum:
-            dI[m, slot[m]] -= linear / lam[m]
+            bends = True
+            only = slot[m] if only == -1 or only == slot[m] else -2
+            along = -weight * omega[m] / (lam[m] * lam[m])
+            dI[slot[m], m] -= linear / lam[m]
             g[slot[m]] -= omega[m] * linear / lam[m]
             H[slot[m], slot[m]] += weight * omega[m] * quadratic / (lam[m] * lam[m])
+        for i in range(run_start[run], run_start[run + 1]):
+            z[i] = along * (P[i] + P[i] * u[i])
     for k in range(X.shape[0]):
-        x = X[k, first:last]
+        x, inclusive = X[k, first:last], dI[k]
+        g[k] += _dot(w[:size], x)
         for run in range(runs):
-            m = run_nest[run]
-            mean, along = 0.0, 0.0
+            mean = 0.0
             for i in range(run_start[run], run_start[run + 1]):
                 mean += P[i] * x[i]
-                along += z[i] * x[i]
-            dI[m, k] += mean / s[m]
-            g[k] += omega[m] * mean / s[m]
-            if slot[m] >= 0 and rum:
-                H[slot[m], k] -= weight * omega[m] * along / (lam[m] * lam[m])
+            inclusive[run_nest[run]] += mean / s[run_nest[run]]
+        if only >= 0:
+            H[only, k] += _dot(z[:size], x)
+        elif bends:
+            for run in range(runs):
+                m, bent = run_nest[run], 0.0
+                if slot[m] >= 0:
+                    for i in range(run_start[run], run_start[run + 1]):
+                        bent += z[i] * x[i]
+                    H[slot[m], k] += bent
+    for run in range(runs):
+        m = run_nest[run]
+        scale = weight / s[m]
+        for i in range(run_start[run], run_start[run + 1]):
+            w[i] *= scale
 
 
 @njit(cache=True, fastmath=FAST)
@@ -230,7 +257,7 @@ def add_nests(
     H: Any,
     g: Any,
     dI: Any,
-    du: Any,
+    pull: Any,
     omega: Any,
     on_path: Any,
     nest_values: Any,
@@ -242,38 +269,67 @@ def add_nests(
     weight: float,
     size: int,
 ) -> None:
-    """Carry dI up the tree, children first, and add what the nests give to score and Hessian."""
-    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    """Carry dI up the tree, children first, and add what the nests give to score and Hessian.
+
+    A nest's value in its parent has the derivatives ``du_m = dI_m lambda_m / s_p + x e_m + y e_p``,
+    e being unit vectors of the two lambdas, so that its outer product is one of dI, weighted, and
+    cross products with e. ``dI`` is (size, M + 1): every loop runs along the nests. ``pull``
+    (4, M + 1) is room for the weights.
+    """
+    total, inclusive, node_u, inside = (
+        nest_values[0],
+        nest_values[1],
+        nest_values[2],
+        nest_values[3],
+    )
+    up, outer, own, above = pull[0], pull[1], pull[2], pull[3]
     M = lam.shape[0] - 1
     J = parent.shape[0] - M
-    for m in range(M + 1):
+    for m in range(M):
+        up[m], outer[m], own[m], above[m] = 0.0, 0.0, 0.0, 0.0
         if total[m] == 0.0:
             continue
-        add_outer(H, dI[m], -weight * omega[m], size)
-        if m == M:
-            break
         p = parent[J + m]
-        P = np.exp(node_u[m] - inclusive[p])
-        a = on_path[m] + omega[p] * P
-        for k in range(size):
-            du[k] = dI[m, k] * lam[m] / s[p]
-        if slot[m] >= 0:
-            du[slot[m]] += inclusive[m] / s[p]
-            g[slot[m]] += a * inclusive[m] / s[p]
-            add_cross(H, dI[m], slot[m], weight * a / s[p], size)
-        if slot[p] >= 0 and rum:
-            square = lam[p] * lam[p]
-            du[slot[p]] -= node_u[m] / lam[p]
-            g[slot[p]] -= a * node_u[m] / lam[p]
-            add_cross(H, dI[m], slot[p], -weight * a * lam[m] / square, size)
-            H[slot[p], slot[p]] += weight * a * 2.0 * node_u[m] / square
-            if slot[m] >= 0:
-                i, j = max(slot[m], slot[p]), min(slot[m], slot[p])
-                twice = 2.0 if i == j else 1.0
-                H[i, j] -= twice * weight * a * inclusive[m] / square
-        for k in range(size):
-            dI[p, k] += P * du[k]
-        add_outer(H, du, weight * omega[p] * P, size)
+        P, slope = inside[m], lam[m] / s[p]
+        a, q = on_path[m] + omega[p] * P, weight * omega[p] * P
+        up[m] = P * slope
+        outer[m] = q * slope * slope - weight * omega[m]
+        i, j = slot[m], slot[p] if rum else -1
+        x, y = 0.0, 0.0
+        if i >= 0:
+            x = inclusive[m] / s[p]
+            g[i] += a * x
+            dI[i, p] += P * x
+            own[m] = q * slope * x + weight * a / s[p]
+            H[i, i] += q * x * x
+        if j >= 0:
+            y = -node_u[m] / lam[p]
+            g[j] += a * y
+            dI[j, p] += P * y
+            above[m] = q * slope * y - weight * a * lam[m] / (lam[p] * lam[p])
+            H[j, j] += q * y * y - 2.0 * weight * a * y / lam[p]
+        if i >= 0 and j >= 0:
+            both = q * x * y - weight * a * inclusive[m] / (lam[p] * lam[p])
+            H[max(i, j), min(i, j)] += both if i != j else 2.0 * both
+    outer[M] = -weight * omega[M]
+    for k in range(size):
+        d = dI[k]
+        for m in range(M):
+            d[parent[J + m]] += up[m] * d[m]
+    for k in range(size):
+        d = dI[k]
+        for m in range(M):
+            i, j = slot[m], slot[parent[J + m]] if rum else -1
+            if i >= 0:
+                H[max(i, k), min(i, k)] += own[m] * d[m] if i != k else 2.0 * own[m] * d[m]
+            if j >= 0:
+                H[max(j, k), min(j, k)] += above[m] * d[m] if j != k else 2.0 * above[m] * d[m]
+    for k in range(size):
+        d = dI[k]
+        for m in range(M + 1):
+            up[m] = outer[m] * d[m]
+        for q in range(k + 1):
+            H[k, q] += _dot(up[: M + 1], dI[q])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -306,8 +362,8 @@ def _derivatives_of_cases(
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
-    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((M + 1, size))
-    g, du = np.empty(size), np.empty(size)
+    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((size, M + 1))
+    g, pull = np.empty(size), np.empty((4, M + 1))
     llf = 0.0
     block = offsets[begin]
     for n in range(begin, end):
@@ -355,7 +411,7 @@ def _derivatives_of_cases(
             block = last
         add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
         add_nests(
-            H, g, dI, du, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+            H, g, dI, pull, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
         )
         for k in range(size):
             score[k] += weight * g[k]
