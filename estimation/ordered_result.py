@@ -100,7 +100,7 @@ class OrderedResult(Result):
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
         listed = groups if isinstance(groups, list | tuple) else [groups]
-        ways = [] if groups is None else [self._grouping(way) for way in listed]
+        ways = [] if groups is None else [self.row_groups(way) for way in listed]
         covariance = make_covariance(
             self.hessian,
             self.score_obs,
@@ -112,9 +112,15 @@ class OrderedResult(Result):
         )
         return replace(self, covariance=covariance)
 
-    def _grouping(self, way: Any) -> tuple[str, NDArray[Any]]:
-        """Return the name and the label of every row of a grouping, shape (N,)."""
-        data = self._need_data("groups")
+    def row_groups(self, way: Any) -> tuple[str, NDArray[Any]]:
+        """Return the name and the label of every row of a grouping, shape (N,).
+
+        Raises
+        ------
+        DataError
+            If a column is missing or has gaps, or an array has another length.
+        """
+        data = self.need_data("groups")
         if isinstance(way, str):
             parts = [part.strip() for part in way.split("^")]
             require_columns(data, parts)
@@ -129,7 +135,14 @@ class OrderedResult(Result):
             )
         return "groups", labels
 
-    def _need_data(self, purpose: str) -> pd.DataFrame:
+    def need_data(self, purpose: str) -> pd.DataFrame:
+        """Return the data of the estimation.
+
+        Raises
+        ------
+        EstimationError
+            If the result was read from a file, which keeps no data.
+        """
         if self.data is None:
             raise EstimationError(
                 f"{purpose}: a saved result does not keep the data; pass a table, or fit again."
@@ -151,7 +164,7 @@ class OrderedResult(Result):
         EstimationError
             If no table is given to a result that was read from a file.
         """
-        frame = self._need_data("predict()") if table is None else to_pandas(table)
+        frame = self.need_data("predict()") if table is None else to_pandas(table)
         P = self.parameters.probabilities(self.estimate, self.parameters.design(frame))
         return pd.DataFrame(P, index=frame.index, columns=pd.Index(self.levels))
 
