@@ -1,6 +1,7 @@
 """What is observed and what is assumed: data containers and model specifications."""
 
 from choicemodels.choicedata import ChoiceData
+from choicemodels.cross_nested import CrossNestedLogit
 from choicemodels.datasets import load_data
 from choicemodels.errors import NestflowError, NestflowWarning
 from choicemodels.flowdata import FlowData
@@ -10,6 +11,7 @@ from choicemodels.ordered import OrderedChoice
 
 __all__ = [
     "ChoiceData",
+    "CrossNestedLogit",
     "FlowData",
     "Gravity",
     "MultinomialLogit",

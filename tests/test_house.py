@@ -32,6 +32,7 @@ PUBLIC = {
     },
     "choicemodels": {
         "ChoiceData",
+        "CrossNestedLogit",
         "FlowData",
         "Gravity",
         "MultinomialLogit",
