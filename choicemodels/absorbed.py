@@ -7,6 +7,7 @@ block of theta (Frisch, Waugh and Lovell's theorem, for the Hessian and the scor
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self, cast
 
 import numpy as np
@@ -53,7 +54,7 @@ class AbsorbedParameters:
         """What a summary calls the model."""
         return self.inner.title
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the P parameters and the J - 1 constants."""
         constants = (f"(Intercept):{self.alternatives[j]}" for j in self.others)

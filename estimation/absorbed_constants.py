@@ -37,7 +37,7 @@ class AbsorbedConstants:
     cross_product: Array | None
 
     @classmethod
-    def of(cls, found: Concentrated, basis: Array) -> Self:
+    def of(cls, found: Concentrated, basis: Array, covariance: Array) -> Self:
         """Compute the standard errors of the constants at the estimate.
 
         With ``D = -H_dd^-1``, the slopes ``A = -H_dd^-1 H_dt`` and the influence of a case on the
@@ -49,9 +49,11 @@ class AbsorbedConstants:
             The likelihood with the constants partialled out.
         basis
             Derivatives of the parameters by the free ones, shape (P, F).
+        covariance
+            Inverse of the information on the free ones, shape (F, F).
         """
         at, A, D = found.contributions, found.slopes, found.inverse
-        V = _inverse(-basis.T @ at.hessian @ basis, basis)
+        V = basis @ covariance @ basis.T
         meat = at.score_obs.T @ at.score_obs
         # Scores by the constants with those by the parameters, these partialled out.
         mixed = found.mixed_products + found.products @ A
@@ -105,8 +107,8 @@ class AbsorbedConstants:
         """
         if self.cross_product is None:
             raise EstimationError(
-                "cov='bhhh': the scores by the absorbed constants are collinear, as with fewer "
-                "cases than alternatives; choose 'robust' or 'hessian'."
+                "cov='bhhh': the scores by parameters and absorbed constants are collinear, as with "
+                "fewer cases than these; choose 'robust' or 'hessian'."
             )
         return self.cross_product
 
@@ -133,23 +135,19 @@ def _quadratic(A: Array, V: Array) -> Array:
     return np.asarray(np.einsum("jp,pq,jq->j", A, V, A))
 
 
-def _inverse(information: Array, basis: Array) -> Array:
-    """Return the covariance of all P parameters from the information on the free ones."""
-    return np.asarray(basis @ np.linalg.solve(information, basis.T))
-
-
 def _bhhh(found: Concentrated, basis: Array) -> tuple[Array | None, Array | None]:
     """Partial the constants out by cross-products: return what is left, and their variances."""
     J, P = found.slopes.shape
     others = np.flatnonzero(np.diag(found.inverse))
     inside = np.ix_(others, others)
     inverse, slopes = np.zeros((J, J)), np.zeros((J, P))
+    constants = [found.parameters.alternatives[j] for j in others]
+    free = [str(f) for f in range(basis.shape[1])]
     try:
-        names = [found.parameters.alternatives[j] for j in others]
-        inverse[inside] = inverse_information(-found.products[inside], names)
+        inverse[inside] = inverse_information(-found.products[inside], constants)
+        slopes[others] = -inverse[inside] @ found.mixed_products[others]
+        left = found.own_products + found.mixed_products.T @ slopes
+        V = basis @ inverse_information(-basis.T @ left @ basis, free) @ basis.T
     except IdentificationError:
         return None, None
-    slopes[others] = -inverse[inside] @ found.mixed_products[others]
-    left = found.own_products + found.mixed_products.T @ slopes
-    V = _inverse(basis.T @ left @ basis, basis)
     return left, np.diag(inverse) + _quadratic(slopes, V)

@@ -145,12 +145,11 @@ def _result(
     """Take everything that a result keeps at the optimum."""
     theta = restrictions.full(optimum.theta)
     kept, on_bound = restrictions.pinned(optimum.theta)
-    parameters, absorbed = likelihood.parameters, None
+    parameters, found = likelihood.parameters, None
     if isinstance(likelihood, AbsorbedLikelihood):
         found = likelihood.concentrate(theta)
         kept = kept.shortened(len(theta) - len(found.theta))
         parameters, theta, at = found.parameters, found.theta, found.contributions
-        absorbed = AbsorbedConstants.of(found, kept.basis)
     else:
         at = likelihood.contributions(theta)
     _refuse_perfect(at.llf, data, parameters)
@@ -181,7 +180,7 @@ def _result(
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
         unit=at.unit,
-        absorbed=absorbed,
+        absorbed=found and AbsorbedConstants.of(found, B, covariance.matrix),
     )
     return plain.with_covariance(covariance)
 
