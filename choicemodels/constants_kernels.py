@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.kernels import add_leaves, add_nests, add_rows, adjoints
+from choicemodels.kernels import add_leaves, add_nests, add_rows, adjoints, neighbours
 from choicemodels.probabilities import FAST, upward, utilities
 from choicemodels.threads import run_blocks
 from choicemodels.tree import NestTree
@@ -109,7 +109,8 @@ def _constants_of_cases(
     r, f, c = np.zeros((M + 1, size)), np.empty(M + 1), np.empty(M + 1)
     # The derivatives by the other parameters alone come along; they are known already.
     known, g = np.zeros((size, size)), np.empty(size)
-    pull = np.empty((4, M + 1))
+    pull, outer = np.empty((3, M + 1)), np.empty(M + 1)
+    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
     q, scratch = np.zeros((place.shape[0], _BLOCK)), np.empty(_BLOCK)
     q_weight, q_factor = np.empty((M + 1, _BLOCK)), np.empty((M + 1, _BLOCK))
     b = 0
@@ -143,7 +144,23 @@ def _constants_of_cases(
             rum,
         )
         add_nests(
-            known, g, dI, pull, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+            known,
+            g,
+            dI,
+            outer,
+            pull,
+            omega,
+            on_path,
+            nest_values,
+            lam,
+            s,
+            slot,
+            parent,
+            kin,
+            alike,
+            rum,
+            weight,
+            size,
         )
         _add_up(r, f, c, dI, omega, on_path, nest_values, lam, s, slot, parent, rum)
         by_constant = unit[n]

@@ -18,7 +18,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.kernels import add_chosen, add_leaves, add_nests, adjoints
+from choicemodels.kernels import (
+    BLOCK,
+    add_chosen,
+    add_leaves,
+    add_nests,
+    add_rows,
+    adjoints,
+    neighbours,
+)
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
 from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
@@ -102,12 +110,15 @@ def _derivatives_of_choosers(
     """Add the choosers from begin to end to score and the lower triangle of H; return their sum."""
     K, C, M, size = B.shape[0], a.shape[0], lam.shape[0] - 1, score.shape[0]
     s = lam if rum else np.ones(M + 1)
-    u, P, z, w = np.empty(widest), np.empty(widest), np.empty(widest), np.empty(widest)
+    u, P, w = np.empty(widest), np.empty(widest), np.empty(widest)
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
-    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((size, M + 1))
-    g, pull, f = np.empty(size), np.empty((4, M + 1)), np.ones(size)
+    omega, on_path = np.empty(M + 1), np.zeros(M + 1)
+    slopes, curves, filled = np.empty((size, M + 1 + BLOCK)), np.empty(M + 1 + BLOCK), 0
+    z = np.empty(max(widest, M + 1) + BLOCK)
+    g, pull, f = np.empty(size), np.empty((3, M + 1)), np.ones(size)
+    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
     local = np.zeros((size, size))
     D, S = np.empty((C, widest)), np.zeros((C, C, widest))
     llf, current, first, last = 0.0, -1, 0, 0
@@ -128,6 +139,7 @@ def _derivatives_of_choosers(
         llf += weight * logP
         if loglike_obs.shape[0] > 0:
             loglike_obs[n] = logP
+        dI, outer = slopes[:, filled : filled + M + 1], curves[filled : filled + M + 1]
         dI[:] = 0.0
         g[:] = 0.0
         local[:] = 0.0
@@ -154,15 +166,38 @@ def _derivatives_of_choosers(
         )
         add_chosen(local, g, B, c, nest, u[c - first], weight, lam, s, slot, rum)
         add_nests(
-            local, g, dI, pull, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+            local,
+            g,
+            dI,
+            outer,
+            pull,
+            omega,
+            on_path,
+            nest_values,
+            lam,
+            s,
+            slot,
+            parent,
+            kin,
+            alike,
+            rum,
+            weight,
+            size,
         )
         for k in range(K):
             f[k] = a[part[k], n]
         for k in range(size):
-            g[k] *= f[k]
+            slope, t = dI[k], f[k]
+            for m in range(M + 1):
+                slope[m] *= t
+            g[k] *= t
             score[k] += weight * g[k]
             for q in range(k + 1):
-                H[k, q] += f[k] * f[q] * local[k, q]
+                H[k, q] += t * f[q] * local[k, q]
+        filled += M + 1
+        if filled >= BLOCK or n == end - 1:
+            add_rows(H, slopes, 0, filled, curves, z)
+            filled = 0
         if score_obs.shape[0] > 0:
             score_obs[n] = g
         for p in range(C):

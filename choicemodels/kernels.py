@@ -45,6 +45,7 @@ __all__ = [
     "add_rows",
     "adjoints",
     "derivatives",
+    "neighbours",
 ]
 
 Array = NDArray[np.float64]
@@ -257,6 +258,7 @@ def add_nests(
     H: Any,
     g: Any,
     dI: Any,
+    outer: Any,
     pull: Any,
     omega: Any,
     on_path: Any,
@@ -265,6 +267,8 @@ def add_nests(
     s: Any,
     slot: Any,
     parent: Any,
+    kin: Any,
+    alike: Any,
     rum: bool,
     weight: float,
     size: int,
@@ -272,9 +276,11 @@ def add_nests(
     """Carry dI up the tree, children first, and add what the nests give to score and Hessian.
 
     A nest's value in its parent has the derivatives ``du_m = dI_m lambda_m / s_p + x e_m + y e_p``,
-    e being unit vectors of the two lambdas, so that its outer product is one of dI, weighted, and
-    cross products with e. ``dI`` is (size, M + 1): every loop runs along the nests. ``pull``
-    (4, M + 1) is room for the weights.
+    e being unit vectors of the two lambdas, so that its outer product is one of dI, and cross
+    products with e. The caller adds ``outer_m dI_m dI_m'`` to the Hessian, many cases at once.
+
+    ``dI`` is (size, M + 1): every loop runs along the nests. ``kin`` and ``alike`` bound the runs
+    of nests with the same parent and the same lambda, and ``pull`` (3, M + 1) is room for weights.
     """
     total, inclusive, node_u, inside = (
         nest_values[0],
@@ -282,7 +288,7 @@ def add_nests(
         nest_values[2],
         nest_values[3],
     )
-    up, outer, own, above = pull[0], pull[1], pull[2], pull[3]
+    up, own, above = pull[0], pull[1], pull[2]
     M = lam.shape[0] - 1
     J = parent.shape[0] - M
     for m in range(M):
@@ -314,22 +320,33 @@ def add_nests(
     outer[M] = -weight * omega[M]
     for k in range(size):
         d = dI[k]
-        for m in range(M):
-            d[parent[J + m]] += up[m] * d[m]
-    for k in range(size):
-        d = dI[k]
-        for m in range(M):
-            i, j = slot[m], slot[parent[J + m]] if rum else -1
-            if i >= 0:
-                H[max(i, k), min(i, k)] += own[m] * d[m] if i != k else 2.0 * own[m] * d[m]
+        for run in range(kin.shape[0] - 1):
+            low, high = kin[run], kin[run + 1]
+            p = parent[J + np.int64(low)]
+            d[p] += _dot(up[low:high], d[low:high])
+            j = slot[p] if rum else -1
             if j >= 0:
-                H[max(j, k), min(j, k)] += above[m] * d[m] if j != k else 2.0 * above[m] * d[m]
-    for k in range(size):
-        d = dI[k]
-        for m in range(M + 1):
-            up[m] = outer[m] * d[m]
-        for q in range(k + 1):
-            H[k, q] += _dot(up[: M + 1], dI[q])
+                total_above = _dot(above[low:high], d[low:high])
+                H[max(j, k), min(j, k)] += total_above if j != k else 2.0 * total_above
+        for run in range(alike.shape[0] - 1):
+            low, high = alike[run], alike[run + 1]
+            i = slot[np.int64(low)]
+            if i >= 0:
+                total_own = _dot(own[low:high], d[low:high])
+                H[max(i, k), min(i, k)] += total_own if i != k else 2.0 * total_own
+
+
+@njit(cache=True)
+def neighbours(values: Any) -> Any:
+    """Return the bounds of the runs of equal values, as unsigned positions."""
+    starts = np.empty(values.shape[0] + 1, dtype=np.uint64)
+    runs = 0
+    for i in range(values.shape[0]):
+        if i == 0 or values[i] != values[i - 1]:
+            starts[runs] = i
+            runs += 1
+    starts[runs] = values.shape[0]
+    return starts[: runs + 1]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -357,13 +374,16 @@ def _derivatives_of_cases(
     """Add the cases from begin to end to score and the lower triangle of H; return their sum."""
     M, size = lam.shape[0] - 1, score.shape[0]
     s = lam if rum else np.ones(M + 1)
-    u, P, z = np.empty(widest), np.empty(widest), np.empty(widest + BLOCK)
-    w = np.empty(widest + BLOCK)
+    u, P, w = np.empty(widest), np.empty(widest), np.empty(widest + BLOCK)
     run_start = np.empty(widest + 1, dtype=np.uint64)
     run_nest = np.empty(widest, dtype=np.int64)
     nest_values = np.empty((4, M + 1))
-    omega, on_path, dI = np.empty(M + 1), np.zeros(M + 1), np.zeros((size, M + 1))
-    g, pull = np.empty(size), np.empty((4, M + 1))
+    omega, on_path = np.empty(M + 1), np.zeros(M + 1)
+    # The nests of many cases side by side, for their outer products.
+    slopes, curves, filled = np.empty((size, M + 1 + BLOCK)), np.empty(M + 1 + BLOCK), 0
+    z = np.empty(max(widest, M + 1) + BLOCK)
+    g, pull = np.empty(size), np.empty((3, M + 1))
+    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
     llf = 0.0
     block = offsets[begin]
     for n in range(begin, end):
@@ -383,6 +403,7 @@ def _derivatives_of_cases(
                 for i in range(run_start[run], run_start[run + 1]):
                     score_rows[first + i] = scale * P[i]
             score_rows[c] += weight / s[parent[alternative[c]]]
+        dI, outer = slopes[:, filled : filled + M + 1], curves[filled : filled + M + 1]
         dI[:] = 0.0
         g[:] = 0.0
         add_leaves(
@@ -411,8 +432,28 @@ def _derivatives_of_cases(
             block = last
         add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
         add_nests(
-            H, g, dI, pull, omega, on_path, nest_values, lam, s, slot, parent, rum, weight, size
+            H,
+            g,
+            dI,
+            outer,
+            pull,
+            omega,
+            on_path,
+            nest_values,
+            lam,
+            s,
+            slot,
+            parent,
+            kin,
+            alike,
+            rum,
+            weight,
+            size,
         )
+        filled += M + 1
+        if filled >= BLOCK or n == end - 1:
+            add_rows(H, slopes, 0, filled, curves, z)
+            filled = 0
         for k in range(size):
             score[k] += weight * g[k]
         if score_obs.shape[0] > 0:
