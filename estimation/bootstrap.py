@@ -21,11 +21,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.errors import EstimationError, NestflowError, SpecificationError
+from choicemodels.likelihood import LogitParameters
 from choicemodels.ordered_likelihood import specify_ordered
-from choicemodels.restrictions import Restrictions, restrict
+from choicemodels.restrictions import restrict
 from choicemodels.specify import specify
-from estimation.choice_fit import refuse_never_chosen
+from estimation.choice_fit import refuse_never_chosen, restrictions_of
 from estimation.choice_result import ChoiceResult
 from estimation.covariance import group_codes
 from estimation.estimates import Covariance
@@ -252,12 +254,13 @@ def _refitting(result: ChoiceResult | OrderedResult) -> tuple[Array, Refit]:
     if isinstance(result, OrderedResult):
         return _refitting_ordered(result)
     data = result.need_data("bootstrap()")
-    likelihood = specify(result.model, data, result.parameters)
+    likelihood = specify(result.model, data)
     layout = likelihood.parameters
-    restrictions = Restrictions.build(
-        layout.names, result.model.constraints, result.model.bounds, result.model.domain
-    )
-    begin, estimated = restrictions.reduce(result.theta), result.estimated
+    restrictions, estimated = restrictions_of(result.model, layout), result.estimated
+    theta, P = result.theta, len(result.theta)
+    if isinstance(layout, AbsorbedParameters) and isinstance(result.parameters, LogitParameters):
+        theta = layout.join(theta, result.parameters.constants)
+    begin = restrictions.reduce(theta)
 
     def refit(weights: Array) -> Array:
         refuse_never_chosen(layout, replace(data, weights=weights))
@@ -267,7 +270,8 @@ def _refitting(result: ChoiceResult | OrderedResult) -> tuple[Array, Refit]:
             lower=restrictions.lower,
             upper=restrictions.upper,
         )
-        return restrictions.full(_converged(optimum))[estimated]
+        # Absorbed constants follow the parameters that a result names.
+        return restrictions.full(_converged(optimum))[:P][estimated]
 
     return np.asarray(data.weights), refit
 

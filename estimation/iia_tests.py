@@ -182,7 +182,8 @@ def lambda_one_test(result: ChoiceResult) -> HypothesisTest:
     """
     name, null = "Likelihood-ratio test", "all lambdas = 1"
     if not isinstance(result.model, NestedLogit):
-        return HypothesisTest.refused(name, null, "the model has no nests")
+        reason = f"the model is a {result.parameters.title.lower()}, not a nested logit"
+        return HypothesisTest.refused(name, null, reason)
     free = [k for k in result.names if k == "lambda" or k.startswith("lambda:")]
     if not free:
         return HypothesisTest.refused(name, null, "no lambda was estimated")

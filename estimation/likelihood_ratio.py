@@ -11,7 +11,9 @@ from estimation.nesting import Embedding, embed
 from estimation.ordered_result import OrderedResult
 from estimation.results import Result
 
-__all__ = ["describe", "lr_test", "not_nested", "same_sample"]
+__all__ = ["ABSORBED", "describe", "lr_test", "not_nested", "same_sample"]
+
+ABSORBED = "one model absorbs its constants and the other does not; fit both in the same way"
 
 
 def lr_test(restricted: Result, unrestricted: Result) -> HypothesisTest:
@@ -54,10 +56,21 @@ def lr_test(restricted: Result, unrestricted: Result) -> HypothesisTest:
             "first model's estimates"
         )
         return HypothesisTest.refused(name, null, reason, statistic, df)
-    note = ""
+    return HypothesisTest.chi2(name, null, max(statistic, 0.0), df, _note(restricted, unrestricted))
+
+
+def _note(restricted: Result, unrestricted: Result) -> str:
+    notes = []
     if unrestricted.covariance.groups:
-        note = "it takes the cases for independent; for clusters use wald_test"
-    return HypothesisTest.chi2(name, null, max(statistic, 0.0), df, note)
+        notes.append("it takes the cases for independent; for clusters use wald_test")
+    models = (restricted, unrestricted)
+    kinds = {type(getattr(result, "parameters", None)) for result in models}
+    if len(kinds) > 1:
+        notes.append(
+            "where the hypothesis lies at the edge of the parameters, or leaves some of them "
+            "undetermined, the distribution is only a guide"
+        )
+    return "; ".join(notes)
 
 
 def same_sample(first: Result, second: Result) -> str:
@@ -99,12 +112,13 @@ def not_nested(embedding: Embedding, likelihood: Likelihood, llf: float) -> str:
     """
     if embedding.lost:
         return _no_place(embedding.lost)
-    there = likelihood.evaluate(embedding.theta)[0]
+    there = likelihood.evaluate(embedding.point)[0]
     if abs(there - llf) <= 1e-7 * abs(llf):
         return ""
     return (
-        f"at the estimates of the first model the second has the log-likelihood {there:.4f} and "
-        f"not {llf:.4f}, so they are not nested; compare them with ben_akiva_swait_test"
+        f"the second model could not be made to give the first: at the same coefficients it has "
+        f"the log-likelihood {there:.4f} and not {llf:.4f}; write both with the same terms, or "
+        "compare them with ben_akiva_swait_test"
     )
 
 
@@ -137,11 +151,14 @@ def _outside(restricted: Result, unrestricted: Result) -> str:
     if isinstance(restricted, ChoiceResult) and isinstance(unrestricted, ChoiceResult):
         if set(restricted.alternatives) != set(unrestricted.alternatives):
             return "the models know different alternatives"
+        if restricted.model.absorbs_constants != unrestricted.model.absorbs_constants:
+            return ABSORBED
         larger = unrestricted.parameters
-        embedding = embed(restricted, larger)
         if restricted.data is None or not isinstance(larger, LogitParameters):
-            return _no_place(embedding.lost) if embedding.lost else ""
-        likelihood = specify(unrestricted.model, restricted.data, larger)
+            lost = embed(restricted, larger).lost
+            return _no_place(lost) if lost else ""
+        likelihood = specify(unrestricted.model, restricted.data)
+        embedding = embed(restricted, likelihood.parameters)
         return not_nested(embedding, likelihood, restricted.llf)
     lost = tuple(name for name in restricted.names if name not in unrestricted.names)
     return _no_place(lost) if lost else ""

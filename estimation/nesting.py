@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.likelihood import Layout, LogitParameters
 from choicemodels.tree import NestTree
 from choicemodels.utility import Term
@@ -25,16 +26,19 @@ class Embedding:
         The larger model's parameters at the smaller one's estimate.
     tangent : ndarray, shape (P, F)
         Their derivatives by the smaller model's free parameters.
+    point : ndarray, shape (P,) or (P + J - 1,)
+        Where to evaluate the larger likelihood: theta, and the constants if it absorbs them.
     lost : tuple of str
         Parameters of the smaller model that have no place in the larger: not nested.
     """
 
     theta: Array
     tangent: Array
+    point: Array
     lost: tuple[str, ...] = ()
 
 
-def embed(result: ChoiceResult, larger: Layout) -> Embedding:
+def embed(result: ChoiceResult, layout: Layout | AbsorbedParameters) -> Embedding:
     """Find the estimate of a model within a larger one.
 
     Terms with the same factors are matched by the alternatives that they enter, so that one
@@ -46,11 +50,14 @@ def embed(result: ChoiceResult, larger: Layout) -> Embedding:
     ----------
     result
         The smaller model.
-    larger
-        Layout of the larger model over the same alternatives.
+    layout
+        Of the larger model over the same alternatives.
     """
     own = result.parameters
+    larger = layout.inner if isinstance(layout, AbsorbedParameters) else layout
     origin = np.array(larger.start_from(np.array(larger.utility.start)))
+    if larger.utility.size_free and not own.utility.size:
+        origin[larger.names.index("size")] = 0.0
     matrix = np.zeros((len(larger.names), len(own.names)))
     for k, name in enumerate(larger.names):
         if name in own.names:
@@ -60,16 +67,20 @@ def embed(result: ChoiceResult, larger: Layout) -> Embedding:
         _match_nests(own, larger, origin, matrix)
     placed = (matrix != 0).any(axis=0)
     lost = tuple(name for name, found in zip(own.names, placed, strict=True) if not found)
-    return Embedding(origin + matrix @ result.theta, matrix @ result.basis, lost)
+    theta = origin + matrix @ result.theta
+    point = theta
+    if isinstance(layout, AbsorbedParameters) and isinstance(own, LogitParameters):
+        point = layout.join(theta, own.constants)
+    return Embedding(theta, matrix @ result.basis, point, lost)
 
 
 def _match_terms(own: Layout, larger: Layout, matrix: Array) -> None:
     """Write the rows of ``matrix`` for the terms that have a coefficient."""
     mine, theirs = own.utility.linear, larger.utility.linear
     matrix[: len(theirs)] = 0.0
-    for factors in {term.factors for term in mine}:
-        here = [k for k, term in enumerate(mine) if term.factors == factors]
-        there = [k for k, term in enumerate(theirs) if term.factors == factors]
+    for factors in {tuple(sorted(term.factors)) for term in mine}:
+        here = [k for k, term in enumerate(mine) if tuple(sorted(term.factors)) == factors]
+        there = [k for k, term in enumerate(theirs) if tuple(sorted(term.factors)) == factors]
         small = _enters([mine[k] for k in here], larger.alternatives)
         large = _enters([theirs[k] for k in there], larger.alternatives)
         # A variable of the case may also move by the same amount in all alternatives.

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
+from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.errors import IdentificationError, SpecificationError
 from choicemodels.models import LogitUtility
-from choicemodels.restrictions import Restrictions
 from choicemodels.specify import specify
 from estimation.choice_covariance import make_covariance
+from estimation.choice_fit import restrictions_of
 from estimation.choice_result import ChoiceResult
 from estimation.hypothesis import HypothesisTest
 from estimation.iia_tests import hausman_mcfadden_test, lambda_one_test, small_hsiao_test
-from estimation.likelihood_ratio import describe, lr_test, not_nested, same_sample
+from estimation.likelihood_ratio import ABSORBED, describe, lr_test, not_nested, same_sample
 from estimation.nesting import embed
 
 __all__ = [
@@ -80,16 +81,22 @@ def score_test(
     if kind in ("hessian", "bhhh") and (restricted.data.weights != 1.0).any():
         reason = "the cases are weighted, so only kind='robust' or 'cluster' holds"
         return HypothesisTest.refused(name, null, reason)
+    if model.absorbs_constants != restricted.model.absorbs_constants:
+        return HypothesisTest.refused(name, null, ABSORBED)
+    if kind == "bhhh" and model.absorbs_constants:
+        reason = "the scores of absorbed constants are partialled out; take 'hessian' or 'robust'"
+        return HypothesisTest.refused(name, null, reason)
     likelihood = specify(model, restricted.data)
     layout = likelihood.parameters
+    larger = layout.inner if isinstance(layout, AbsorbedParameters) else layout
     null = f"{null} with {len(layout.names)} parameters"
     embedding = embed(restricted, layout)
     reason = not_nested(embedding, likelihood, restricted.llf)
     if reason:
         return HypothesisTest.refused(name, null, reason)
-    at = likelihood.contributions(embedding.theta)
-    limits = Restrictions.build(layout.names, model.constraints, model.bounds, model.domain)
-    B, free = limits.basis, [layout.names[k] for k in limits.free]
+    at = likelihood.contributions(embedding.point)
+    limits = restrictions_of(model, larger)
+    B, free = limits.basis, [larger.names[k] for k in limits.free]
     directions = linalg.null_space(embedding.tangent[limits.free].T)
     df = directions.shape[1]
     if df == 0:

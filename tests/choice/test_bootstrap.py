@@ -193,6 +193,12 @@ def test_constraints_hold_in_every_replicate(travel_mode):
     assert (draws["gc"] <= -0.01).all()
 
 
+def test_absorbed_constants_are_estimated_again(travel_mode, modes, some):
+    absorbed = MultinomialLogit("gc + ttme | 0", base="car", constants="absorbed")
+    found = bootstrap(fit(absorbed, travel_mode), replications=10, seed=7)
+    np.testing.assert_allclose(found.draws, some.draws.loc[:9, ["gc", "ttme"]], rtol=1e-7)
+
+
 @pytest.mark.filterwarnings("ignore:the dissimilarity")
 def test_nested_logits_in_the_long_run(travel_mode):
     result = fit(NestedLogit("gc + ttme", {"g": ["train", "bus", "car"]}, base="car"), travel_mode)

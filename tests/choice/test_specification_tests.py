@@ -322,6 +322,59 @@ def test_score_tests_that_do_not_apply(travel_mode, small, tmp_path):
     assert "has the log-likelihood" in score_test(small, fixed).reason
 
 
+def test_absorbed_constants_change_no_test(travel_mode):
+    explicit, absorbed = (
+        {"formula": "gc + ttme"},
+        {"formula": "gc + ttme | 0", "constants": "absorbed"},
+    )
+    more = [
+        {**options, "formula": f"invt + {options['formula']}"} for options in (explicit, absorbed)
+    ]
+    small, hidden = (
+        fit(MultinomialLogit(**o, base="car"), travel_mode) for o in (explicit, absorbed)
+    )
+    larger = [MultinomialLogit(**options, base="car") for options in more]
+    for kind in ("hessian", "robust"):
+        want, got = (
+            score_test(small, larger[0], kind=kind),
+            score_test(hidden, larger[1], kind=kind),
+        )
+        assert got.statistic == pytest.approx(want.statistic, rel=1e-7)
+        assert got.hypothesis == want.hypothesis
+    assert "partialled out" in score_test(hidden, larger[1], kind="bhhh").reason
+    want = lr_test(small, fit(larger[0], travel_mode))
+    got = lr_test(hidden, fit(larger[1], travel_mode))
+    assert (got.df, got.statistic) == (1, pytest.approx(want.statistic, rel=1e-8))
+    assert "absorbs its constants" in lr_test(hidden, fit(larger[0], travel_mode)).reason
+    assert "absorbs its constants" in score_test(hidden, larger[0]).reason
+    ground = {"nests": {"ground": ["train", "bus", "car"]}, "base": "car"}
+    nested = [fit(NestedLogit(**o, **ground), travel_mode) for o in (explicit, absorbed)]
+    want, got = map(lambda_one_test, nested)
+    assert got.statistic == pytest.approx(want.statistic, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": "psize"}, {"size": "gc", "size_coefficient": "free"}]
+)
+def test_scales_and_sizes_are_extensions(travel_mode, options):
+    small = fit(MultinomialLogit("ttme", base="car"), travel_mode)
+    larger = MultinomialLogit("ttme", base="car", **options)
+    ratio, score = lr_test(small, fit(larger, travel_mode)), score_test(small, larger)
+    assert (ratio.df, score.df) == (1, 1)
+    assert score.statistic == pytest.approx(ratio.statistic, rel=0.25)
+
+
+def test_another_family_is_a_guide(travel_mode, small):
+    from choicemodels.cross_nested import CrossNestedLogit
+
+    crossed = CrossNestedLogit(
+        "gc + ttme", {"a": ["train", "bus", "car"], "b": ["train", "air"]}, base="car"
+    )
+    result = fit(crossed, travel_mode)
+    assert "only a guide" in lr_test(small, result).note
+    assert "is a cross-nested logit" in lambda_one_test(result).reason
+
+
 # Independence of irrelevant alternatives
 
 
@@ -465,7 +518,7 @@ def test_iia_tests_that_do_not_apply(travel_mode, greene, small, tmp_path):
     mended = hausman_mcfadden_test(column, "air", model=rest)
     want = hausman_mcfadden_test(greene, "air")
     assert mended.statistic == pytest.approx(want.statistic, rel=1e-6)
-    assert "no nests" in lambda_one_test(greene).reason
+    assert "not a nested logit" in lambda_one_test(greene).reason
     fixed = fit(
         NestedLogit("gc", {"g": ["train", "bus"]}, base="car", lambdas={"g": 0.5}), travel_mode
     )
