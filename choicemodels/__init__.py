@@ -6,6 +6,7 @@ from choicemodels.datasets import load_data
 from choicemodels.errors import NestflowError, NestflowWarning
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
+from choicemodels.mixed import MixedLogit
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.ordered import OrderedChoice
 
@@ -14,6 +15,7 @@ __all__ = [
     "CrossNestedLogit",
     "FlowData",
     "Gravity",
+    "MixedLogit",
     "MultinomialLogit",
     "NestedLogit",
     "NestflowError",

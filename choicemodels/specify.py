@@ -12,6 +12,8 @@ from choicemodels.cross_nested_likelihood import CrossNestedParameters
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.likelihood import Layout, Likelihood, LogitParameters
+from choicemodels.mixed import MixedLogit
+from choicemodels.mixed_parameters import MixedParameters
 from choicemodels.models import LogitUtility, MultinomialLogit, NestedLogit
 from choicemodels.summed import SummedLikelihood
 
@@ -23,6 +25,7 @@ _FAMILIES: Mapping[type[LogitUtility], Any] = {
     MultinomialLogit: LogitParameters,
     NestedLogit: LogitParameters,
     CrossNestedLogit: CrossNestedParameters,
+    MixedLogit: MixedParameters,
 }
 
 

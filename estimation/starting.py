@@ -17,6 +17,8 @@ from choicemodels.likelihood import (
     LogitParameters,
     RowLikelihood,
 )
+from choicemodels.mixed_likelihood import MixedLikelihood
+from choicemodels.restrictions import Restrictions, restrict
 from choicemodels.summed import SummedLikelihood
 from estimation.newton import maximize
 
@@ -38,11 +40,14 @@ def plain_logit(likelihood: Likelihood) -> _PlainLogit:
     return LogitLikelihood(parameters, cast(RowLikelihood, likelihood).observations)
 
 
-def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
+def starting_values(
+    likelihood: Likelihood, start: Any = None, restrictions: Restrictions | None = None
+) -> Array:
     """Return a point to start from, shape (P,).
 
     The multinomial logit with the same utilities, on a sample of the cases if there are many:
-    it is cheap, close enough, and has a single maximum.
+    it is cheap, close enough, and has a single maximum. A simulated likelihood goes on from there
+    with few draws.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
         What to start.
     start
         The user's values: an array of all P, or some by name.
+    restrictions
+        On the parameters, if there are any.
 
     Raises
     ------
@@ -78,6 +85,8 @@ def starting_values(likelihood: Likelihood, start: Any = None) -> Array:
             )
         return theta
     theta = _from_plain_logit(likelihood)
+    if isinstance(likelihood, MixedLikelihood) and likelihood.coarsens:
+        theta = _from_few_draws(likelihood, theta, restrictions)
     for name, value in given.items():
         theta[names.index(name)] = value
     return theta
@@ -96,6 +105,22 @@ def _from_plain_logit(likelihood: Likelihood) -> Array:
         flat = flat.subset(np.arange(0, flat.n_cases, step))
     found = maximize(flat.evaluate, utility, max_iterations=20)
     return layout.start_from(found.theta if found.converged else utility)
+
+
+def _from_few_draws(
+    likelihood: MixedLikelihood, theta: Array, restrictions: Restrictions | None
+) -> Array:
+    """Search with few draws, and turn spreads positive, which costs likelihood by chance alone."""
+    layout = likelihood.parameters
+    rules = restrictions or Restrictions.build(layout.names, (), {})
+    found = maximize(
+        restrict(likelihood.coarse().evaluate, rules),
+        rules.reduce(theta),
+        lower=rules.lower,
+        upper=rules.upper,
+        max_iterations=20,
+    )
+    return layout.canonical(rules.full(found.theta))
 
 
 def _from_shares(likelihood: AbsorbedLikelihood) -> Array:

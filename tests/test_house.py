@@ -35,6 +35,7 @@ PUBLIC = {
         "CrossNestedLogit",
         "FlowData",
         "Gravity",
+        "MixedLogit",
         "MultinomialLogit",
         "NestedLogit",
         "NestflowError",
