@@ -12,6 +12,7 @@ from choicemodels.check import CheckReport, Problem, check_columns, check_rows
 from choicemodels.description import Description, describe_choices
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import closest, numeric_column, require_columns, to_pandas
+from choicemodels.weighting import weigh_choice_based
 from choicemodels.wide import melt
 
 __all__ = ["ChoiceData"]
@@ -50,6 +51,8 @@ class ChoiceData:
         Rows left out because they were marked unavailable.
     problems : tuple of Problem
         What the border found; empty unless built with ``strict=False``.
+    population_shares : mapping or None
+        What the weights make of a sample drawn by choices, see :meth:`choice_based`.
     """
 
     table: pd.DataFrame
@@ -64,6 +67,7 @@ class ChoiceData:
     panel_name: str | None = None
     unavailable: int = 0
     problems: tuple[Problem, ...] = field(default=())
+    population_shares: Mapping[str, float] | None = None
 
     @classmethod
     def from_long(
@@ -319,6 +323,13 @@ class ChoiceData:
         codes = pd.factorize(self.table[name])[0]
         varies = np.flatnonzero(codes != np.repeat(codes[self.offsets[:-1]], self.set_sizes))
         return self.table[self.case_name].iloc[varies[0]] if len(varies) else None
+
+    def choice_based(self, population_shares: Mapping[str, float]) -> Self:
+        """Weight a sample that was drawn by the chosen alternative (WESML).
+
+        The arguments are those of :func:`~choicemodels.weighting.weigh_choice_based`.
+        """
+        return weigh_choice_based(self, population_shares)
 
     def check(self) -> CheckReport:
         """List everything suspicious in the data, each with its rows and remedy."""

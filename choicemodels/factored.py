@@ -1,5 +1,6 @@
 """Choices among many places, kept as the tables they are made of and never expanded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from choicemodels.description import Description, describe_choices
 from choicemodels.errors import DataError, enumerate_some
 from choicemodels.frames import JoinedColumns, closest, numeric_column, require_columns, to_pandas
 from choicemodels.places import PlaceTable, place_table, text_keys
+from choicemodels.weighting import weigh_choice_based
 
 __all__ = ["FactoredChoiceData"]
 
@@ -44,6 +46,8 @@ class FactoredChoiceData:
     stay : str or None
         The alternative to stay.
     problems : tuple of Problem
+    population_shares : mapping or None
+        What the weights make of a sample drawn by choices, see :meth:`choice_based`.
     """
 
     choosers: pd.DataFrame
@@ -58,6 +62,7 @@ class FactoredChoiceData:
     panel_name: str | None = None
     stay: str | None = None
     problems: tuple[Problem, ...] = field(default=())
+    population_shares: Mapping[str, float] | None = None
 
     @classmethod
     def build(
@@ -208,7 +213,15 @@ class FactoredChoiceData:
             alternative_name=self.alternative_name,
             panel_name=self.panel_name,
             problems=self.problems,
+            population_shares=self.population_shares,
         )
+
+    def choice_based(self, population_shares: Mapping[str, float]) -> Self:
+        """Weight a sample that was drawn by the chosen alternative (WESML).
+
+        The arguments are those of :func:`~choicemodels.weighting.weigh_choice_based`.
+        """
+        return weigh_choice_based(self, population_shares)
 
     def check(self) -> CheckReport:
         """List everything suspicious in the data."""

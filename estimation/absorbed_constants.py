@@ -107,8 +107,8 @@ class AbsorbedConstants:
         """
         if self.cross_product is None:
             raise EstimationError(
-                "cov='bhhh': the scores by parameters and absorbed constants are collinear, as with "
-                "fewer cases than these; choose 'robust' or 'hessian'."
+                "cov='bhhh': the scores by parameters and absorbed constants are collinear, as "
+                "they are with fewer cases than these; choose 'robust' or 'hessian'."
             )
         return self.cross_product
 

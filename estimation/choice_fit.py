@@ -108,7 +108,9 @@ def fit_choice(
     )
     result = _result(model, data, likelihood, restrictions, optimum)
     _warn(result, optimum)
-    return result if cov == "hessian" else result.with_cov(cov, groups=groups, ssc=ssc)
+    if cov == "hessian" and not result.choice_based:
+        return result
+    return result.with_cov(cov, groups=groups, ssc=ssc)
 
 
 def _search(
@@ -180,6 +182,7 @@ def _result(
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
         unit=at.unit,
+        choice_based=data.population_shares is not None,
         absorbed=found and AbsorbedConstants.of(found, B, covariance.matrix),
     )
     return plain.with_covariance(covariance)
@@ -267,6 +270,13 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
 
 
 def _weight_notes(data: ChoiceData | FactoredChoiceData) -> tuple[str, ...]:
+    if data.population_shares is not None:
+        shares = (f"{name} {share:.4g}" for name, share in data.population_shares.items())
+        return (
+            "The sample was drawn by choices and is weighted to the population's shares (WESML): "
+            f"{enumerate_some(list(shares), 12)}. The log-likelihood is a weighted one: likelihood "
+            "ratios, AIC and BIC do not have their usual meaning.",
+        )
     if (data.weights == 1.0).all():
         return ()
     return (

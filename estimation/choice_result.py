@@ -84,6 +84,9 @@ class ChoiceResult(Result):
     absorbed : AbsorbedConstants or None
         How sure absorbed constants are; their values are in ``constants``. Where there are any,
         Hessian and scores have them partialled out.
+    choice_based : bool
+        Whether the weights make up for a sample drawn by choices, which leaves only the
+        covariances that do not take the likelihood at its word.
     """
 
     model: LogitUtility
@@ -100,6 +103,7 @@ class ChoiceResult(Result):
     loglike_obs: Array | None = None
     unit: NDArray[np.int64] | None = None
     absorbed: AbsorbedConstants | None = None
+    choice_based: bool = False
 
     @property
     def df_model(self) -> int:
@@ -200,6 +204,11 @@ class ChoiceResult(Result):
         SpecificationError, DataError, EstimationError
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
+        if self.choice_based and kind in ("hessian", "bhhh"):
+            raise SpecificationError(
+                f"cov='{kind}' does not hold in a sample weighted to population shares, whose "
+                "weighted likelihood is no likelihood; choose 'robust' or 'cluster'."
+            )
         ways = self.groupings(groups) if groups is not None else ()
         B, meat = self.basis, self.meat
         if kind == "bhhh" and self.absorbed is not None:
@@ -480,6 +489,7 @@ class ChoiceResult(Result):
             "notes": list(self.notes),
             "converged": self.optimum.converged,
             "message": self.optimum.message,
+            "choice_based": self.choice_based,
             "absorbed": None if self.absorbed is None else self.absorbed.to_dict(),
             "iterations": [step.to_dict() for step in self.optimum.iterations],
         }
@@ -509,5 +519,6 @@ class ChoiceResult(Result):
             ),
             baselines=LoglikeBaselines(**saved["baselines"]),
             notes=tuple(saved["notes"]),
+            choice_based=saved["choice_based"],
             absorbed=saved["absorbed"] and AbsorbedConstants.from_dict(saved["absorbed"]),
         )
