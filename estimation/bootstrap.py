@@ -309,6 +309,7 @@ def _groups(result: ChoiceResult | OrderedResult, groups: Any) -> tuple[str, Int
     if isinstance(result, OrderedResult):
         name, labels = result.row_groups(groups)
     else:
+        result.groupings(groups)  # refuses what would tear a decision maker's choices apart
         name, labels = result.need_data("groups").case_groups(groups)
     return name, group_codes(labels, name)
 

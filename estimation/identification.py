@@ -59,9 +59,10 @@ class Direction:
     shares: pd.Series
 
     def __str__(self) -> str:
+        sizes = [f"{abs(value):.4g}" for value in self.combination]
         terms = [
-            f"{'-' if value < 0 else '+'} {'' if abs(value) == 1 else f'{abs(value):.4g} * '}{name}"
-            for name, value in self.combination.items()
+            f"{'-' if value < 0 else '+'} {'' if size == '1' else f'{size} * '}{name}"
+            for size, (name, value) in zip(sizes, self.combination.items(), strict=True)
         ]
         return " ".join(terms).removeprefix("+ ")
 
