@@ -19,6 +19,7 @@ __all__ = ["ChoiceData"]
 
 if TYPE_CHECKING:
     from choicemodels.factored import FactoredChoiceData
+    from choicemodels.sampling import Sample
 
 Ints = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -51,6 +52,9 @@ class ChoiceData:
         Rows left out because they were marked unavailable.
     problems : tuple of Problem
         What the border found; empty unless built with ``strict=False``.
+    sample : Sample or None
+        How the choice sets were drawn from larger ones, see
+        :func:`~choicemodels.sampling.sample_alternatives`.
     population_shares : mapping or None
         What the weights make of a sample drawn by choices, see :meth:`choice_based`.
     """
@@ -67,6 +71,7 @@ class ChoiceData:
     panel_name: str | None = None
     unavailable: int = 0
     problems: tuple[Problem, ...] = field(default=())
+    sample: "Sample | None" = None
     population_shares: Mapping[str, float] | None = None
 
     @classmethod

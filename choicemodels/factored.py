@@ -186,20 +186,32 @@ class FactoredChoiceData:
         first = np.repeat(some.places.offsets[some.origin], sizes)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         cells = first + np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-        case = np.repeat(np.arange(some.n_cases), sizes)
-        alternative = some.places.alternative[cells]
-        extra = [name for name in some.places.table if name not in some.choosers.columns]
+        return some.lay_out(offsets, cells)
+
+    def lay_out(self, offsets: Ints, cells: Ints) -> ChoiceData:
+        """Lay out some of what every chooser is offered.
+
+        Parameters
+        ----------
+        offsets
+            Chooser n gets the cells ``cells[offsets[n]:offsets[n + 1]]``, shape (N + 1,).
+        cells
+            Rows of ``places.table``.
+        """
+        case = np.repeat(np.arange(self.n_cases), np.diff(offsets))
+        alternative = self.places.alternative[cells]
+        extra = [name for name in self.places.table if name not in self.choosers.columns]
         table = pd.concat(
             [
-                some.choosers.iloc[case].reset_index(drop=True),
-                some.places.table[extra].iloc[cells].reset_index(drop=True),
+                self.choosers.iloc[case].reset_index(drop=True),
+                self.places.table[extra].iloc[cells].reset_index(drop=True),
             ],
             axis=1,
         )
-        table[self.case_name] = some.case_ids[case]
+        table[self.case_name] = self.case_ids[case]
         table[self.alternative_name] = np.array(self.alternatives, dtype=object)[alternative]
-        taken = np.flatnonzero(alternative == some.chosen_alternative[case])
-        chosen = np.full(some.n_cases, -1, dtype=np.int64)
+        taken = np.flatnonzero(alternative == self.chosen_alternative[case])
+        chosen = np.full(self.n_cases, -1, dtype=np.int64)
         chosen[case[taken]] = taken
         return ChoiceData(
             table=table,
@@ -207,8 +219,8 @@ class FactoredChoiceData:
             offsets=offsets,
             alternative=alternative,
             chosen=chosen,
-            weights=some.weights,
-            case_ids=some.case_ids,
+            weights=self.weights,
+            case_ids=self.case_ids,
             case_name=self.case_name,
             alternative_name=self.alternative_name,
             panel_name=self.panel_name,

@@ -195,7 +195,7 @@ class LogitParameters:
         slot, fixed = np.full(M + 1, -1, dtype=np.int64), np.ones(M + 1)
         notes: list[str] = []
         rum = model.normalization == "rum"
-        alone = never_compared(tree, data) if rum else frozenset()
+        alone = never_compared(tree, _nested(data)) if rum else frozenset()
         given = model.lambdas if not isinstance(model.lambdas, str) else {}
         for m, nest in enumerate(tree.nests):
             if nest in given:
@@ -271,9 +271,16 @@ class LogitParameters:
             if self.slot[m] >= 0 and lam[m] > lam[self.tree.parent[J + m]] + 1e-9
         )
 
-    def over(self, data: ChoiceData) -> "LogitLikelihood":
-        """Put the model over data, whose alternatives it must know."""
-        observations = Observations.build(self.utility, data, self.alternatives)
+    def over(self, data: ChoiceData) -> "RowLikelihood":
+        """Put the model over data, whose alternatives it must know.
+
+        Sampled choice sets are corrected for, and expanded to the logsums of the nests.
+        """
+        if data.sample is not None and self.tree.nests:
+            from choicemodels.sampled_nested_likelihood import SampledNestedLikelihood
+
+            return SampledNestedLikelihood.build(self, data)
+        observations = Observations.build(self.utility, data, self.alternatives, corrects=True)
         if len(self.constants):
             observations = observations.shifted(self.constants)
         return LogitLikelihood(self, observations)
@@ -407,6 +414,13 @@ class LogitLikelihood:
     def reweighted(self, weights: Array) -> Self:
         """Give the cases other weights, shape (N,)."""
         return replace(self, observations=replace(self.observations, weights=weights))
+
+
+def _nested(data: ChoiceData | FactoredChoiceData) -> ChoiceData | FactoredChoiceData:
+    """Return the data whose nests the logsums are taken over."""
+    if isinstance(data, FactoredChoiceData) or data.sample is None or data.sample.logsums is None:
+        return data
+    return data.sample.logsums
 
 
 def never_compared(tree: NestTree, data: ChoiceData | FactoredChoiceData) -> frozenset[str]:

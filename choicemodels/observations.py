@@ -45,15 +45,39 @@ class Observations:
     maker: Ints
 
     @classmethod
-    def build(cls, terms: UtilityTerms, data: ChoiceData, alternatives: tuple[str, ...]) -> Self:
+    def build(
+        cls,
+        terms: UtilityTerms,
+        data: ChoiceData,
+        alternatives: tuple[str, ...],
+        *,
+        corrects: bool = False,
+    ) -> Self:
         """Evaluate the terms over data, whose alternatives the model must know.
+
+        Parameters
+        ----------
+        terms
+            What the utilities are made of.
+        data
+            The choices.
+        alternatives
+            The model's, in its order.
+        corrects
+            Whether sampled choice sets are corrected for by adding ``ln pr(D | j)`` to the
+            utilities, as in the multinomial logit.
 
         Raises
         ------
         DataError
-            If the data hold an alternative that is not among ``alternatives``, or a term cannot
-            be evaluated.
+            If the data hold an alternative that is not among ``alternatives``, a term cannot
+            be evaluated, or the choice sets are samples for which there is no correction.
         """
+        if data.sample is not None and not corrects:
+            raise DataError(
+                "the choice sets are samples, for which multinomial and nested logits alone are "
+                "corrected; give this model the full choice sets."
+            )
         alternative = data.alternative
         if data.alternatives != alternatives:
             position = {name: j for j, name in enumerate(alternatives)}
@@ -67,8 +91,11 @@ class Observations:
         maker = np.arange(data.n_cases)
         if data.panel_name is not None:
             maker = pd.factorize(data.table[data.panel_name].iloc[data.offsets[:-1]])[0]
+        design = Design.build(terms, data.table, alternative, alternatives)
+        if data.sample is not None:
+            design = design.corrected(data.sample.correction)
         return cls(
-            Design.build(terms, data.table, alternative, alternatives),
+            design,
             data.offsets,
             alternative,
             data.chosen,

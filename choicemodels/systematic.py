@@ -8,7 +8,7 @@ bending adds follows from the derivatives of the log-likelihood by the rows' uti
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -59,6 +59,8 @@ class Design:
         Whether the size has a coefficient that is not among those of X.
     Z : ndarray, shape (T, R)
         Variables that scale the utilities.
+    correction : ndarray, shape (R,) or (0,)
+        Added to utilities that are not linear after they are scaled.
     """
 
     X: Array
@@ -66,6 +68,7 @@ class Design:
     quantities: Array
     size_free: bool
     Z: Array
+    correction: Array = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def build(
@@ -128,6 +131,10 @@ class Design:
         """Add to the offset of each row, shape (R,)."""
         return replace(self, offset=self.offset + shift if len(self.offset) else shift)
 
+    def corrected(self, correction: Array) -> Self:
+        """Add what corrects for sampled choice sets, which no scale multiplies, shape (R,)."""
+        return self.shifted(correction) if self.linear else replace(self, correction=correction)
+
     def at(self, theta: Array) -> Linearization:
         """Return the utilities and their Jacobian at a point, shape (U,)."""
         if self.linear:
@@ -151,6 +158,8 @@ class Design:
             V *= scale
             jacobian[:-T] *= scale
             jacobian[-T:] = V * self.Z
+        if len(self.correction):
+            V += self.correction
         return Linearization(jacobian, np.zeros(self.size), V)
 
     def _size_at(self, gamma: Array) -> tuple[Array, Array]:
@@ -200,6 +209,7 @@ class Design:
             offset=self.offset[rows] if len(self.offset) else self.offset,
             quantities=np.ascontiguousarray(self.quantities[:, rows]),
             Z=np.ascontiguousarray(self.Z[:, rows]),
+            correction=self.correction[rows] if len(self.correction) else self.correction,
         )
 
 

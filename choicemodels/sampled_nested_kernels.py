@@ -1,0 +1,496 @@
+"""The expanded likelihood of nested logits over sampled choice sets, with its derivatives.
+
+Notation is that of :mod:`choicemodels.kernels`. Over the sample D' for the logsums, in which the
+alternative j counts ``w_j`` times,
+
+    I_m = log( sum_{alternatives j in m} w_j exp(V_j / s_m) + sum_{nests c in m} exp(u_c) ),
+
+and over the choice set D, with ``A_m = sum over the nests c from m up to the root, the root
+excluded, of (u_c - I_c)``,
+
+    U_i = V_i / s_m(i) + A_m(i) + correction_i,     P(i | D) = exp(U_i) / sum_{j in D} exp(U_j).
+
+With ``r_i = 1[i chosen] - P(i | D)`` the derivatives are
+
+    score   = sum_i r_i dU_i,
+    Hessian = sum_i r_i d2U_i - sum_i P_i dU_i dU_i' + (sum_i P_i dU_i)(sum_i P_i dU_i)'.
+
+``sum_i r_i A_m(i) = sum_m R_m (u_m - I_m)``, where ``R_m`` sums r over the options below m: up to
+that the function that the nested logit's own way down differentiates, with ``R_m`` for its
+indicators of the path. So the sample for the logsums goes through the same steps.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from choicemodels.kernels import add_leaves, add_nests, add_outer, add_rows, neighbours
+from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
+from choicemodels.threads import run_blocks
+from choicemodels.vector_exp import vector_exp
+
+__all__ = ["Rows", "sampled_derivatives", "sampled_probabilities"]
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@njit(cache=True, fastmath=FAST)
+def _logsums(
+    offered: Any,
+    log_weight: Any,
+    lam: Any,
+    s: Any,
+    parent: Any,
+    u: Any,
+    P: Any,
+    nest_values: Any,
+    run_start: Any,
+    run_nest: Any,
+    above: Any,
+) -> int:
+    """Turn V in u into ``V / s``, fill the nests' values, and ``A_m``; return the runs."""
+    inclusive, node_u, total = nest_values[1], nest_values[2], nest_values[0]
+    M = lam.shape[0] - 1
+    J = parent.shape[0] - M
+    for i in range(offered.shape[0]):
+        u[i] += s[parent[offered[i]]] * log_weight[i]
+    runs = upward(offered, lam, s, parent, u, P, nest_values, run_start, run_nest)
+    for i in range(offered.shape[0]):
+        u[i] -= log_weight[i]
+    above[M] = 0.0
+    for m in range(M - 1, -1, -1):
+        above[m] = 0.0
+        if total[m] > 0.0:
+            above[m] = node_u[m] - inclusive[m] + above[parent[J + m]]
+    return runs
+
+
+@njit(cache=True, fastmath=FAST)
+def _choice(
+    offered: Any,
+    correction: Any,
+    s: Any,
+    parent: Any,
+    above: Any,
+    v: Any,
+    P: Any,
+) -> Any:
+    """Turn V in v into ``V / s``, fill P of the options; return the log of the sum of exp(U)."""
+    size = offered.shape[0]
+    high = -np.inf
+    for i in range(size):
+        m = parent[offered[i]]
+        v[i] /= s[m]
+        P[i] = v[i] + above[m] + correction[i]
+        high = max(high, P[i])
+    total = 0.0
+    for i in range(size):
+        P[i] = vector_exp(P[i] - high)
+        total += P[i]
+    for i in range(size):
+        P[i] /= total
+    return high + np.log(total)
+
+
+@njit(cache=True, fastmath=FAST)
+def _residuals(
+    offered: Any, chosen: int, P: Any, parent: Any, M: int, below: Any, at: Any, r: Any
+) -> None:
+    """Fill r of the options, their sums R below every nest, and the probabilities at each nest."""
+    J = parent.shape[0] - M
+    below[:] = 0.0
+    at[:] = 0.0
+    for i in range(offered.shape[0]):
+        m = parent[offered[i]]
+        r[i] = (i == chosen) - P[i]
+        below[m] += r[i]
+        at[m] += P[i]
+    for m in range(M):
+        below[parent[J + m]] += below[m]
+    below[M] = 0.0
+
+
+@njit(cache=True, fastmath=FAST)
+def _adjoints(below: Any, nest_values: Any, lam: Any, s: Any, parent: Any, omega: Any) -> None:
+    """Fill the adjoints of the inclusive values of ``sum_m R_m (u_m - I_m)``.
+
+    The last row of ``nest_values`` is filled with the nests' probabilities in their parents.
+    """
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    inside = nest_values[3]
+    M = lam.shape[0] - 1
+    J = parent.shape[0] - M
+    omega[M] = 0.0
+    for m in range(M - 1, -1, -1):
+        omega[m] = 0.0
+        if total[m] > 0.0:
+            p = parent[J + m]
+            inside[m] = np.exp(node_u[m] - inclusive[p])
+            a = below[m] + omega[p] * inside[m]
+            omega[m] = a * lam[m] / s[p] - below[m]
+
+
+@njit(cache=True, fastmath=FAST)
+def _add_options(
+    H: Any,
+    g: Any,
+    Y: Any,
+    X: Any,
+    offered: Any,
+    v: Any,
+    P: Any,
+    r: Any,
+    w: Any,
+    weight: float,
+    lam: Any,
+    s: Any,
+    slot: Any,
+    parent: Any,
+    M: int,
+    rum: bool,
+) -> None:
+    """Add what the options give through ``v_i = V_i / s``, and their sums ``Y_m = sum P_i dv_i``.
+
+    X holds the rows of the case. Also add to their weights ``w`` in the outer products.
+    """
+    for i in range(offered.shape[0]):
+        m = parent[offered[i]]
+        w[i] -= weight * P[i] / (s[m] * s[m])
+        if slot[m] >= 0 and rum:
+            t = slot[m]
+            g[t] -= r[i] * v[i] / lam[m]
+            Y[t, m] -= P[i] * v[i] / lam[m]
+            H[t, t] += weight * (2.0 * r[i] - P[i] * v[i]) * v[i] / (lam[m] * lam[m])
+    for k in range(X.shape[0]):
+        x = X[k]
+        for i in range(offered.shape[0]):
+            m = parent[offered[i]]
+            g[k] += r[i] * x[i] / s[m]
+            Y[k, m] += P[i] * x[i] / s[m]
+            if slot[m] >= 0 and rum:
+                H[slot[m], k] += weight * (P[i] * v[i] - r[i]) * x[i] / (lam[m] * lam[m])
+
+
+@njit(cache=True, fastmath=FAST)
+def _add_spread(
+    H: Any,
+    Y: Any,
+    at: Any,
+    dI: Any,
+    dA: Any,
+    both: Any,
+    mean: Any,
+    nest_values: Any,
+    weight: float,
+    lam: Any,
+    s: Any,
+    slot: Any,
+    parent: Any,
+    rum: bool,
+    size: int,
+) -> None:
+    """Subtract the covariance of ``dU_i = dv_i + dA_m`` over the options, less ``dv_i dv_i'``."""
+    total, inclusive, node_u = nest_values[0], nest_values[1], nest_values[2]
+    M = lam.shape[0] - 1
+    J = parent.shape[0] - M
+    dA[:, M] = 0.0
+    for m in range(M - 1, -1, -1):
+        p = parent[J + m]
+        for k in range(size):
+            dA[k, m] = dA[k, p] + (lam[m] / s[p] - 1.0) * dI[k, m] if total[m] > 0.0 else 0.0
+        if slot[m] >= 0 and total[m] > 0.0:
+            dA[slot[m], m] += inclusive[m] / s[p]
+        if slot[p] >= 0 and rum and total[m] > 0.0:
+            dA[slot[p], m] -= node_u[m] / lam[p]
+    for k in range(size):
+        for m in range(M + 1):
+            both[m] = Y[k, m] + at[m] * dA[k, m]
+        mean[k] = both.sum()
+        for q in range(k + 1):
+            spread = 0.0
+            for m in range(M + 1):
+                spread += both[m] * dA[q, m] + dA[k, m] * Y[q, m]
+            H[k, q] -= weight * spread
+    add_outer(H, mean, weight, size)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _derivatives_of_cases(
+    begin: int,
+    end: int,
+    widest: int,
+    X: Any,
+    offsets: Any,
+    alternative: Any,
+    chosen: Any,
+    correction: Any,
+    beta: Any,
+    offset: Any,
+    X2: Any,
+    offsets2: Any,
+    alternative2: Any,
+    log_weight: Any,
+    offset2: Any,
+    shared: bool,
+    weights: Any,
+    lam: Any,
+    slot: Any,
+    parent: Any,
+    rum: bool,
+    loglike_obs: Any,
+    score_obs: Any,
+    score_rows: Any,
+    score_rows2: Any,
+    score: Any,
+    H: Any,
+) -> float:
+    """Add the cases from begin to end to score and the lower triangle of H; return their sum."""
+    M, size = lam.shape[0] - 1, score.shape[0]
+    s = lam if rum else np.ones(M + 1)
+    u, P2, v, P = np.empty(widest), np.empty(widest), np.empty(widest), np.empty(widest)
+    r, w, z = np.empty(widest), np.empty(widest), np.empty(max(widest, M + 1))
+    run_start = np.empty(widest + 1, dtype=np.uint64)
+    run_nest = np.empty(widest, dtype=np.int64)
+    nest_values = np.empty((4, M + 1))
+    omega, below, at, above = np.empty(M + 1), np.empty(M + 1), np.empty(M + 1), np.empty(M + 1)
+    dI, dA, Y = np.empty((size, M + 1)), np.empty((size, M + 1)), np.empty((size, M + 1))
+    g, mean, both = np.empty(size), np.empty(size), np.empty(M + 1)
+    outer, pull = np.empty(M + 1), np.empty((3, M + 1))
+    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
+    llf = 0.0
+    for n in range(begin, end):
+        first, last, first2, last2 = offsets[n], offsets[n + 1], offsets2[n], offsets2[n + 1]
+        c, weight = chosen[n] - first, weights[n]
+        options, members = alternative[first:last], alternative2[first2:last2]
+        utilities(X2, first2, last2, beta, offset2, u)
+        runs = _logsums(
+            members, log_weight[first2:last2], lam, s, parent, u, P2,
+            nest_values, run_start, run_nest, above,
+        )  # fmt: skip
+        utilities(X, first, last, beta, offset, v)
+        logsum = _choice(options, correction[first:last], s, parent, above, v, P)
+        m = parent[options[c]]
+        logP = v[c] + above[m] + correction[first + c] - logsum
+        llf += weight * logP
+        if loglike_obs.shape[0] > 0:
+            loglike_obs[n] = weight * logP
+        _residuals(options, c, P, parent, M, below, at, r)
+        _adjoints(below, nest_values, lam, s, parent, omega)
+        if score_rows.shape[0] > 0:
+            for i in range(last - first):
+                score_rows[first + i] = weight * r[i] / s[parent[options[i]]]
+            for i in range(last2 - first2):
+                m = parent[members[i]]
+                score_rows2[first2 + i] = weight * omega[m] * P2[i] / s[m]
+        dI[:] = 0.0
+        Y[:] = 0.0
+        g[:] = 0.0
+        add_leaves(
+            H, g, dI, X2, first2, last2, runs, run_start, run_nest, u, P2, w, z, omega,
+            weight, lam, s, slot, rum,
+        )  # fmt: skip
+        if not shared:
+            add_rows(H, X2, first2, last2, w, z)
+            w[:] = 0.0
+        _add_options(
+            H, g, Y, X[:, first:last], options, v, P, r, w, weight, lam, s, slot, parent, M, rum
+        )
+        add_rows(H, X, first, last, w, z)
+        add_nests(
+            H, g, dI, outer, pull, omega, below, nest_values, lam, s, slot, parent, kin, alike,
+            rum, weight, size,
+        )  # fmt: skip
+        add_rows(H, dI, 0, M + 1, outer, z)
+        _add_spread(
+            H, Y, at, dI, dA, both, mean, nest_values, weight, lam, s, slot, parent, rum, size
+        )
+        for k in range(size):
+            score[k] += weight * g[k]
+        if score_obs.shape[0] > 0:
+            for k in range(size):
+                score_obs[n, k] = weight * g[k]
+    return llf
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _probabilities_of_cases(
+    begin: int,
+    end: int,
+    widest: int,
+    X: Any,
+    offsets: Any,
+    alternative: Any,
+    correction: Any,
+    beta: Any,
+    offset: Any,
+    X2: Any,
+    offsets2: Any,
+    alternative2: Any,
+    log_weight: Any,
+    offset2: Any,
+    lam: Any,
+    parent: Any,
+    rum: bool,
+    P_rows: Any,
+    logsum: Any,
+) -> None:
+    """Fill the options' probabilities and the expanded logsums of the cases from begin to end."""
+    M = lam.shape[0] - 1
+    s = lam if rum else np.ones(M + 1)
+    u, P2, v = np.empty(widest), np.empty(widest), np.empty(widest)
+    run_start = np.empty(widest + 1, dtype=np.uint64)
+    run_nest = np.empty(widest, dtype=np.int64)
+    nest_values, above = np.empty((4, M + 1)), np.empty(M + 1)
+    for n in range(begin, end):
+        first, last, first2, last2 = offsets[n], offsets[n + 1], offsets2[n], offsets2[n + 1]
+        utilities(X2, first2, last2, beta, offset2, u)
+        _logsums(
+            alternative2[first2:last2], log_weight[first2:last2], lam, s, parent, u, P2,
+            nest_values, run_start, run_nest, above,
+        )  # fmt: skip
+        utilities(X, first, last, beta, offset, v)
+        _choice(
+            alternative[first:last], correction[first:last], s, parent, above, v,
+            P_rows[first:last],
+        )  # fmt: skip
+        logsum[n] = nest_values[1, M]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a sample, as the kernels take them.
+
+    Attributes
+    ----------
+    X : ndarray, shape (U, R)
+    offset : ndarray, shape (R,) or (0,)
+        The utilities are ``X' beta + offset``.
+    offsets : ndarray of int64, shape (N + 1,)
+    alternative : ndarray of int64, shape (R,)
+    constant : ndarray, shape (R,)
+        Correction of an option, or logarithm of what a member of a logsum counts for.
+    """
+
+    X: Array
+    offset: Array
+    offsets: Ints
+    alternative: Ints
+    constant: Array
+
+
+def sampled_derivatives(
+    options: Rows,
+    members: Rows,
+    chosen: Ints,
+    weights: Array,
+    beta: Array,
+    lam: Array,
+    slot: Ints,
+    parent: Ints,
+    rum: bool,
+    n_free: int,
+    loglike_obs: Array,
+    score_obs: Array,
+    score_options: Array,
+    score_members: Array,
+) -> tuple[float, Array, Array]:
+    """Return log-likelihood, score and Hessian, and fill the contributions of the cases.
+
+    Parameters
+    ----------
+    options, members
+        The choice sets, and the samples for the logsums; the same rows if X is the same array.
+    chosen, weights, beta, lam, slot, parent, rum, n_free, loglike_obs, score_obs
+        As in :func:`choicemodels.kernels.derivatives`.
+    score_options, score_members
+        Filled with the derivatives by the rows' utilities unless empty, shapes (R,) and (R',).
+
+    Returns
+    -------
+    tuple
+        ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
+    """
+    size = len(options.X) + n_free
+    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
+    hessian = np.zeros((CHUNKS, size, size))
+    bounds = chunk_bounds(len(chosen))
+
+    def work(chunk: int) -> None:
+        llf[chunk] = _derivatives_of_cases(
+            bounds[chunk],
+            bounds[chunk + 1],
+            _widest(options, members),
+            options.X,
+            options.offsets,
+            options.alternative,
+            chosen,
+            options.constant,
+            beta,
+            options.offset,
+            members.X,
+            members.offsets,
+            members.alternative,
+            members.constant,
+            members.offset,
+            options.X is members.X,
+            weights,
+            lam,
+            slot,
+            parent,
+            rum,
+            loglike_obs,
+            score_obs,
+            score_options,
+            score_members,
+            score[chunk],
+            hessian[chunk],
+        )
+
+    run_blocks(work, CHUNKS)
+    lower = hessian.sum(axis=0)
+    return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T
+
+
+def sampled_probabilities(
+    options: Rows, members: Rows, beta: Array, lam: Array, parent: Ints, rum: bool
+) -> tuple[Array, Array]:
+    """Return ``P(i | D)`` of the options, shape (R,), and expanded logsums, shape (N,).
+
+    The parameters are those of :func:`sampled_derivatives`.
+    """
+    P_rows, logsum = np.empty(options.X.shape[1]), np.empty(len(options.offsets) - 1)
+    bounds = chunk_bounds(len(logsum))
+
+    def work(chunk: int) -> None:
+        _probabilities_of_cases(
+            bounds[chunk],
+            bounds[chunk + 1],
+            _widest(options, members),
+            options.X,
+            options.offsets,
+            options.alternative,
+            options.constant,
+            beta,
+            options.offset,
+            members.X,
+            members.offsets,
+            members.alternative,
+            members.constant,
+            members.offset,
+            lam,
+            parent,
+            rum,
+            P_rows,
+            logsum,
+        )
+
+    run_blocks(work, CHUNKS)
+    return P_rows, logsum
+
+
+def _widest(options: Rows, members: Rows) -> int:
+    return int(max(np.diff(options.offsets).max(), np.diff(members.offsets).max()))
