@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
 from choicemodels.frames import closest
 from choicemodels.restrictions import Bounds, check_bounds
 from choicemodels.tree import Nests
+
+if TYPE_CHECKING:
+    from choicemodels.choicedata import ChoiceData
+    from choicemodels.factored import FactoredChoiceData
+    from choicemodels.tree_report import TreeReport
 
 __all__ = ["Lambdas", "LogitUtility", "MultinomialLogit", "NestedLogit", "check_lambdas"]
 
@@ -206,6 +211,23 @@ class NestedLogit(LogitUtility):
             )
         inside: Nests | list[str] = dict(groups) if groups else list(destinations)
         return cls(formula, {"move": inside}, **options)
+
+    def tree(self, data: "ChoiceData | FactoredChoiceData") -> "TreeReport":
+        """Show the nests over data, with counts and what is amiss; print it.
+
+        Parameters
+        ----------
+        data
+            Choices; the nests must name alternatives of theirs.
+
+        Raises
+        ------
+        SpecificationError
+            If the nests do not fit the alternatives of the data.
+        """
+        from choicemodels.tree_report import report_tree
+
+        return report_tree(self, data)
 
 
 def check_constants(constants: str) -> None:
