@@ -19,7 +19,6 @@ from choicemodels.errors import (
     SpecificationError,
     enumerate_some,
 )
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.frames import closest
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.scenario_data import drop_alternatives, keep_cases
@@ -80,7 +79,7 @@ def hausman_mcfadden_test(
         return HypothesisTest.refused(name, null, reason)
     smaller, cases = _among_others(data, omitted)
     try:
-        full, some = _both(result, data, smaller, omitted, model)
+        full, some = _both(result, data, smaller, omitted, model, cov)
     except (DataError, EstimationError) as problem:
         return HypothesisTest.refused(name, null, _not_estimated(problem))
     common = [k for k in some.names if k in full.names]
@@ -146,7 +145,7 @@ def small_hsiao_test(
     one, two = keep_cases(data, first), keep_cases(data, second)
     try:
         smaller, _ = _among_others(two, omitted)
-        b2, some = _both(result, two, smaller, omitted, model)
+        b2, some = _both(result, two, smaller, omitted, model, "hessian")
         b1 = fit_choice(b2.model, one, cov="hessian")
     except (DataError, EstimationError) as problem:
         return HypothesisTest.refused(name, null, _not_estimated(problem))
@@ -195,7 +194,7 @@ def lambda_one_test(result: ChoiceResult) -> HypothesisTest:
     if any("lambda" in line for line in (*model.constraints, *model.bounds)):
         reason = "constraints or bounds name a lambda; fit the restricted model and use lr_test"
         return HypothesisTest.refused(name, null, reason)
-    restricted = fit_choice(replace(model, lambdas=fixed), result.data, cov="hessian")
+    restricted = fit_choice(replace(model, lambdas=fixed), result.data)
     test = lr_test(restricted, result)
     return replace(test, hypothesis=f"{', '.join(free)} = 1")
 
@@ -217,8 +216,8 @@ def _testable(
         return None, "IIA is tested on a multinomial logit"
     if data is None:
         return None, "a saved result does not keep the data"
-    if isinstance(data, FactoredChoiceData):
-        return None, "factored data cannot lose alternatives; take some choosers with to_long()"
+    if not isinstance(data, ChoiceData):
+        return None, "data without rows cannot lose alternatives; take some choosers with to_long()"
     if not weighted and (data.weights != 1.0).any():
         return None, "the cases are weighted; take hausman_mcfadden_test with cov='robust'"
     return data, ""
@@ -239,6 +238,7 @@ def _both(
     smaller: ChoiceData,
     omitted: tuple[str, ...],
     model: MultinomialLogit | None,
+    cov: str,
 ) -> tuple[ChoiceResult, ChoiceResult]:
     """Fit the whole and the smaller choice set, with constants against the same alternative."""
     base = result.model.base
@@ -247,7 +247,7 @@ def _both(
     whole = replace(result.model, base=base)
     kept = {name: rhs for name, rhs in whole.specific.items() if name not in omitted}
     rest = replace(model, base=base) if model is not None else replace(whole, specific=kept)
-    return fit_choice(whole, data, cov="hessian"), fit_choice(rest, smaller, cov="hessian")
+    return fit_choice(whole, data, cov=cov), fit_choice(rest, smaller, cov=cov)
 
 
 def _joint_covariance(

@@ -565,3 +565,17 @@ def test_ben_akiva_and_swait_when_it_does_not_apply(travel_mode, small):
     assert "samples differ" in ben_akiva_swait_test(small, half).reason
     with pytest.raises(SpecificationError, match="two fitted choice models"):
         ben_akiva_swait_test(small, "large")
+
+
+def test_samples_drawn_by_choices(travel_mode):
+    weights = np.array([0.5, 1.5, 0.8, 1.2])[travel_mode.chosen_alternative]
+    shares = {"air": 0.14, "train": 0.45, "bus": 0.11, "car": 0.30}
+    data = replace(travel_mode, weights=weights, population_shares=shares)
+    result = fit(GREENE, data)
+    assert "weighted" in hausman_mcfadden_test(result, "air").reason
+    assert hausman_mcfadden_test(result, "air", cov="robust").applies
+    nested = fit(NestedLogit("gc + ttme", {"ground": ["train", "bus", "car"]}, base="car"), data)
+    assert "weighted" in lambda_one_test(nested).reason
+    larger = MultinomialLogit("gc + ttme + invt", specific={"air": "0 + hinc"}, base="car")
+    assert "weighted" in score_test(result, larger).reason
+    assert score_test(result, larger, kind="robust").applies
