@@ -4,12 +4,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError, enumerate_some
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.formula import expand, split_parts
 from choicemodels.frames import closest
 from choicemodels.models import LogitUtility
+from choicemodels.source import ChoiceSource
 from choicemodels.utility import Term
 
 __all__ = ["UtilityTerms", "design_terms"]
@@ -74,7 +73,7 @@ def _terms(saved: list[dict[str, Any]]) -> tuple[Term, ...]:
     return tuple(Term.from_dict(term) for term in saved)
 
 
-def design_terms(model: LogitUtility, data: ChoiceData | FactoredChoiceData) -> UtilityTerms:
+def design_terms(model: LogitUtility, data: ChoiceSource) -> UtilityTerms:
     """Expand a model's formula into the terms of its utilities, in the order of the parameters.
 
     Constants come first, then variables with one coefficient, those of the case, those of the
@@ -160,7 +159,7 @@ def _known(names: list[str], alternatives: tuple[str, ...], where: str) -> None:
 
 
 def _check_case_variables(
-    terms: tuple[Term, ...], data: ChoiceData | FactoredChoiceData, part: str, where: str
+    terms: tuple[Term, ...], data: ChoiceSource, part: str, where: str
 ) -> None:
     """Refuse a variable that differs between the alternatives of a case where none may."""
     for name in sorted(frozenset().union(*(t.variables for t in terms))):

@@ -290,7 +290,8 @@ def _group(a: Array, origin: Ints, chosen: Ints, weights: Array) -> Choosers:
     """Take choosers together that are alike in origin, parts and choice; sort by origin."""
     N = len(origin)
     keys = pd.DataFrame(np.vstack([origin, chosen, a]).T)
-    group = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy(dtype=np.int64)
+    alike = keys.groupby(list(keys.columns), sort=True).ngroup()
+    group: Ints = np.asarray(alike, dtype=np.int64)
     count = int(group.max()) + 1
     if count > _WORTH_GROUPING * N:
         group = np.empty(N, dtype=np.int64)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import UtilityTerms, design_terms
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.kernels import derivatives
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.observations import Observations
 from choicemodels.probabilities import probabilities
 from choicemodels.restrictions import Evaluation
+from choicemodels.source import ChoiceSource
 from choicemodels.tree import NestTree, build_tree
 
 __all__ = [
@@ -176,9 +176,7 @@ class LogitParameters:
     constants: Array = field(default_factory=lambda: np.empty(0))
 
     @classmethod
-    def lay_out(
-        cls, model: MultinomialLogit | NestedLogit, data: ChoiceData | FactoredChoiceData
-    ) -> Self:
+    def lay_out(cls, model: MultinomialLogit | NestedLogit, data: ChoiceSource) -> Self:
         """Name the parameters of a model over data, and fix what cannot be estimated.
 
         Raises
@@ -416,14 +414,14 @@ class LogitLikelihood:
         return replace(self, observations=replace(self.observations, weights=weights))
 
 
-def _nested(data: ChoiceData | FactoredChoiceData) -> ChoiceData | FactoredChoiceData:
+def _nested(data: ChoiceSource) -> ChoiceSource:
     """Return the data whose nests the logsums are taken over."""
-    if isinstance(data, FactoredChoiceData) or data.sample is None or data.sample.logsums is None:
+    if not isinstance(data, ChoiceData) or data.sample is None or data.sample.logsums is None:
         return data
     return data.sample.logsums
 
 
-def never_compared(tree: NestTree, data: ChoiceData | FactoredChoiceData) -> frozenset[str]:
+def never_compared(tree: NestTree, data: ChoiceSource) -> frozenset[str]:
     """Return the nests that never offer two members at once, whose lambda is not identified."""
     J, M = len(tree.alternatives), len(tree.nests)
     offered, _ = data.choice_sets()

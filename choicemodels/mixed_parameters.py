@@ -97,9 +97,10 @@ class MixedParameters:
         SpecificationError, DataError
             If the formula, a coefficient or an error component does not fit the data.
         """
-        if isinstance(data, FactoredChoiceData):
+        if not isinstance(data, ChoiceData):
             raise SpecificationError(
-                "a mixed logit needs a row for each case and alternative; give it data.to_long()."
+                "the draws of a mixed logit need a row for each case and alternative, all in "
+                "memory; give it data.to_long(), or read the files into one ChoiceData."
             )
         utility = design_terms(model, data)
         coefficients = coefficients_of(model, utility, data)

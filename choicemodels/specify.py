@@ -9,13 +9,15 @@ from choicemodels.absorbed import AbsorbedLikelihood
 from choicemodels.choicedata import ChoiceData
 from choicemodels.cross_nested import CrossNestedLogit
 from choicemodels.cross_nested_likelihood import CrossNestedParameters
+from choicemodels.errors import SpecificationError
 from choicemodels.factored import FactoredChoiceData
-from choicemodels.factored_likelihood import FactoredLikelihood
+from choicemodels.joined import Engine, JoinedLikelihood
 from choicemodels.likelihood import Layout, Likelihood, LogitParameters
 from choicemodels.mixed import MixedLogit
 from choicemodels.mixed_parameters import MixedParameters
 from choicemodels.models import LogitUtility, MultinomialLogit, NestedLogit
-from choicemodels.summed import SummedLikelihood
+from choicemodels.partitioned import PartitionedChoiceData
+from choicemodels.summed import over_data
 
 __all__ = ["layout_from_dict", "model_from_dict", "model_to_dict", "specify"]
 
@@ -31,8 +33,9 @@ _FAMILIES: Mapping[type[LogitUtility], Any] = {
 
 def specify(
     model: LogitUtility,
-    data: ChoiceData | FactoredChoiceData,
+    data: ChoiceData | FactoredChoiceData | PartitionedChoiceData,
     parameters: Layout | None = None,
+    engine: Engine | None = None,
 ) -> Likelihood:
     """Put a model over data.
 
@@ -44,6 +47,8 @@ def specify(
         The choices; without them only probabilities can be asked for.
     parameters
         The layout from an earlier estimation, to predict with; its alternatives rule.
+    engine
+        Where the parts of partitioned data are kept and computed.
 
     Raises
     ------
@@ -52,12 +57,15 @@ def specify(
     """
     layout: Layout = parameters or _FAMILIES[type(model)].lay_out(model, data)
     if parameters is None and model.absorbs_constants and isinstance(layout, LogitParameters):
+        if isinstance(data, PartitionedChoiceData):
+            raise SpecificationError(
+                "absorbed constants need the data in memory; read the files into one ChoiceData, "
+                "or estimate the constants as parameters."
+            )
         return AbsorbedLikelihood.build(layout, model.base, data)
-    if isinstance(data, ChoiceData):
-        return layout.over(data)
-    if isinstance(layout, LogitParameters) and layout.factorable:
-        return FactoredLikelihood.build(layout, data)
-    return SummedLikelihood.over_factors(layout, data)
+    if isinstance(data, PartitionedChoiceData):
+        return JoinedLikelihood.build(layout, data, engine)
+    return over_data(layout, data)
 
 
 def layout_from_dict(model: LogitUtility, saved: Mapping[str, Any]) -> Layout:

@@ -1,5 +1,6 @@
 """A likelihood as the sum over parts of the data, each laid out only while it is looked at."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -7,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.choicedata import ChoiceData
 from choicemodels.factored import FactoredChoiceData
+from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.likelihood import Contributions, Layout, LogitParameters, RowLikelihood
 from choicemodels.restrictions import Evaluation
 
-__all__ = ["SummedLikelihood"]
+__all__ = ["SummedLikelihood", "add_evaluations", "join_contributions", "over_data"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,31 +62,12 @@ class SummedLikelihood:
 
     def evaluate(self, theta: Array) -> Evaluation:
         """Return log-likelihood, score (P,) and Hessian (P, P)."""
-        P = len(theta)
-        total = (0.0, np.zeros(P), np.zeros((P, P)))
-        for cases in self.parts:
-            llf, score, hessian = self.part(cases).evaluate(theta)
-            total = (total[0] + llf, total[1] + score, total[2] + hessian)
-        return total
+        return add_evaluations(self.part(cases).evaluate(theta) for cases in self.parts)
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives with every contribution."""
-        found = [self.part(cases).contributions(theta) for cases in self.parts]
-        sizes = np.cumsum([0, *(len(part.loglike_obs) for part in found)])
-        unit = np.empty(self.n_cases, dtype=np.int64)
-        for cases, part, first in zip(self.parts, found, sizes, strict=False):
-            own = np.arange(len(cases)) if part.unit is None else part.unit
-            unit[cases] = first + own
-        loglike_obs = np.concatenate([part.loglike_obs for part in found])
-        score_obs = np.concatenate([part.score_obs for part in found])
-        panel = len(loglike_obs) < self.n_cases
-        return Contributions(
-            sum(part.llf for part in found),
-            np.sum([part.score for part in found], axis=0),
-            np.sum([part.hessian for part in found], axis=0),
-            loglike_obs if panel else loglike_obs[unit],
-            score_obs if panel else score_obs[unit],
-            unit if panel else None,
+        return join_contributions(
+            [self.part(cases).contributions(theta) for cases in self.parts], self.parts
         )
 
     def part(self, cases: Ints) -> RowLikelihood:
@@ -118,3 +102,53 @@ class SummedLikelihood:
     def reweighted(self, weights: Array) -> Self:
         """Give the choosers other weights, shape (N,)."""
         return replace(self, data=replace(self.data, weights=weights))
+
+
+def add_evaluations(found: Iterable[Evaluation]) -> Evaluation:
+    """Return the sum of log-likelihoods and of their derivatives, in the order given."""
+    llf, score, hessian = 0.0, np.zeros(0), np.zeros((0, 0))
+    for number, (f, g, H) in enumerate(found):
+        llf += f
+        score, hessian = (score + g, hessian + H) if number else (g, H)
+    return llf, score, hessian
+
+
+def join_contributions(found: Sequence[Contributions], parts: Sequence[Ints]) -> Contributions:
+    """Put the contributions of parts together.
+
+    Parameters
+    ----------
+    found
+        One for each part.
+    parts
+        Positions of each part's cases among all N.
+    """
+    n_cases = sum(map(len, parts))
+    sizes = np.cumsum([0, *(len(part.loglike_obs) for part in found)])
+    unit = np.empty(n_cases, dtype=np.int64)
+    for cases, part, first in zip(parts, found, sizes, strict=False):
+        own = np.arange(len(cases)) if part.unit is None else part.unit
+        unit[cases] = first + own
+    loglike_obs = np.concatenate([part.loglike_obs for part in found])
+    score_obs = np.concatenate([part.score_obs for part in found])
+    panel = any(part.unit is not None for part in found)
+    llf, score, hessian = add_evaluations((part.llf, part.score, part.hessian) for part in found)
+    return Contributions(
+        llf,
+        score,
+        hessian,
+        loglike_obs if panel else loglike_obs[unit],
+        score_obs if panel else score_obs[unit],
+        unit if panel else None,
+    )
+
+
+def over_data(
+    parameters: Layout, data: ChoiceData | FactoredChoiceData
+) -> RowLikelihood | FactoredLikelihood | SummedLikelihood:
+    """Put a layout over data in memory, in the form that suits both."""
+    if isinstance(data, ChoiceData):
+        return parameters.over(data)
+    if isinstance(parameters, LogitParameters) and parameters.factorable:
+        return FactoredLikelihood.build(parameters, data)
+    return SummedLikelihood.over_factors(parameters, data)

@@ -263,7 +263,7 @@ def _refitting(result: ChoiceResult | OrderedResult) -> tuple[Array, Refit]:
     begin = restrictions.reduce(theta)
 
     def refit(weights: Array) -> Array:
-        refuse_never_chosen(layout, replace(data, weights=weights))
+        refuse_never_chosen(layout, data, weights)
         optimum = maximize(
             restrict(likelihood.reweighted(weights).evaluate, restrictions),
             begin,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from choicemodels.errors import (
     EstimationError,
     IdentificationError,
     NestflowWarning,
+    SpecificationError,
     enumerate_some,
 )
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.likelihood import Layout, Likelihood
 from choicemodels.models import LogitUtility
+from choicemodels.partitioned import AnyChoiceData, PartitionedChoiceData
 from choicemodels.restrictions import Restrictions, restrict
+from choicemodels.sampled_nested_likelihood import SampledNestedLikelihood
 from choicemodels.specify import specify
 from estimation.absorbed_constants import AbsorbedConstants
 from estimation.checkpoint import Checkpoint
@@ -28,7 +31,9 @@ from estimation.choice_covariance import make_covariance
 from estimation.choice_result import ChoiceResult, LoglikeBaselines
 from estimation.constants import constants_only
 from estimation.covariance import SmallSample, inverse_information
+from estimation.distributed import DaskEngine
 from estimation.newton import Optimum, SearchState, maximize
+from estimation.sampled_fit import settle
 from estimation.starting import plain_logit, starting_values
 
 __all__ = ["fit_choice", "refuse_never_chosen", "restrictions_of"]
@@ -39,7 +44,7 @@ Ints = NDArray[np.int64]
 
 def fit_choice(
     model: LogitUtility,
-    data: ChoiceData | FactoredChoiceData,
+    data: AnyChoiceData,
     *,
     cov: str = "robust",
     groups: Any = None,
@@ -48,6 +53,7 @@ def fit_choice(
     max_iterations: int = 100,
     progress: Callable[[int, float], None] | None = None,
     checkpoint: str | Path | None = None,
+    engine: Any = None,
 ) -> ChoiceResult:
     """Estimate a choice model.
 
@@ -70,6 +76,9 @@ def fit_choice(
     checkpoint
         File that holds the state of the search before every step. If it exists the search goes
         on from there, to the same answer.
+    engine
+        A ``dask.distributed`` client, whose workers keep the files of partitioned data and share
+        the work.
 
     Raises
     ------
@@ -90,11 +99,11 @@ def fit_choice(
         consistent with utility maximization.
     """
     _refuse_unusable(data)
-    likelihood = specify(model, data)
+    likelihood = specify(model, data, engine=_engine(data, engine))
     parameters = likelihood.parameters
     refuse_never_chosen(parameters, data)
     restrictions = restrictions_of(model, parameters)
-    theta = starting_values(likelihood, start)
+    theta = starting_values(likelihood, start, restrictions)
     first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
     _refuse_collinear(likelihood, restrictions, first[2])
     optimum = _search(
@@ -106,11 +115,28 @@ def fit_choice(
         max_iterations=max_iterations,
         progress=progress,
     )
+    if isinstance(likelihood, SampledNestedLikelihood):
+        assert isinstance(data, ChoiceData)
+        options: dict[str, Any] = {"max_iterations": max_iterations, "progress": progress}
+        likelihood, optimum = settle(likelihood, restrictions, optimum, **options)
+        data = replace(data, sample=likelihood.sample)
     result = _result(model, data, likelihood, restrictions, optimum)
     _warn(result, optimum)
     if cov == "hessian" and not result.choice_based:
         return result
     return result.with_cov(cov, groups=groups, ssc=ssc)
+
+
+def _engine(data: AnyChoiceData, client: Any) -> DaskEngine | None:
+    if client is None:
+        return None
+    if not isinstance(data, PartitionedChoiceData):
+        raise SpecificationError(
+            f"engine= shares out the files of PartitionedChoiceData, and the data are a "
+            f"{type(data).__name__}; write them to Parquet files and open these, or leave engine= "
+            "out."
+        )
+    return DaskEngine(client)
 
 
 def _search(
@@ -139,7 +165,7 @@ def _search(
 
 def _result(
     model: LogitUtility,
-    data: ChoiceData | FactoredChoiceData,
+    data: AnyChoiceData,
     likelihood: Likelihood,
     restrictions: Restrictions,
     optimum: Optimum,
@@ -177,13 +203,14 @@ def _result(
             *(f"Constraint: {line}." for line in model.constraints),
             *_bound_notes(parameters, theta, on_bound),
             *_weight_notes(data),
+            *_sample_notes(data),
         ),
         data=data,
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
         unit=at.unit,
         choice_based=data.population_shares is not None,
-        absorbed=found and AbsorbedConstants.of(found, B, covariance.matrix),
+        absorbed=AbsorbedConstants.of(found, B, covariance.matrix) if found else None,
     )
     return plain.with_covariance(covariance)
 
@@ -211,7 +238,7 @@ def _bound_notes(parameters: Layout, theta: Array, on_bound: Ints) -> tuple[str,
     )
 
 
-def _refuse_unusable(data: ChoiceData | FactoredChoiceData) -> None:
+def _refuse_unusable(data: AnyChoiceData) -> None:
     errors = [str(p) for p in data.problems if p.severity == "error"]
     if errors:
         raise DataError(" ".join(errors))
@@ -223,12 +250,16 @@ def _refuse_unusable(data: ChoiceData | FactoredChoiceData) -> None:
         )
 
 
-def refuse_never_chosen(parameters: Layout, data: ChoiceData | FactoredChoiceData) -> None:
+def refuse_never_chosen(
+    parameters: Layout, data: AnyChoiceData, weights: Array | None = None
+) -> None:
     """Refuse a constant for an alternative that nobody chose: its estimate is minus infinity."""
     if isinstance(parameters, AbsorbedParameters):
         refuse_unidentified(data)
     J = len(data.alternatives)
-    taken = np.bincount(data.chosen_alternative, weights=data.weights, minlength=J)
+    taken = np.bincount(
+        data.chosen_alternative, weights=data.weights if weights is None else weights, minlength=J
+    )
     never = {name for name, count in zip(data.alternatives, taken, strict=True) if count == 0}
     constants = [
         t.alternatives[0] for t in parameters.utility.linear if not t.factors and t.alternatives
@@ -269,7 +300,7 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     inverse_information(B.T @ hessian[np.ix_(columns, columns)] @ B, names)
 
 
-def _weight_notes(data: ChoiceData | FactoredChoiceData) -> tuple[str, ...]:
+def _weight_notes(data: AnyChoiceData) -> tuple[str, ...]:
     if data.population_shares is not None:
         shares = (f"{name} {share:.4g}" for name, share in data.population_shares.items())
         return (
@@ -284,12 +315,18 @@ def _weight_notes(data: ChoiceData | FactoredChoiceData) -> tuple[str, ...]:
     )
 
 
-def _baselines(data: ChoiceData | FactoredChoiceData) -> LoglikeBaselines:
+def _sample_notes(data: AnyChoiceData) -> tuple[str, ...]:
+    return (data.sample.note,) if isinstance(data, ChoiceData) and data.sample else ()
+
+
+def _baselines(data: AnyChoiceData) -> LoglikeBaselines:
     equal_shares = float(-(data.weights * np.log(data.set_sizes)).sum())
+    if _sample_notes(data):
+        return LoglikeBaselines(equal_shares, None)
     return LoglikeBaselines(equal_shares, constants_only(data))
 
 
-def _refuse_perfect(llf: float, data: ChoiceData | FactoredChoiceData, parameters: Layout) -> None:
+def _refuse_perfect(llf: float, data: AnyChoiceData, parameters: Layout) -> None:
     informative = float(data.weights[data.set_sizes > 1].sum())
     if informative > 0 and llf > -1e-7 * informative:
         raise EstimationError(

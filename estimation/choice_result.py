@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from choicemodels.factored import FactoredChoiceData
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.likelihood import Layout, LogitParameters, RowLikelihood
 from choicemodels.models import LogitUtility
+from choicemodels.partitioned import AnyChoiceData, PartitionedChoiceData
 from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict, specify
 from choicemodels.summed import SummedLikelihood
 from choicemodels.tree import NestTree, branch_logsum, log_probabilities
@@ -42,12 +43,12 @@ class LoglikeBaselines:
     ----------
     equal_shares : float
         Every alternative of a choice set equally likely.
-    constants : float
-        A constant for each alternative, and nothing else.
+    constants : float or None
+        A constant for each alternative, and nothing else; None if the choice sets are samples.
     """
 
     equal_shares: float
-    constants: float
+    constants: float | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +99,7 @@ class ChoiceResult(Result):
     optimum: Optimum
     baselines: LoglikeBaselines
     notes: tuple[str, ...] = ()
-    data: ChoiceData | FactoredChoiceData | None = None
+    data: AnyChoiceData | None = None
     score_obs: Array | None = None
     loglike_obs: Array | None = None
     unit: NDArray[np.int64] | None = None
@@ -117,8 +118,8 @@ class ChoiceResult(Result):
         return self.baselines.equal_shares
 
     @property
-    def llconstants(self) -> float:
-        """Log-likelihood with constants only."""
+    def llconstants(self) -> float | None:
+        """Log-likelihood with constants only; None if the choice sets are samples."""
         return self.baselines.constants
 
     @property
@@ -267,7 +268,7 @@ class ChoiceResult(Result):
             )
         return name, labels[first]
 
-    def need_data(self, purpose: str) -> ChoiceData | FactoredChoiceData:
+    def need_data(self, purpose: str) -> AnyChoiceData:
         """Return the data of the estimation.
 
         Raises
@@ -281,17 +282,26 @@ class ChoiceResult(Result):
             )
         return self.data
 
-    def over(
-        self, data: ChoiceData | FactoredChoiceData | None, purpose: str
-    ) -> tuple[ChoiceData, RowLikelihood]:
+    def over(self, data: AnyChoiceData | None, purpose: str) -> tuple[ChoiceData, RowLikelihood]:
         """Put the fitted model over new data, or over its own, row by row.
 
         Raises
         ------
         EstimationError
-            If there are no data, or they are factored and would take too many rows.
+            If there are no data, they are factored and would take too many rows, or their choice
+            sets are samples.
         """
         data = self.need_data(purpose) if data is None else data
+        if isinstance(data, ChoiceData) and data.sample is not None:
+            raise EstimationError(
+                f"{purpose}: the choice sets are samples, within which probabilities are not those "
+                "of the full sets; pass the full choice sets."
+            )
+        if isinstance(data, PartitionedChoiceData):
+            raise EstimationError(
+                f"{purpose} needs the rows, which lie in {len(data.paths):,} files; go through "
+                "data.partitions() and ask for one at a time."
+            )
         if isinstance(data, FactoredChoiceData):
             rows = int(data.set_sizes.sum())
             if rows > _MOST_ROWS:
@@ -302,7 +312,7 @@ class ChoiceResult(Result):
             data = data.to_long()
         return data, self.parameters.over(data)
 
-    def predict(self, data: ChoiceData | FactoredChoiceData | None = None) -> pd.DataFrame:
+    def predict(self, data: AnyChoiceData | None = None) -> pd.DataFrame:
         """Return choice probabilities, one row for each case and alternative.
 
         Parameters
@@ -327,14 +337,16 @@ class ChoiceResult(Result):
             }
         )
 
-    def logsum(self, data: ChoiceData | FactoredChoiceData | None = None) -> "pd.Series[float]":
+    def logsum(self, data: AnyChoiceData | None = None) -> "pd.Series[float]":
         """Return the expected maximum utility of each case, up to a constant."""
         found = self.need_data("logsum()") if data is None else data
-        likelihood = specify(self.model, found, self.parameters)
-        if isinstance(likelihood, FactoredLikelihood | SummedLikelihood):
+        if isinstance(found, FactoredChoiceData):
+            likelihood = specify(self.model, found, self.parameters)
+            assert isinstance(likelihood, FactoredLikelihood | SummedLikelihood)
             _, logsum = likelihood.expected(self.theta)
         else:
-            _, logsum = cast(RowLikelihood, likelihood).probabilities(self.theta)
+            found, rows = self.over(found, "logsum()")
+            _, logsum = rows.probabilities(self.theta)
         index = pd.Index(found.case_ids, name=found.case_name)
         return pd.Series(logsum, index=index, name="logsum")
 
@@ -426,6 +438,7 @@ class ChoiceResult(Result):
 
     def summary(self) -> Summary:
         """Return the page that statsmodels' users expect, with the covariance named."""
+        constants = self.llconstants
         facts = (
             ("Cases", f"{self.nobs:,}"),
             ("Alternatives", f"{len(self.alternatives):,}"),
@@ -434,7 +447,7 @@ class ChoiceResult(Result):
             ("Standard errors", self.covariance.short),
             ("Log-likelihood", f"{self.llf:.4f}"),
             ("Equal shares", f"{self.llnull:.4f}"),
-            ("Constants only", f"{self.llconstants:.4f}"),
+            *([] if constants is None else [("Constants only", f"{constants:.4f}")]),
             ("McFadden R² (equal shares)", f"{self.prsquared:.4f}"),
             ("AIC / BIC", f"{self.aic:.2f} / {self.bic:.2f}"),
         )
@@ -467,7 +480,9 @@ class ChoiceResult(Result):
     @property
     def statistics(self) -> dict[str, Any]:
         """Statistics for tables; see :attr:`Result.statistics`."""
-        more = {"ll_null": self.llnull, "ll_constants": self.llconstants}
+        more = {"ll_null": self.llnull}
+        if self.llconstants is not None:
+            more["ll_constants"] = self.llconstants
         return {**super().statistics, **more, "pseudo_r2": self.prsquared}
 
     @property

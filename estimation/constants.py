@@ -3,15 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from choicemodels.choicedata import ChoiceData
-from choicemodels.factored import FactoredChoiceData
+from choicemodels.partitioned import AnyChoiceData
 
 __all__ = ["constants_only"]
 
 Array = NDArray[np.float64]
 
 
-def constants_only(data: ChoiceData | FactoredChoiceData) -> float:
+def constants_only(data: AnyChoiceData) -> float:
     """Maximize the multinomial logit with a constant for every alternative.
 
     With equal choice sets the maximum is ``sum_j n_j log(n_j / N)``. Otherwise cases with the

@@ -2,13 +2,12 @@
 
 from typing import Any, overload
 
-from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import SpecificationError
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
 from choicemodels.models import LogitUtility
 from choicemodels.ordered import OrderedChoice
+from choicemodels.partitioned import AnyChoiceData
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
 from estimation.gravity_fit import fit_gravity
@@ -20,9 +19,7 @@ __all__ = ["fit"]
 
 
 @overload
-def fit(
-    model: LogitUtility, data: ChoiceData | FactoredChoiceData, **options: Any
-) -> ChoiceResult: ...
+def fit(model: LogitUtility, data: AnyChoiceData, **options: Any) -> ChoiceResult: ...
 
 
 @overload
@@ -54,13 +51,11 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
     SpecificationError
         If the model and the data do not belong together.
     """
-    if isinstance(model, LogitUtility) and isinstance(data, ChoiceData | FactoredChoiceData):
+    if isinstance(model, LogitUtility) and isinstance(data, AnyChoiceData):
         return fit_choice(model, data, **options)
     if isinstance(model, Gravity) and isinstance(data, FlowData):
         return fit_gravity(model, data, **options)
-    if isinstance(model, OrderedChoice) and not isinstance(
-        data, ChoiceData | FactoredChoiceData | FlowData
-    ):
+    if isinstance(model, OrderedChoice) and not isinstance(data, AnyChoiceData | FlowData):
         return fit_ordered(model, data, **options)
     raise SpecificationError(
         f"fit() was given a {type(model).__name__} and a {type(data).__name__}; choice models take "

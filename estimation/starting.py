@@ -11,6 +11,7 @@ from choicemodels.absorbed import AbsorbedLikelihood
 from choicemodels.errors import EstimationError
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.frames import closest
+from choicemodels.joined import JoinedLikelihood
 from choicemodels.likelihood import (
     Likelihood,
     LogitLikelihood,
@@ -25,7 +26,7 @@ from estimation.newton import maximize
 __all__ = ["plain_logit", "starting_values"]
 
 Array = NDArray[np.float64]
-_PlainLogit: TypeAlias = LogitLikelihood | FactoredLikelihood | SummedLikelihood
+_PlainLogit: TypeAlias = LogitLikelihood | FactoredLikelihood | SummedLikelihood | JoinedLikelihood
 
 # Above this many cases the starting values come from a sample of them.
 _CASES = 2_000
@@ -33,7 +34,7 @@ _CASES = 2_000
 
 def plain_logit(likelihood: Likelihood) -> _PlainLogit:
     """Return the multinomial logit with the same utilities over the same data."""
-    if isinstance(likelihood, FactoredLikelihood | SummedLikelihood):
+    if isinstance(likelihood, FactoredLikelihood | SummedLikelihood | JoinedLikelihood):
         return likelihood.plain()
     layout = likelihood.parameters
     parameters = LogitParameters.of_utility(layout.utility, layout.alternatives)

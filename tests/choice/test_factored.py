@@ -6,6 +6,7 @@ import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.errors import DataError, EstimationError, SpecificationError
+from choicemodels.partitioned import PartitionedChoiceData
 from choicemodels.specify import specify
 from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit, load_result
@@ -137,6 +138,27 @@ def test_expected_choices_and_logsums_are_sums_of_predictions(name):
         got.sort_index(), want.sort_index(), check_names=False, rtol=1e-12
     )
     np.testing.assert_allclose(result.logsum(), result.logsum(long), rtol=1e-12)
+
+
+def test_choosers_in_files_and_places_in_tables(tmp_path):
+    people, alternatives, pairs = tables(500)
+    for k, rows in enumerate(np.array_split(np.arange(500), 3)):
+        people.iloc[rows].to_parquet(tmp_path / f"{k}.parquet")
+    data = PartitionedChoiceData.from_factors(
+        tmp_path,
+        alternatives,
+        pairs,
+        chooser="id",
+        origin="home",
+        alternative="place",
+        chosen="took",
+        weights="w",
+    )
+    model = MODELS["move or stay"]
+    ours, theirs = fit(model, data), fit(model, build(people, alternatives, pairs))
+    assert ours.llf == pytest.approx(theirs.llf, abs=1e-9)
+    np.testing.assert_allclose(ours.estimate, theirs.estimate, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ours.bse, theirs.bse, rtol=1e-8)
 
 
 def test_groups_are_formed_only_where_choosers_are_alike():
