@@ -14,10 +14,11 @@ import numpy as np
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import NestflowWarning, SpecificationError
 from choicemodels.frames import closest
+from choicemodels.mixed import MixedLogit
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.tree import build_tree
-from estimation.pylogit_model import Columns, CovarianceKind, PylogitModel
-from estimation.pylogit_specification import Labels, read_specification
+from estimation.pylogit_model import CovarianceKind, Model, PylogitModel
+from estimation.pylogit_specification import Columns, Labels, Specification, read_specification
 
 __all__ = ["PylogitModel", "create_choice_model"]
 
@@ -25,6 +26,7 @@ __all__ = ["PylogitModel", "create_choice_model"]
 _TYPES: Mapping[str, tuple[str, CovarianceKind]] = {
     "MNL": ("Multinomial Logit Model", "hessian"),
     "Nested Logit": ("Nested Logit Model", "bhhh"),
+    "Mixed Logit": ("Mixed Logit Model", "bhhh"),
 }
 _ASYMMETRIC = ("Asym", "Cloglog", "Scobit", "Uneven")
 
@@ -84,24 +86,30 @@ def create_choice_model(
     """
     _refuse_type(model_type)
     _refuse_intercepts(intercept_ref_pos)
+    nested, mixed = model_type == "Nested Logit", model_type == "Mixed Logit"
     _warn_ignored(
-        f"a {model_type} model has no shapes and no intercepts outside of the specification",
+        model_type,
         shape_ref_pos=shape_ref_pos,
         intercept_names=intercept_names,
         shape_names=shape_names,
+        nest_spec=None if nested else nest_spec,
+        mixing_id_col=None if mixed else mixing_id_col,
+        mixing_vars=None if mixed else mixing_vars,
     )
-    columns = Columns(alt_id_col, obs_id_col, choice_col, mixing_id_col)
+    columns = Columns(alt_id_col, obs_id_col, choice_col, mixing_id_col if mixed else None)
     frame, rows = columns.read(data, choice_col)
     choices = columns.data(frame, choice_col)
     labels = _labels(choices)
     spec = read_specification(specification, names, choices.table, labels)
     choices = replace(choices, table=spec.columns(choices.table, alt_id_col))
-    model: MultinomialLogit | NestedLogit
-    if model_type == "Nested Logit":
-        nests = _nests(nest_spec, labels)
+    model: Model
+    if nested:
+        nests = _nests(nest_spec, labels, spec)
         build_tree(nests, choices.alternatives)
-        _refuse_shared_names(nests, [c.name for c in spec.coefficients])
         model = NestedLogit(spec.formula, nests, specific=spec.specific)
+    elif mixed:
+        random = _random(mixing_vars, mixing_id_col, spec)
+        model = MixedLogit(spec.formula, random, specific=spec.specific)
     else:
         model = MultinomialLogit(spec.formula, specific=spec.specific)
     return PylogitModel(columns, choices, rows, spec, model, *_TYPES[model_type])
@@ -111,8 +119,8 @@ def _refuse_type(model_type: str) -> None:
     if model_type in _ASYMMETRIC:
         raise SpecificationError(
             f"model_type '{model_type}' is one of pylogit's asymmetric models, which nestflow does "
-            "not offer; it offers 'MNL', 'Nested Logit' and 'Mixed Logit' here, and cross-nested, "
-            "latent-class and heteroskedastic logits in choicemodels."
+            "not offer; it offers 'MNL', 'Nested Logit' and 'Mixed Logit' here, and in choicemodels "
+            "cross-nested logits, other mixtures, and scales of groups (scale=)."
         )
     if model_type not in _TYPES:
         raise SpecificationError(
@@ -129,17 +137,13 @@ def _refuse_intercepts(position: int | None) -> None:
         )
 
 
-def _warn_ignored(reason: str, **given: Any) -> None:
+def _warn_ignored(model_type: str, **given: Any) -> None:
     named = [f"{name}=" for name, value in given.items() if value is not None]
     if named:
-        warnings.warn(f"{', '.join(named)} ignored: {reason}.", NestflowWarning, stacklevel=3)
-
-
-def _refuse_shared_names(nests: Mapping[str, Any], coefficients: Sequence[str]) -> None:
-    shared = set(nests) & set(coefficients)
-    if shared:
-        raise SpecificationError(
-            f"'{min(shared)}' is the name of a nest and of a coefficient; rename one of them."
+        warnings.warn(
+            f"{', '.join(named)} ignored: a '{model_type}' has no use for it.",
+            NestflowWarning,
+            stacklevel=3,
         )
 
 
@@ -151,13 +155,36 @@ def _labels(data: ChoiceData) -> Labels:
     return {i: labels[i] for i in sorted(labels)}
 
 
-def _nests(nest_spec: Any, labels: Labels) -> dict[str, list[str]]:
+def _nests(nest_spec: Any, labels: Labels, spec: Specification) -> dict[str, list[str]]:
     if not isinstance(nest_spec, Mapping) or not nest_spec:
         raise SpecificationError(
             "a nested logit needs nest_spec=, a mapping of nests to lists of alternatives, as in "
             "{'ground': [2, 3, 4], 'air': [1]}."
         )
-    return {
+    nests = {
         str(nest): [labels.get(member, str(member)) for member in members]
         for nest, members in nest_spec.items()
     }
+    shared = set(nests) & {c.name for c in spec.coefficients}
+    if shared:
+        raise SpecificationError(
+            f"'{min(shared)}' is the name of a nest and of a coefficient; rename one of them."
+        )
+    return nests
+
+
+def _random(mixing_vars: Any, mixing_id_col: str | None, spec: Specification) -> dict[str, str]:
+    """Return the normal distributions of a mixed logit, by the fit's names."""
+    if mixing_id_col is None or not mixing_vars or isinstance(mixing_vars, str):
+        raise SpecificationError(
+            "a mixed logit needs mixing_id_col=, the column of the decision maker, and "
+            "mixing_vars=, the list of the coefficients that vary over them."
+        )
+    parameters = {c.name: c.parameter for c in spec.coefficients}
+    for name in mixing_vars:
+        if name not in parameters:
+            raise SpecificationError(
+                f"mixing_vars names '{name}'{closest(str(name), parameters)}, which is no "
+                f"coefficient; these are: {', '.join(parameters)}."
+            )
+    return {parameters[name]: "normal" for name in mixing_vars}

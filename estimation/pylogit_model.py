@@ -2,67 +2,31 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, NestflowWarning, SpecificationError
-from choicemodels.frames import read_table, require_columns, to_pandas
 from choicemodels.likelihood import never_compared
+from choicemodels.mixed import MixedLogit
+from choicemodels.mixed_parameters import MixedParameters
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.tree import build_tree
 from estimation.choice_result import ChoiceResult
 from estimation.fit import fit
 from estimation.pylogit_estimates import PylogitEstimates
-from estimation.pylogit_specification import Specification
+from estimation.pylogit_specification import Columns, Specification
 
-__all__ = ["Columns", "CovarianceKind", "PylogitModel"]
+__all__ = ["CovarianceKind", "Model", "PylogitModel"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CovarianceKind: TypeAlias = Literal["hessian", "bhhh"]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns say what.
-
-    Attributes
-    ----------
-    alternative, case, choice : str
-    panel : str or None
-        Column of the units over which coefficients vary.
-    """
-
-    alternative: str
-    case: str
-    choice: str
-    panel: str | None = None
-
-    def read(self, table: Any, choice: str | None) -> tuple[pd.DataFrame, Ints]:
-        """Return a table with the rows of each case together, and the user's rows of these.
-
-        Raises
-        ------
-        DataError
-            If a column is missing.
-        """
-        frame = read_table(table) if isinstance(table, str) else to_pandas(table)
-        named = [self.alternative, self.case, choice, self.panel]
-        require_columns(frame, [name for name in named if name is not None])
-        rows = np.argsort(pd.factorize(frame[self.case])[0], kind="stable")
-        return frame.iloc[rows].reset_index(drop=True), rows
-
-    def data(self, frame: pd.DataFrame, choice: str | None) -> ChoiceData:
-        """Take a table as choice data."""
-        return ChoiceData.from_long(
-            frame, self.case, self.alternative, chosen=choice, panel=self.panel
-        )
+Model: TypeAlias = MultinomialLogit | NestedLogit | MixedLogit
 
 
 class PylogitModel:
@@ -79,7 +43,7 @@ class PylogitModel:
     data : ChoiceData
         With the columns that the specification needed.
     specification : Specification
-    model : MultinomialLogit or NestedLogit
+    model : MultinomialLogit, NestedLogit or MixedLogit
         The specification as ``fit`` takes it.
     title : str
     """
@@ -90,7 +54,7 @@ class PylogitModel:
         data: ChoiceData,
         rows: Ints,
         specification: Specification,
-        model: MultinomialLogit | NestedLogit,
+        model: Model,
         title: str,
         cov: CovarianceKind,
     ) -> None:
@@ -129,14 +93,18 @@ class PylogitModel:
 
     @property
     def ind_var_names(self) -> list[str]:
-        """Names of the coefficients of the index."""
-        return [c.name for c in self.specification.coefficients]
+        """Names of the coefficients of the index, and of the spreads of the random ones."""
+        return list(self.parameters)[len(self.nest_names or ()) :]
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the fit calls each of pylogit's parameters, those of the nests first."""
+        """What the fit calls each of pylogit's parameters: nests, coefficients, spreads."""
         nests = {nest: f"lambda:{nest}" for nest in self.nest_names or []}
-        return nests | {c.name: c.parameter for c in self.specification.coefficients}
+        own = {c.name: c.parameter for c in self.specification.coefficients}
+        name_of = {parameter: name for name, parameter in own.items()}
+        varying = self.model.random if isinstance(self.model, MixedLogit) else ()
+        spreads = {f"Sigma {name_of[parameter]}": f"sd:{parameter}" for parameter in varying}
+        return nests | own | spreads
 
     def fit_mle(
         self,
@@ -159,9 +127,9 @@ class PylogitModel:
         ----------
         init_vals
             Starting values in the order of :attr:`parameters`: the log-odds of the nests'
-            dissimilarities first.
+            dissimilarities first, the spreads of random coefficients last.
         num_draws, seed
-            For a mixed logit.
+            For a mixed logit: Halton draws for each decision maker, and what randomizes them.
         constrained_pos
             Positions of the parameters to hold at their starting values.
         print_res
@@ -184,7 +152,7 @@ class PylogitModel:
             If a dissimilarity has no log-odds, options have no effect, or as ``fit`` does.
         """
         _refuse_options(ridge, just_point)
-        _refuse_draws(num_draws, seed)
+        model = self._simulating(num_draws, seed)
         _warn_optimiser(
             method=method, loss_tol=loss_tol, gradient_tol=gradient_tol, maxiter=maxiter
         )
@@ -197,12 +165,24 @@ class PylogitModel:
         held = [own for own in self._held(constrained_pos) if own in values]
         equations = tuple(f"`{own}` = {np.format_float_positional(values[own])}" for own in held)
         result = fit(
-            replace(self.model, constraints=equations),
+            replace(model, constraints=equations),
             self.data,
             cov=self._cov,
             start=values,
         )
         self._keep(result, initial)
+
+    def _simulating(self, num_draws: int | None, seed: int | None) -> Model:
+        """Return the model with so many draws, if it takes any."""
+        if not isinstance(self.model, MixedLogit):
+            _refuse_draws(num_draws, seed)
+            return self.model
+        if num_draws is None:
+            raise SpecificationError(
+                "a mixed logit needs num_draws=, the number of draws for each decision maker; 500 "
+                "is a start, and estimates that stay as they are with more are the end."
+            )
+        return replace(self.model, draws=int(num_draws), seed=int(seed or 0))
 
     def _never_compared(self) -> frozenset[str]:
         """Return the nests that never offer two members at once, whose lambda the fit fixes."""
@@ -288,7 +268,7 @@ class PylogitModel:
         choice_col
             Column of the choices; with it, those of the chosen alternatives are returned, too.
         num_draws, seed
-            For a mixed logit.
+            For a mixed logit; those of the estimation by default.
 
         Returns
         -------
@@ -304,8 +284,7 @@ class PylogitModel:
         DataError
             If a column is missing or unusable.
         """
-        estimates = self._fitted("predict()")
-        _refuse_draws(num_draws, seed)
+        result = self._redrawn(num_draws, seed)
         if not return_long_probs and choice_col is None:
             raise SpecificationError(
                 "predict() was asked neither for all probabilities nor for those of the chosen "
@@ -315,8 +294,8 @@ class PylogitModel:
         frame = self.specification.columns(frame, self.columns.alternative)
         choices = self.columns.data(frame, choice_col)
         sets = [
-            replace(estimates.result, theta=theta).predict(choices)["probability"].to_numpy()
-            for theta in self._thetas(estimates.result, param_list)
+            replace(result, theta=theta).predict(choices)["probability"].to_numpy()
+            for theta in self._thetas(result, param_list)
         ]
         several = param_list is not None and np.asarray(param_list[0]).ndim == 2
         P = np.column_stack(sets) if several else sets[0]
@@ -324,6 +303,17 @@ class PylogitModel:
         if choice_col is None:
             return everything
         return (chosen, everything) if return_long_probs else chosen
+
+    def _redrawn(self, num_draws: int | None, seed: int | None) -> ChoiceResult:
+        """Return the fit with other draws, if any are asked for."""
+        result = self._fitted("predict()").result
+        if not isinstance(result.parameters, MixedParameters):
+            _refuse_draws(num_draws, seed)
+            return result
+        own = result.parameters
+        draws = own.draws if num_draws is None else int(num_draws)
+        parameters = replace(own, draws=draws, seed=own.seed if seed is None else int(seed))
+        return replace(result, parameters=parameters)
 
     @staticmethod
     def _in_order(P: Array, rows: Ints) -> Array:

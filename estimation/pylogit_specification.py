@@ -13,19 +13,59 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.frames import closest, numeric_column, require_columns
+from choicemodels.frames import closest, numeric_column, read_table, require_columns, to_pandas
 
-__all__ = ["Coefficient", "Labels", "Specification", "read_specification"]
+__all__ = ["Coefficient", "Columns", "Labels", "Specification", "read_specification"]
 
 # The names of the alternatives by their identifiers, in sorted order.
 Labels: TypeAlias = Mapping[Hashable, str]
 Members: TypeAlias = tuple[Hashable, ...] | None
+Ints: TypeAlias = NDArray[np.int64]
 
 _INTERCEPT = "intercept"
 _WORDS = ("all_same", "all_diff")
 _UNQUOTABLE = "|~`"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns say what.
+
+    Attributes
+    ----------
+    alternative, case, choice : str
+    panel : str or None
+        Column of the units over which coefficients vary.
+    """
+
+    alternative: str
+    case: str
+    choice: str
+    panel: str | None = None
+
+    def read(self, table: Any, choice: str | None) -> tuple[pd.DataFrame, Ints]:
+        """Return a table with the rows of each case together, and the user's rows of these.
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        """
+        frame = read_table(table) if isinstance(table, str) else to_pandas(table)
+        named = [self.alternative, self.case, choice, self.panel]
+        require_columns(frame, [name for name in named if name is not None])
+        rows = np.argsort(pd.factorize(frame[self.case])[0], kind="stable")
+        return frame.iloc[rows].reset_index(drop=True), rows
+
+    def data(self, frame: pd.DataFrame, choice: str | None) -> ChoiceData:
+        """Take a table as choice data."""
+        return ChoiceData.from_long(
+            frame, self.case, self.alternative, chosen=choice, panel=self.panel
+        )
 
 
 @dataclass(frozen=True)

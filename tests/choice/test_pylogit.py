@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from choicemodels.errors import (
     NestflowWarning,
     SpecificationError,
 )
+from choicemodels.specify import specify
 from estimation import fit
+from estimation.newton import maximize
 from estimation.pylogit import create_choice_model
 from estimation.pylogit_estimates import in_log_odds
 
@@ -249,6 +252,90 @@ def test_the_generated_model_reads_like_a_formula():
     )
 
 
+MIXED = ("mixed_swissmetro_two", "mixed_swissmetro_1")
+
+
+@cache
+def with_pylogits_draws(name):
+    """Return the likelihood over pylogit's own draws, and pylogit's numbers in its order."""
+    model, options = specified(name), SCRIPT["MODELS"][name][4]
+    likelihood = specify(model.model, model.data)
+    makers = len(likelihood.draws)
+    rng = np.random.RandomState(options["seed"])
+    shape = (makers, options["num_draws"])
+    draws = np.stack([rng.standard_normal(shape) for _ in model.model.random], axis=1)
+    numbers = published_estimates(name).rename(index=model.parameters)
+    return replace(likelihood, draws=draws), numbers.loc[list(likelihood.parameters.names)]
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_pylogits_draws_give_pylogits_mixed_logit(name):
+    likelihood, want = with_pylogits_draws(name)
+    # So few draws have other maxima as well; this is the one beside pylogit's estimate.
+    beside = want["estimate"] + 0.1 * want["std_err"]
+    found = maximize(likelihood.evaluate, beside.to_numpy())
+    there = likelihood.contributions(want["estimate"].to_numpy())
+    assert there.llf == pytest.approx(published_fit(name)["log_likelihood"], rel=1e-13)
+    assert there.score == pytest.approx(want["gradient"].to_numpy(), abs=1e-9)
+    step = np.linalg.solve(-there.hessian, there.score)
+    assert found.theta == pytest.approx(want["estimate"] + step, abs=4e-9)
+    bhhh = np.sqrt(np.diag(np.linalg.inv(there.score_obs.T @ there.score_obs)))
+    assert bhhh == pytest.approx(want["std_err"].to_numpy(), rel=1e-9)
+    P = published("probabilities", name)["probability"]
+    got, _ = likelihood.probabilities(want["estimate"].to_numpy())
+    assert got[: len(P)] == pytest.approx(P.to_numpy(), abs=1e-13)
+
+
+@pytest.fixture(scope="module")
+def five_seeds():
+    """Return the estimates of five seeds, pylogit's pseudo-random and our Halton draws."""
+    names = [f"mixed_swissmetro_{seed}" for seed in range(1, 6)]
+    theirs = pd.DataFrame({name: published_estimates(name)["estimate"] for name in names})
+    return theirs, pd.DataFrame({name: fitted(name).params for name in names})
+
+
+def test_mixed_logits_agree_within_the_error_of_simulation(five_seeds):
+    theirs, ours = five_seeds
+    error = np.sqrt((theirs.var(axis=1) + ours.var(axis=1)) / 5)
+    # Five seeds of each: a t statistic with about five degrees of freedom.
+    assert ((theirs.mean(axis=1) - ours.mean(axis=1)).abs() < 4 * error).all()
+    want = sum(published_estimates(name)["std_err"] for name in theirs) / 5
+    got = sum(fitted(name).bse for name in theirs) / 5
+    assert got.to_numpy() == pytest.approx(want.to_numpy(), rel=0.15)
+    assert fitted("mixed_swissmetro_1").nobs == published_fit("mixed_swissmetro_1")["nobs"]
+
+
+def test_halton_draws_leave_a_third_of_the_error_of_pseudo_random_ones(five_seeds):
+    theirs, ours = (estimates.std(axis=1) for estimates in five_seeds)
+    assert ours["time"] < theirs["time"] / 2
+    assert (ours < theirs).all()
+
+
+def test_a_mixed_logit_predicts_with_the_draws_of_the_estimation_or_others():
+    name = "mixed_swissmetro_1"
+    model, frame = fitted(name), table_of(name)
+    assert list(model.parameters)[-1] == "Sigma time"
+    assert model.ind_var_names == list(model.coefs.index)
+    P = model.predict(frame)
+    assert model.predict(frame, num_draws=100, seed=1) == pytest.approx(P, abs=1e-15)
+    others = model.predict(frame, num_draws=1000, seed=7)
+    assert 1e-6 < np.abs(others - P).max() < 0.1
+    alone = [np.append(model.coefs.to_numpy()[:-1], 0.0), None, None, None]
+    logit = model.predict(frame, param_list=alone)
+    assert logit == pytest.approx(model.predict(frame, alone, seed=9), abs=1e-14)
+    assert model.fitted_probs.shape == (model.nobs,)
+
+
+def test_a_spread_can_be_held():
+    model = specified("mixed_swissmetro_1")
+    model.fit_mle([0, 0, -1, -1, 2.0], num_draws=100, seed=1, constrained_pos=[4])
+    assert model.params["Sigma time"] == 2.0
+    assert np.isnan(model.bse["Sigma time"])
+    assert model.llf < fitted("mixed_swissmetro_1").llf
+    with pytest.raises(SpecificationError, match="needs num_draws="):
+        model.fit_mle([0, 0, -1, -1, 2.0])
+
+
 TRAVEL = {"alt_id_col": "mode", "obs_id_col": "individual", "choice_col": "choice"}
 SIMPLE = {"specification": {"intercept": [1, 2, 3], "gc": "all_same"}, "model_type": "MNL"}
 
@@ -374,8 +461,8 @@ def test_nothing_is_there_before_it_is_estimated():
 
 
 def test_what_has_no_effect_is_told():
-    with pytest.warns(NestflowWarning, match="shape_names= ignored"):
-        model = travel(shape_names=["a", "b", "c", "d"])
+    with pytest.warns(NestflowWarning, match="shape_names=, mixing_vars= ignored: a 'MNL'"):
+        model = travel(shape_names=["a", "b", "c", "d"], mixing_vars=["gc"])
     with pytest.warns(NestflowWarning, match="method=, maxiter= without effect"):
         model.fit_mle(np.zeros(4), method="newton-cg", maxiter=10, print_res=False)
 
@@ -409,6 +496,19 @@ WRONG = {
     "nest and coefficient": (
         {"model_type": "Nested Logit", "nest_spec": {"gc": [1], "ground": [2, 3, 4]}},
         "'gc' is the name of a nest and of a coefficient",
+    ),
+    "no mixing": ({"model_type": "Mixed Logit"}, "needs mixing_id_col="),
+    "mixing name": (
+        {
+            "model_type": "Mixed Logit",
+            "mixing_id_col": "individual",
+            "mixing_vars": ["gcc"],
+        },
+        r"mixing_vars names 'gcc' \(did you mean 'gc'",
+    ),
+    "mixing column": (
+        {"model_type": "Mixed Logit", "mixing_id_col": "person", "mixing_vars": ["gc"]},
+        "no column 'person'",
     ),
     "two nests": (
         {"model_type": "Nested Logit", "nest_spec": {"fly": [1, 2], "ground": [2, 3, 4]}},
