@@ -21,6 +21,7 @@ from choicemodels.factored import FactoredChoiceData
 from choicemodels.likelihood import Contributions, LogitLikelihood, LogitParameters
 from choicemodels.observations import Observations
 from choicemodels.restrictions import Evaluation
+from choicemodels.source import ChoiceSource
 from choicemodels.summed import SummedLikelihood
 
 __all__ = ["AbsorbedLikelihood", "AbsorbedParameters", "Concentrated", "refuse_unidentified"]
@@ -353,7 +354,7 @@ def _by_constants(piece: _Piece, theta: Array) -> tuple[Array, Array]:
     return hessian, mixed
 
 
-def refuse_unidentified(data: ChoiceData | FactoredChoiceData) -> None:
+def refuse_unidentified(data: ChoiceSource) -> None:
     """Refuse data in which some constant would run to infinity.
 
     Say that i beats j if somebody chose i and was offered j as well. The constants have a finite

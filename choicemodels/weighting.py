@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["weigh_choice_based"]
 
-AnyChoiceData = TypeVar("AnyChoiceData", "ChoiceData", "FactoredChoiceData")
+AnyChoiceData = TypeVar("AnyChoiceData", bound="ChoiceData | FactoredChoiceData")
 
 
 def weigh_choice_based(

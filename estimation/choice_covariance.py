@@ -64,7 +64,8 @@ def make_covariance(
     """
     if kind not in _COVARIANCES:
         raise SpecificationError(
-            f"cov is '{kind}'{closest(kind, _COVARIANCES)}; it is one of {', '.join(_COVARIANCES)}."
+            f"cov is '{kind}'{closest(kind, _COVARIANCES)}; it is one of "
+            f"{', '.join(_COVARIANCES)} and bootstrap."
         )
     if (kind == "cluster") != bool(groups):
         raise SpecificationError(

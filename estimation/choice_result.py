@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.errors import EstimationError, SpecificationError
+from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.likelihood import Layout, LogitParameters, RowLikelihood
@@ -187,24 +187,38 @@ class ChoiceResult(Result):
             )
         return self.parameters
 
-    def with_cov(self, kind: str, *, groups: Any = None, ssc: SmallSample = "none") -> Self:
+    def with_cov(
+        self, kind: str, *, groups: Any = None, ssc: SmallSample = "none", **options: Any
+    ) -> Self:
         """Return the same estimate with another covariance.
 
         Parameters
         ----------
         kind
-            ``"hessian"``, ``"bhhh"``, ``"robust"`` or ``"cluster"``.
+            ``"hessian"``, ``"bhhh"``, ``"robust"``, ``"cluster"`` or ``"bootstrap"``.
         groups
-            For ``"cluster"``: a column that is constant within cases (``"a^b"`` joins two), one
-            label a case, or a list of these for several ways of clustering.
+            For ``"cluster"`` and ``"bootstrap"``: a column that is constant within cases
+            (``"a^b"`` joins two), or one label a case; clustering takes a list of these for
+            several ways.
         ssc
             Small-sample factor of the number of groups: ``"none"``, ``"fixest"`` or ``"stata"``.
+        **options
+            For ``"bootstrap"``: those of :func:`estimation.bootstrap.bootstrap`.
 
         Raises
         ------
         SpecificationError, DataError, EstimationError
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
+        if kind == "bootstrap":
+            # It estimates anew, so it stands above results.
+            from estimation.bootstrap import bootstrap
+
+            return cast(Self, bootstrap(self, groups=groups, **options).result)
+        if options:
+            raise SpecificationError(
+                f"cov='{kind}' takes no {enumerate_some(sorted(options))}; only 'bootstrap' does."
+            )
         if self.choice_based and kind in ("hessian", "bhhh"):
             raise SpecificationError(
                 f"cov='{kind}' does not hold in a sample weighted to population shares, whose "

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError, EstimationError
+from choicemodels.errors import (
+    DataError,
+    EstimationError,
+    SpecificationError,
+    enumerate_some,
+)
 from choicemodels.frames import require_columns, to_pandas
 from choicemodels.ordered import OrderedChoice
 from choicemodels.ordered_likelihood import OrderedLayout
@@ -81,24 +86,37 @@ class OrderedResult(Result):
         """The thresholds alone."""
         return self.params.iloc[len(self.parameters.terms) :].rename("thresholds")
 
-    def with_cov(self, kind: str, *, groups: Any = None, ssc: SmallSample = "none") -> Self:
+    def with_cov(
+        self, kind: str, *, groups: Any = None, ssc: SmallSample = "none", **options: Any
+    ) -> Self:
         """Return the same estimate with another covariance.
 
         Parameters
         ----------
         kind
-            ``"hessian"``, ``"bhhh"``, ``"robust"`` or ``"cluster"``.
+            ``"hessian"``, ``"bhhh"``, ``"robust"``, ``"cluster"`` or ``"bootstrap"``.
         groups
-            For ``"cluster"``: a column (``"a^b"`` joins two), one label a row, or a list of these
-            for several ways of clustering.
+            For ``"cluster"`` and ``"bootstrap"``: a column (``"a^b"`` joins two), or one label a
+            row; clustering takes a list of these for several ways.
         ssc
             Small-sample factor of the number of groups: ``"none"``, ``"fixest"`` or ``"stata"``.
+        **options
+            For ``"bootstrap"``: those of :func:`estimation.bootstrap.bootstrap`.
 
         Raises
         ------
         SpecificationError, DataError, EstimationError
             If the covariance is unknown, or the groups or scores it needs are not there.
         """
+        if kind == "bootstrap":
+            # It estimates anew, so it stands above results.
+            from estimation.bootstrap import bootstrap
+
+            return cast(Self, bootstrap(self, groups=groups, **options).result)
+        if options:
+            raise SpecificationError(
+                f"cov='{kind}' takes no {enumerate_some(sorted(options))}; only 'bootstrap' does."
+            )
         listed = groups if isinstance(groups, list | tuple) else [groups]
         ways = [] if groups is None else [self.row_groups(way) for way in listed]
         covariance = make_covariance(

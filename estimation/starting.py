@@ -30,6 +30,8 @@ _PlainLogit: TypeAlias = LogitLikelihood | FactoredLikelihood | SummedLikelihood
 
 # Above this many cases the starting values come from a sample of them.
 _CASES = 2_000
+# Above this many choosers among many places the search itself begins on half this many.
+_MANY = 40_000
 
 
 def plain_logit(likelihood: Likelihood) -> _PlainLogit:
@@ -48,7 +50,7 @@ def starting_values(
 
     The multinomial logit with the same utilities, on a sample of the cases if there are many:
     it is cheap, close enough, and has a single maximum. A simulated likelihood goes on from there
-    with few draws.
+    with few draws, and a very large factored one with few choosers.
 
     Parameters
     ----------
@@ -87,7 +89,12 @@ def starting_values(
         return theta
     theta = _from_plain_logit(likelihood)
     if isinstance(likelihood, MixedLikelihood) and likelihood.coarsens:
-        theta = _from_few_draws(likelihood, theta, restrictions)
+        found = _search_coarse(likelihood.coarse(), theta, restrictions)
+        # Negative spreads cost likelihood by chance alone.
+        theta = likelihood.parameters.canonical(found)
+    elif isinstance(likelihood, FactoredLikelihood) and likelihood.n_cases > _MANY:
+        sample = np.arange(0, likelihood.n_cases, likelihood.n_cases // (_MANY // 2))
+        theta = _search_coarse(likelihood.subset(sample), theta, restrictions)
     for name, value in given.items():
         theta[names.index(name)] = value
     return theta
@@ -108,20 +115,19 @@ def _from_plain_logit(likelihood: Likelihood) -> Array:
     return layout.start_from(found.theta if found.converged else utility)
 
 
-def _from_few_draws(
-    likelihood: MixedLikelihood, theta: Array, restrictions: Restrictions | None
+def _search_coarse(
+    coarse: MixedLikelihood | FactoredLikelihood, theta: Array, restrictions: Restrictions | None
 ) -> Array:
-    """Search with few draws, and turn spreads positive, which costs likelihood by chance alone."""
-    layout = likelihood.parameters
-    rules = restrictions or Restrictions.build(layout.names, (), {})
+    """Search with few draws or few cases, where a step is cheap."""
+    rules = restrictions or Restrictions.build(coarse.parameters.names, (), {})
     found = maximize(
-        restrict(likelihood.coarse().evaluate, rules),
+        restrict(coarse.evaluate, rules),
         rules.reduce(theta),
         lower=rules.lower,
         upper=rules.upper,
         max_iterations=20,
     )
-    return layout.canonical(rules.full(found.theta))
+    return rules.full(found.theta)
 
 
 def _from_shares(likelihood: AbsorbedLikelihood) -> Array:

@@ -272,3 +272,11 @@ def test_results_that_cannot_be_bootstrapped(modes, tmp_path):
     stopped = replace(modes, optimum=replace(modes.optimum, converged=False))
     with pytest.raises(EstimationError, match="did not converge, so there is nothing"):
         bootstrap(stopped, replications=2)
+
+
+def test_a_covariance_by_name(modes, some):
+    by_name = modes.with_cov("bootstrap", replications=40, seed=7)
+    pd.testing.assert_frame_equal(by_name.cov_params(), some.result.cov_params())
+    assert by_name.cov_type == "bootstrap"
+    with pytest.raises(SpecificationError, match="cov='robust' takes no replications"):
+        modes.with_cov("robust", replications=40)

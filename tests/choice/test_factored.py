@@ -290,3 +290,12 @@ def test_a_part_that_is_not_finite_names_the_table():
     data = build(people.assign(age=np.nan), alternatives, pairs)
     with pytest.raises(DataError, match="choosers="):
         specify(MODELS["multinomial"], data)
+
+
+def test_a_search_begun_on_some_choosers_ends_where_it_would_have(monkeypatch):
+    data = build(*tables(2_000))
+    plain = fit(MODELS["move or stay"], data)
+    monkeypatch.setattr("estimation.starting._MANY", 500)
+    begun = fit(MODELS["move or stay"], data)
+    np.testing.assert_allclose(begun.estimate, plain.estimate, rtol=0, atol=1e-8)
+    assert begun.optimum.iterations[0].llf != plain.optimum.iterations[0].llf
