@@ -83,6 +83,11 @@ def create_choice_model(
         If the model type is unknown, or the arguments do not fit it or the data.
     DataError
         If a column is missing or unusable, or a case has no choice.
+
+    Warns
+    -----
+    NestflowWarning
+        If an argument has no meaning for the model type.
     """
     _refuse_type(model_type)
     _refuse_intercepts(intercept_ref_pos)
@@ -119,8 +124,8 @@ def _refuse_type(model_type: str) -> None:
     if model_type in _ASYMMETRIC:
         raise SpecificationError(
             f"model_type '{model_type}' is one of pylogit's asymmetric models, which nestflow does "
-            "not offer; it offers 'MNL', 'Nested Logit' and 'Mixed Logit' here, and in choicemodels "
-            "cross-nested logits, other mixtures, and scales of groups (scale=)."
+            "not offer; it offers 'MNL', 'Nested Logit' and 'Mixed Logit' here, and cross-nested "
+            "logits, other mixtures and scales of groups (scale=) in choicemodels."
         )
     if model_type not in _TYPES:
         raise SpecificationError(
