@@ -55,7 +55,7 @@ class SampledNestedLikelihood:
     options : Observations
         The sampled choice sets D, R rows, utilities without corrections.
     sample : Sample
-        How D was drawn.
+        How D was drawn, with what its rows count for at present, if D' is D.
     members : Observations
         The samples D' for the logsums, R' rows; the same object as ``options`` if they are the
         same samples.
@@ -107,9 +107,11 @@ class SampledNestedLikelihood:
                 "draw the chosen alternative leaves the others no chance; draw at least two from "
                 "each stratum, or a second sample with logsums=."
             )
-        even = 1.0 / np.repeat(np.diff(data.offsets), np.diff(data.offsets))
-        none = np.zeros(len(even))
-        return cls(parameters, options, sample, members, none, tree.parent)._weighted(even)
+        found = cls(parameters, options, sample, members, np.empty(0), tree.parent)
+        if sample.expansion is not None:
+            return replace(found, log_weight=np.log(sample.expansion))
+        sizes = np.diff(data.offsets)
+        return found._weighted(1.0 / np.repeat(sizes, sizes))
 
     @property
     def n_cases(self) -> int:
@@ -167,7 +169,7 @@ class SampledNestedLikelihood:
         within = np.bincount(place, weights=P)[place]
         elsewhere = (1.0 - within) * np.exp(sample.correction)
         weight = P + (within - P) * sample.beside + elsewhere
-        return replace(self, log_weight=np.log(weight))
+        return replace(self, sample=replace(sample, expansion=weight), log_weight=np.log(weight))
 
     def _linearize(self, theta: Array) -> tuple[Linearization, Linearization]:
         at = self.options.design.at(theta)

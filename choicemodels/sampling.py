@@ -51,6 +51,9 @@ class Sample:
         sample was drawn without regard to the choices.
     logsums : ChoiceData or None
         A second sample, drawn without regard to the choices, for the sums over nests.
+    expansion : ndarray, shape (R,), or None
+        How many alternatives each stands for, on average over which one was chosen, once an
+        estimation has found it.
     """
 
     note: str
@@ -58,6 +61,7 @@ class Sample:
     stratum: Ints
     beside: Array
     logsums: ChoiceData | None = None
+    expansion: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
