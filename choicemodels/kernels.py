@@ -183,6 +183,47 @@ def add_chosen(
 
 
 @njit(cache=True, fastmath=FAST)
+def _add_means(
+    dI: Any,
+    X: Any,
+    first: int,
+    last: int,
+    runs: int,
+    run_start: Any,
+    run_nest: Any,
+    P: Any,
+    s: Any,
+) -> None:
+    """Add the means of the columns within each nest to dI, four columns at a time."""
+    K, k = X.shape[0], 0
+    while k + 4 <= K:
+        x0, x1 = X[k, first:last], X[k + 1, first:last]
+        x2, x3 = X[k + 2, first:last], X[k + 3, first:last]
+        for run in range(runs):
+            m = run_nest[run]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for i in range(run_start[run], run_start[run + 1]):
+                p = P[i]
+                a += p * x0[i]
+                b += p * x1[i]
+                c += p * x2[i]
+                d += p * x3[i]
+            dI[k, m] += a / s[m]
+            dI[k + 1, m] += b / s[m]
+            dI[k + 2, m] += c / s[m]
+            dI[k + 3, m] += d / s[m]
+        k += 4
+    while k < K:
+        x = X[k, first:last]
+        for run in range(runs):
+            mean = 0.0
+            for i in range(run_start[run], run_start[run + 1]):
+                mean += P[i] * x[i]
+            dI[k, run_nest[run]] += mean / s[run_nest[run]]
+        k += 1
+
+
+@njit(cache=True, fastmath=FAST)
 def add_leaves(
     H: Any,
     g: Any,
@@ -229,14 +270,10 @@ def add_leaves(
             H[slot[m], slot[m]] += weight * omega[m] * quadratic / (lam[m] * lam[m])
         for i in range(run_start[run], run_start[run + 1]):
             z[i] = along * (P[i] + P[i] * u[i])
+    _add_means(dI, X, first, last, runs, run_start, run_nest, P, s)
     for k in range(X.shape[0]):
-        x, inclusive = X[k, first:last], dI[k]
+        x = X[k, first:last]
         g[k] += _dot(w[:size], x)
-        for run in range(runs):
-            mean = 0.0
-            for i in range(run_start[run], run_start[run + 1]):
-                mean += P[i] * x[i]
-            inclusive[run_nest[run]] += mean / s[run_nest[run]]
         if only >= 0:
             H[only, k] += _dot(z[:size], x)
         elif bends:
