@@ -23,6 +23,7 @@ from choicemodels.observations import Observations
 from choicemodels.restrictions import Evaluation
 from choicemodels.source import ChoiceSource
 from choicemodels.summed import SummedLikelihood
+from choicemodels.weighting import less_stratum_means
 
 __all__ = ["AbsorbedLikelihood", "AbsorbedParameters", "Concentrated", "refuse_unidentified"]
 
@@ -124,12 +125,9 @@ class Concentrated:
         Derivatives of the constants by theta along the ridge, ``-H_dd^-1 H_dt``.
     inverse : ndarray, shape (J, J)
         ``-H_dd^-1``; like all of these with zeros for the base.
-    products : ndarray, shape (J, J)
-        Cross-product of the cases' scores by the constants.
-    mixed_products : ndarray, shape (J, P)
-        Their cross-product with the scores by theta, before these are partialled.
-    own_products : ndarray, shape (P, P)
-        Cross-product of the latter.
+    products : ndarray, shape (J + P, J + P)
+        Cross-product of the cases' scores by the constants, and by theta before these are
+        partialled.
     """
 
     parameters: LogitParameters
@@ -138,8 +136,6 @@ class Concentrated:
     slopes: Array
     inverse: Array
     products: Array
-    mixed_products: Array
-    own_products: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +221,16 @@ class AbsorbedLikelihood:
         kept = np.delete(np.arange(P + J), P + self.parameters.base)
         return llf, score[kept], hessian[np.ix_(kept, kept)]
 
-    def concentrate(self, theta: Array) -> Concentrated:
+    def concentrate(self, theta: Array, *, stratified: bool = False) -> Concentrated:
         """Partial the constants out at a point, shape (P + J - 1,).
+
+        Parameters
+        ----------
+        theta
+            Parameters and constants.
+        stratified
+            Take all scores less their means among the cases that chose the same alternative, see
+            :func:`choicemodels.weighting.less_stratum_means`.
 
         Raises
         ------
@@ -246,17 +250,22 @@ class AbsorbedLikelihood:
                 "are hardly ever chosen, or leave the constants out."
             ) from None
         slopes[j] = inverse[np.ix_(j, j)] @ hessian[P:, :P]
-        loglike_obs, score_obs = np.empty(N), np.empty((N, P))
-        products, mixed, own_products = np.zeros((J, J)), np.zeros((J, P)), np.zeros((P, P))
+        loglike_obs, score_obs, chosen = np.empty(N), np.empty((N, P)), np.empty(N, dtype=np.int64)
+        # Cross-products of the scores by constants and parameters, and sums by chosen alternative.
+        products, sums = np.zeros((J + P, J + P)), np.zeros((J, J + P))
         for piece in self._pieces(own, constants):
-            scores = piece.scores
+            scores, o = piece.scores, piece.at.observations
             loglike_obs[piece.cases] = piece.loglike_obs
             score_obs[piece.cases] = piece.score_obs + scores @ slopes
-            mixed += scores.T @ piece.score_obs
-            own_products += piece.score_obs.T @ piece.score_obs
+            chosen[piece.cases] = o.alternative[o.chosen]
             for first in range(0, len(piece.cases), _BLOCK):
-                block = scores[first : first + _BLOCK].toarray()
+                rows = slice(first, first + _BLOCK)
+                block = np.hstack([scores[rows].toarray(), piece.score_obs[rows]])
                 products += block.T @ block
+                np.add.at(sums, chosen[piece.cases][rows], block)
+        if stratified:
+            score_obs = less_stratum_means(score_obs, chosen)
+            products -= (sums.T / np.bincount(chosen, minlength=J)) @ sums
         contributions = Contributions(
             llf,
             score[:P] + slopes[j].T @ score[P:],
@@ -265,9 +274,7 @@ class AbsorbedLikelihood:
             score_obs,
         )
         parameters = replace(self.parameters.inner, constants=constants)
-        return Concentrated(
-            parameters, own, contributions, slopes, inverse, products, mixed, own_products
-        )
+        return Concentrated(parameters, own, contributions, slopes, inverse, products)
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives by theta, constants partialled out."""

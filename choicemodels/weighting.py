@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from choicemodels.choicedata import ChoiceData
     from choicemodels.factored import FactoredChoiceData
 
-__all__ = ["weigh_choice_based"]
+__all__ = ["less_stratum_means", "weigh_choice_based"]
+
+Array = NDArray[np.float64]
 
 AnyChoiceData = TypeVar("AnyChoiceData", bound="ChoiceData | FactoredChoiceData")
 
@@ -26,7 +28,8 @@ def weigh_choice_based(
 
     Cases that chose j get the weight ``Q_j / H_j``, the population's share over the sample's
     [ManskiLerman1977]_, times the weight that they have. Maximizing the weighted likelihood is
-    consistent, but it is no likelihood: its standard errors are the robust ones.
+    consistent, but it is no likelihood: its standard errors are the robust ones. These take the
+    number of cases sampled of each alternative as given, by :func:`less_stratum_means`.
 
     Parameters
     ----------
@@ -57,10 +60,28 @@ def weigh_choice_based(
             "the shares among the others."
         )
     Q = np.array([shares[name] for name in data.alternatives])
-    weights: NDArray[np.float64] = (
-        data.weights * (Q / (taken / taken.sum()))[data.chosen_alternative]
-    )
+    ratios = Q / (taken / taken.sum())
+    weights: Array = data.weights * ratios[data.chosen_alternative]
     return replace(data, weights=weights, population_shares=shares)
+
+
+def less_stratum_means(scores: Array, strata: NDArray[np.int64]) -> Array:
+    """Take the mean of its stratum from each case's score.
+
+    With the population's shares known, what the strata's mean scores add to the variance drops
+    out, whether the strata's sizes were fixed in advance or fell out so [Wooldridge2001]_.
+
+    Parameters
+    ----------
+    scores
+        Shape (N, P).
+    strata
+        Numbers of the strata, here the chosen alternatives, shape (N,).
+    """
+    counts = np.bincount(strata)
+    sums = np.stack([np.bincount(strata, weights=s, minlength=len(counts)) for s in scores.T])
+    means = (sums / np.maximum(counts, 1)).T
+    return np.asarray(scores - means[strata])
 
 
 def _check_shares(shares: Mapping[str, float], alternatives: tuple[str, ...]) -> None:

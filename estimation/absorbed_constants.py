@@ -53,14 +53,16 @@ class AbsorbedConstants:
             Inverse of the information on the free ones, shape (F, F).
         """
         at, A, D = found.contributions, found.slopes, found.inverse
+        J = len(D)
+        products = found.products[:J, :J]
         V = basis @ covariance @ basis.T
         meat = at.score_obs.T @ at.score_obs
         # Scores by the constants with those by the parameters, these partialled out.
-        mixed = found.mixed_products + found.products @ A
+        mixed = found.products[:J, J:] + products @ A
         variances = {
             "hessian": np.diag(D) + _quadratic(A, V),
             "robust": (
-                np.einsum("jk,jk->j", D @ found.products, D)
+                np.einsum("jk,jk->j", D @ products, D)
                 + _quadratic(A, V @ meat @ V)
                 + 2 * np.einsum("jp,jp->j", D @ mixed @ V, A)
             ),
@@ -145,8 +147,8 @@ def _bhhh(found: Concentrated, basis: Array) -> tuple[Array | None, Array | None
     free = [str(f) for f in range(basis.shape[1])]
     try:
         inverse[inside] = inverse_information(-found.products[inside], constants)
-        slopes[others] = -inverse[inside] @ found.mixed_products[others]
-        left = found.own_products + found.mixed_products.T @ slopes
+        slopes[others] = -inverse[inside] @ found.products[others, J:]
+        left = found.products[J:, J:] + found.products[J:, :J] @ slopes
         V = basis @ inverse_information(-basis.T @ left @ basis, free) @ basis.T
     except IdentificationError:
         return None, None

@@ -25,6 +25,7 @@ from choicemodels.partitioned import AnyChoiceData, PartitionedChoiceData
 from choicemodels.restrictions import Restrictions, restrict
 from choicemodels.sampled_nested_likelihood import SampledNestedLikelihood
 from choicemodels.specify import specify
+from choicemodels.weighting import less_stratum_means
 from estimation.absorbed_constants import AbsorbedConstants
 from estimation.checkpoint import Checkpoint
 from estimation.choice_covariance import make_covariance
@@ -103,6 +104,10 @@ def fit_choice(
     parameters = likelihood.parameters
     refuse_never_chosen(parameters, data)
     restrictions = restrictions_of(model, parameters)
+    if restrictions.basis.shape[1] == 0:
+        raise SpecificationError(
+            "the constraints fix every parameter, so there is nothing to estimate; leave one free."
+        )
     theta = starting_values(likelihood, start, restrictions)
     first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
     _refuse_collinear(likelihood, restrictions, first[2])
@@ -174,12 +179,16 @@ def _result(
     theta = restrictions.full(optimum.theta)
     kept, on_bound = restrictions.pinned(optimum.theta)
     parameters, found = likelihood.parameters, None
+    choice_based = data.population_shares is not None
     if isinstance(likelihood, AbsorbedLikelihood):
-        found = likelihood.concentrate(theta)
+        found = likelihood.concentrate(theta, stratified=choice_based)
         kept = kept.shortened(len(theta) - len(found.theta))
         parameters, theta, at = found.parameters, found.theta, found.contributions
     else:
         at = likelihood.contributions(theta)
+        if choice_based and at.unit is None:
+            scores = less_stratum_means(at.score_obs, data.chosen_alternative)
+            at = replace(at, score_obs=scores)
     _refuse_perfect(at.llf, data, parameters)
     B, estimated = kept.basis, kept.estimated
     free = [parameters.names[k] for k in kept.free]
@@ -209,7 +218,7 @@ def _result(
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
         unit=at.unit,
-        choice_based=data.population_shares is not None,
+        choice_based=choice_based,
         absorbed=AbsorbedConstants.of(found, B, covariance.matrix) if found else None,
     )
     return plain.with_covariance(covariance)

@@ -1,5 +1,7 @@
 """Samples drawn by what people chose, weighted back to the population."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +137,32 @@ def test_intervals_cover_with_weights_and_not_without(everybody):
     assert coverage.between(0.90, 0.99).all(), coverage
     assert unweighted["(Intercept):air"] < 0.5
     assert unweighted["lambda:ground"] < 0.9
+
+
+def test_the_covariance_takes_the_strata_sizes_as_given(everybody):
+    _, weighted = drawn(everybody, 9)
+    result = fit(MODEL, weighted)
+    raw = specify(MODEL, weighted).contributions(result.theta)
+    groups = pd.DataFrame(raw.score_obs).groupby(weighted.chosen_alternative)
+    centred = groups.transform(lambda column: column - column.mean()).to_numpy()
+    bread = np.linalg.inv(-raw.hessian)
+    np.testing.assert_allclose(result.cov_params(), bread @ centred.T @ centred @ bread, rtol=1e-8)
+    # Without centring intervals of the constants would cover too often.
+    wide = np.sqrt(np.diag(bread @ raw.score_obs.T @ raw.score_obs @ bread))
+    air = result.names.index("(Intercept):air")
+    assert wide[air] > 1.5 * result.bse["(Intercept):air"]
+
+
+def test_absorbed_constants_are_weighted_alike(everybody):
+    _, weighted = drawn(everybody, 10)
+    columns = fit(MODEL, weighted)
+    result = fit(replace(MODEL, formula="cost | 0 + z", constants="absorbed"), weighted)
+    names = list(result.names)
+    np.testing.assert_allclose(result.params, columns.params[names], atol=1e-8)
+    np.testing.assert_allclose(result.bse, columns.bse[names], rtol=1e-7)
+    table = result.constants_table()
+    want = columns.bse[[f"(Intercept):{mode}" for mode in table.index]]
+    np.testing.assert_allclose(table["std err"], want, rtol=1e-7)
 
 
 def test_the_summary_says_what_was_done_and_files_remember(everybody, tmp_path):
