@@ -9,6 +9,7 @@ from choicemodels.gravity import Gravity
 from choicemodels.mixed import MixedLogit
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.ordered import OrderedChoice
+from choicemodels.sampling import sample_alternatives
 
 __all__ = [
     "ChoiceData",
@@ -22,4 +23,5 @@ __all__ = [
     "NestflowWarning",
     "OrderedChoice",
     "load_data",
+    "sample_alternatives",
 ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from choicemodels.choicedata import ChoiceData
 from choicemodels.constants_kernels import constants_hessian
 from choicemodels.design import UtilityTerms
-from choicemodels.errors import IdentificationError, enumerate_some
+from choicemodels.errors import IdentificationError, SpecificationError, enumerate_some
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.likelihood import Contributions, LogitLikelihood, LogitParameters
 from choicemodels.observations import Observations
@@ -179,10 +179,22 @@ class AbsorbedLikelihood:
     def build(
         cls, inner: LogitParameters, base: str | None, data: ChoiceData | FactoredChoiceData
     ) -> Self:
-        """Add constants for all alternatives but the base to a model over data."""
+        """Add constants for all alternatives but the base to a model over data.
+
+        Raises
+        ------
+        SpecificationError
+            If the model is nested and the choice sets are samples.
+        """
         parameters = AbsorbedParameters(inner, inner.alternatives.index(base) if base else 0)
         if isinstance(data, ChoiceData):
-            return cls(parameters, cast(LogitLikelihood, inner.over(data)))
+            plain = inner.over(data)
+            if not isinstance(plain, LogitLikelihood):
+                raise SpecificationError(
+                    "constants='absorbed' of a nested logit need the full choice sets, and these "
+                    "are samples; estimate the constants that you need in the formula."
+                )
+            return cls(parameters, plain)
         return cls(parameters, SummedLikelihood.over_factors(inner, data))
 
     def multinomial(self) -> Self:

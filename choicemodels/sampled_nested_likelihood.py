@@ -33,7 +33,8 @@ from choicemodels.errors import DataError
 from choicemodels.likelihood import Contributions, LogitParameters, never_compared
 from choicemodels.observations import Observations
 from choicemodels.restrictions import Evaluation
-from choicemodels.sampled_nested_kernels import Rows, sampled_derivatives, sampled_probabilities
+from choicemodels.sampled_nested_kernels import sampled_derivatives
+from choicemodels.sampled_nested_probabilities import Rows, sampled_probabilities
 from choicemodels.sampling import Sample
 from choicemodels.systematic import Linearization
 from choicemodels.tree import NestTree

@@ -42,6 +42,7 @@ PUBLIC = {
         "NestflowWarning",
         "OrderedChoice",
         "load_data",
+        "sample_alternatives",
     },
     "estimation": {
         "ChoiceResult",
