@@ -142,6 +142,8 @@ class ChoiceData:
         offsets = _offsets(case_codes)
         row_weights = numeric_column(frame, weights) if weights else None
         problems += _check_weights(row_weights, offsets, frame[case])
+        if panel is not None:
+            problems += _check_panel(frame[panel], panel, offsets, frame[case])
         if strict and problems:
             raise DataError(" ".join(str(p) for p in problems if p.severity == "error"))
         return cls(
@@ -475,6 +477,19 @@ def _chosen_rows(is_chosen: NDArray[np.bool_] | None, offsets: Ints) -> Ints:
     marked = np.flatnonzero(is_chosen)[::-1]
     rows[np.searchsorted(offsets, marked, side="right") - 1] = marked
     return rows
+
+
+def _check_panel(
+    column: "pd.Series[Any]", name: str, offsets: Ints, cases: "pd.Series[Any]"
+) -> tuple[Problem, ...]:
+    codes = pd.factorize(column)[0]
+    wrong = np.flatnonzero(
+        (codes < 0) | (codes != np.repeat(codes[offsets[:-1]], np.diff(offsets)))
+    )
+    if len(wrong) == 0:
+        return ()
+    remedy = f"a case has one decision maker, and '{name}' must name it in every row"
+    return (Problem("panel", "error", len(wrong), f"case {cases.iloc[wrong[0]]}", remedy),)
 
 
 def _check_weights(

@@ -180,3 +180,10 @@ def test_groups_hold_whole_cases():
         data.case_groups("cost")
     with pytest.raises(DataError, match="one label for each of the 3 cases"):
         data.case_groups(np.arange(5))
+
+
+def test_a_case_has_one_decision_maker():
+    table = long_table()
+    table.loc[1, "person"] = "b"
+    with pytest.raises(DataError, match="panel: case 1 .* 'person' must name it in every row"):
+        load(table, panel="person")

@@ -308,3 +308,9 @@ def test_the_trust_region_climbs_out_of_a_convex_start():
         found = maximize(rosenbrock, np.array([-1.2, 3.0]))
     assert found.converged
     np.testing.assert_allclose(found.theta, [1.0, 1.0], atol=1e-6)
+
+
+def test_constraints_that_leave_nothing_to_estimate(travel_mode):
+    model = MultinomialLogit("gc | 0", constraints=["gc = -1"])
+    with pytest.raises(SpecificationError, match="fix every parameter"):
+        fit(model, travel_mode)
