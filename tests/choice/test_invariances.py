@@ -11,12 +11,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels import (
+    ChoiceData,
+    CrossNestedLogit,
+    MixedLogit,
+    MultinomialLogit,
+    NestedLogit,
+)
 from choicemodels.specify import specify
 
 ALTERNATIVES = list("abcdef")
 CASES, J = 12, len(ALTERNATIVES)
 NESTS = {"upper": {"left": ["a", "b"], "right": ["c", "d"]}, "alone": ["e"]}
+CROSSED = {"left": ["a", "b", "c"], "right": ["b", "c", "d", "f"]}
+SPREAD = {"x": "normal", "y:c": "uniform"}
 WHAT = {"formula": "x | y", "base": "a", "offset": "u"}
 
 FAMILIES = {
@@ -26,6 +34,15 @@ FAMILIES = {
     "nested, lambda above one": NestedLogit(nests=NESTS, lambdas={"left": 1.8}, **WHAT),
     "nested, shared lambda": NestedLogit(nests=NESTS, lambdas="shared", **WHAT),
     "nested, not normalized": NestedLogit(nests=NESTS, normalization="nonnormalized", **WHAT),
+    "cross-nested": CrossNestedLogit(nests=CROSSED, **WHAT),
+    "cross-nested, small lambda": CrossNestedLogit(nests=CROSSED, lambdas={"left": 0.05}, **WHAT),
+    "mixed": MixedLogit(random=SPREAD, draws=20, **WHAT),
+    "mixed, correlated": MixedLogit(
+        random={"x": "lognormal", "y:c": "normal"}, correlated=True, draws=20, **WHAT
+    ),
+    "mixed, error components": MixedLogit(
+        error_components={"left": ["a", "b"], "right": ["c", "d"]}, draws=20, **WHAT
+    ),
 }
 # Without the normalization nests of different tau see a common constant differently.
 SHIFTABLE = [name for name in FAMILIES if name != "nested, not normalized"]
