@@ -87,8 +87,10 @@ def add_alternatives(
     like: Mapping[str, str] | None = None,
     nests: Mapping[str, str | None] | None = None,
     constants: Mapping[str, float] | None = None,
-) -> Extension:
+) -> LogitParameters:
     """Let a model know alternatives that it was not fitted with.
+
+    Its parameters stay as they are.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def add_alternatives(
     names
         The new alternatives.
     like
-        New alternative to one whose coefficients of its own it shares, and whose nest.
+        New alternative to one whose coefficients and constant it shares, and whose nest.
     nests
         New alternative to its nest, or None to hang it on the root. Needed of a nested logit,
         unless ``like`` says it.
@@ -115,11 +117,17 @@ def add_alternatives(
     for name in names:
         if name not in like:
             _check_exchangeable(layout, name, name in constants)
-    tree = _place(layout, names, like, nests)
+    given = layout.constants if len(layout.constants) else np.zeros(len(layout.alternatives))
+    known = dict(zip(layout.alternatives, given, strict=True))
+    of_new = [constants.get(name, 0.0) + known.get(like.get(name, ""), 0.0) for name in names]
+    shifts = np.concatenate([given, of_new])
     linear = tuple(_shared(term, like) for term in layout.utility.linear)
-    grown = replace(layout, utility=replace(layout.utility, linear=linear), tree=tree)
-    terms = [Term(f"(Intercept):{name}", (), (name,)) for name in constants]
-    return add_terms(grown, terms, np.array(list(constants.values()), dtype=np.float64))
+    return replace(
+        layout,
+        utility=replace(layout.utility, linear=linear),
+        tree=_place(layout, names, like, nests),
+        constants=shifts if shifts.any() else np.empty(0),
+    )
 
 
 def _check_names(
@@ -156,7 +164,8 @@ def _check_exchangeable(layout: LogitParameters, name: str, has_constant: bool) 
     """
     own = [term for term in layout.utility.linear if term.alternatives is not None]
     named = {a for term in own for a in term.alternatives or ()}
-    if not own or len(layout.alternatives) - len(named) >= 2:
+    named |= {a for a, c in zip(layout.alternatives, layout.constants, strict=False) if c != 0}
+    if not named or len(layout.alternatives) - len(named) >= 2:
         return
     slopes = [term.name for term in own if term.factors]
     if slopes:

@@ -14,7 +14,7 @@ from choicemodels.extension import Extension, add_alternatives
 from choicemodels.likelihood import LogitParameters
 from estimation.choice_result import ChoiceResult
 
-__all__ = ["extended", "logit_layout", "with_alternatives"]
+__all__ = ["logit_layout", "with_alternatives", "with_terms"]
 
 Array = NDArray[np.float64]
 
@@ -48,11 +48,31 @@ def with_alternatives(
         If the model is of another family, or nothing says what a new alternative is worth.
     """
     layout = logit_layout(result, "with_alternatives()")
-    extension = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
-    said = [f"like {like[name]}" if like and name in like else "" for name in names]
-    listed = [f"{name} {how}".strip() for name, how in zip(names, said, strict=True)]
+    extended = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
+    listed = [f"{name} (like {like[name]})" if like and name in like else name for name in names]
     note = f"Alternatives added after the estimation: {', '.join(listed)}."
-    return extended(result, extension, note)
+    absorbed = result.absorbed
+    if absorbed is not None:
+        certain = np.zeros(len(names))
+        bse = {kind: np.append(of_old, certain) for kind, of_old in absorbed.bse.items()}
+        absorbed = replace(absorbed, bse=bse)
+    return replace(result, parameters=extended, absorbed=absorbed, notes=(*result.notes, note))
+
+
+def with_terms(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
+    """Return a result with terms added, whose coefficients are given and have no variance."""
+    gaps = np.full(len(extension.values), extension.at)
+    scores = result.score_obs
+    return replace(
+        result,
+        parameters=extension.layout,
+        theta=extension.theta(result.theta),
+        basis=np.insert(result.basis, gaps, 0.0, axis=0),
+        hessian=_pad(result.hessian, gaps),
+        meat=_pad(result.meat, gaps),
+        score_obs=None if scores is None else np.insert(scores, gaps, 0.0, axis=1),
+        notes=(*result.notes, note),
+    )
 
 
 def logit_layout(result: ChoiceResult, purpose: str) -> LogitParameters:
@@ -65,27 +85,10 @@ def logit_layout(result: ChoiceResult, purpose: str) -> LogitParameters:
     """
     if not isinstance(result.parameters, LogitParameters):
         raise SpecificationError(
-            f"{purpose} adds to the utilities of multinomial and nested logits; this is a "
+            f"{purpose} is for multinomial and nested logits; this is a "
             f"{result.parameters.title.lower()}."
         )
     return result.parameters
-
-
-def extended(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
-    """Return a result over an extended layout; what was added has no variance."""
-    at, count = extension.at, len(extension.values)
-    scores = result.score_obs
-    gaps = np.full(count, at)
-    return replace(
-        result,
-        parameters=extension.layout,
-        theta=extension.theta(result.theta),
-        basis=np.insert(result.basis, gaps, 0.0, axis=0),
-        hessian=_pad(result.hessian, gaps),
-        meat=_pad(result.meat, gaps),
-        score_obs=None if scores is None else np.insert(scores, gaps, 0.0, axis=1),
-        notes=(*result.notes, note),
-    )
 
 
 def _pad(matrix: Array, gaps: NDArray[np.int64]) -> Array:

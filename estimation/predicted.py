@@ -11,7 +11,8 @@ from scipy import stats
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import UtilityTerms
-from choicemodels.errors import EstimationError, SpecificationError
+from choicemodels.errors import EstimationError
+from choicemodels.factored import FactoredChoiceData
 from choicemodels.utility import Term
 from estimation.choice_result import ChoiceResult
 from estimation.delta import jacobian
@@ -137,24 +138,17 @@ def all_terms(utility: UtilityTerms) -> tuple[Term, ...]:
 
 
 def fitted_over(
-    result: ChoiceResult, data: ChoiceData | None, purpose: str
+    result: ChoiceResult, data: ChoiceData | FactoredChoiceData | None, purpose: str
 ) -> tuple[ChoiceData, Callable[[Array], tuple[Array, Array]]]:
     """Return data and the function from parameters to probabilities (R,) and logsums (N,) there.
 
     Raises
     ------
-    SpecificationError
-        If the data are not long: these functions change columns of the table.
     EstimationError
-        If there are no data.
+        If there are no data, or they are too many to be laid out.
     """
-    given = data if data is not None else result.need_data(purpose)
-    if not isinstance(given, ChoiceData):
-        raise SpecificationError(
-            f"{purpose} works on ChoiceData in the long layout, not on {type(given).__name__}; "
-            "build them with ChoiceData.from_long, of a sample of the cases if they are many."
-        )
-    return given, result.parameters.over(given).probabilities
+    rows, likelihood = result.over(data, purpose)
+    return rows, likelihood.probabilities
 
 
 def case_groups(data: ChoiceData, by: str | None) -> CaseGroups:
