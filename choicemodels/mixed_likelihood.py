@@ -88,14 +88,10 @@ class MixedLikelihood:
             )
         return np.ascontiguousarray(own[first])
 
-    @property
-    def coarsens(self) -> bool:
-        """Whether there are so many draws that a search gains from starting with few."""
-        return self.draws.shape[2] > 2 * BLOCK
-
     def coarse(self) -> Self:
-        """Return the likelihood with few of the draws."""
-        return replace(self, draws=np.ascontiguousarray(self.draws[:, :, :BLOCK]))
+        """Return the likelihood with few of the draws, for a search to start with."""
+        few = BLOCK if self.draws.shape[2] > 2 * BLOCK else None
+        return replace(self, draws=np.ascontiguousarray(self.draws[:, :, :few]))
 
     def evaluate(self, theta: Array) -> Evaluation:
         """Return log-likelihood, score (P,) and exact Hessian (P, P).
@@ -106,7 +102,7 @@ class MixedLikelihood:
         P = len(theta)
         if np.isfinite(theta).all() and self._in_domain(theta):
             found = self._derivatives(theta, _NONE, _NONE.reshape(0, 0))
-            if np.isfinite(found[0]):
+            if np.isfinite(found[0]) and np.isfinite(found[2]).all():
                 return found
         return -np.inf, np.zeros(P), np.zeros((P, P))
 
@@ -148,11 +144,9 @@ class MixedLikelihood:
 
     def _in_domain(self, theta: Array) -> bool:
         entries = self.parameters.entries
-        return all(
-            theta[entries.slot[entries.first[q + 1] - 1]] > 0
-            for q, c in enumerate(self.parameters.coefficients)
-            if c.law.transform == "truncated"
-        )
+        spreads = theta[entries.slot[entries.first[1:] - 1]]
+        truncated = [c.law.transform == "truncated" for c in self.parameters.coefficients]
+        return bool((spreads[truncated] > 0).all())
 
     def _mixture(self, theta: Array) -> Mixture:
         p, entries = self.parameters, self.parameters.entries

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import UtilityTerms, design_terms
 from choicemodels.draws import standard_draws
-from choicemodels.errors import SpecificationError, enumerate_some
+from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.mixed import MixedLogit
 from choicemodels.mixed_coefficients import Coefficient, coefficients_of
@@ -28,6 +28,8 @@ Ints = NDArray[np.int64]
 _NOTHING = 0.01
 # The same for a lognormal coefficient on its way to zero.
 _VANISHED = 1e-3
+# So many standard errors on the wrong side of zero are no chance.
+_SURE = 4.0
 # Simulation error is felt below this number of draws.
 _FEW = 100
 # Standard deviation of what the starting spreads add to utilities.
@@ -203,6 +205,31 @@ class MixedParameters:
                 width = _START / (c.size * abs(worth) * _SD.get(c.law.base, 1.0))
                 theta[own[-1]] = _START if c.law.transform == "exponential" else width
         return theta
+
+    def refuse_signs(self, utility: Array, spread: Array) -> None:
+        """Refuse coefficients that have the opposite sign for sure.
+
+        Parameters
+        ----------
+        utility, spread
+            Estimates of a multinomial logit and their standard errors, shape (U,).
+
+        Raises
+        ------
+        EstimationError
+            If a coefficient that must be positive (negative) is far below (above) zero there.
+        """
+        for c in self.coefficients:
+            beta, error = float(utility[c.term]), float(spread[c.term])
+            if c.law.transform != "identity" and c.law.sign * beta < -_SURE * error:
+                sign, other = ("negative", "") if c.law.sign < 0 else ("positive", "-")
+                raise EstimationError(
+                    f"'{c.name}' is {c.distribution}, hence {sign} for everybody, but the "
+                    f"multinomial logit puts it at {beta:.4g} (standard error {error:.2g}): its "
+                    "location would run to minus infinity; write "
+                    f"'{other}{c.distribution.removeprefix('-')}', or turn the sign of the "
+                    "variable. A start= of your own leaves this out."
+                )
 
     def canonical(self, theta: Array) -> Array:
         """Turn spreads positive where their sign does not matter but for the draws."""

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import linalg
 
 from choicemodels.absorbed import AbsorbedLikelihood
 from choicemodels.errors import EstimationError
@@ -19,6 +20,7 @@ from choicemodels.likelihood import (
     RowLikelihood,
 )
 from choicemodels.mixed_likelihood import MixedLikelihood
+from choicemodels.mixed_parameters import MixedParameters
 from choicemodels.restrictions import Restrictions, restrict
 from choicemodels.summed import SummedLikelihood
 from estimation.newton import maximize
@@ -88,7 +90,7 @@ def starting_values(
             )
         return theta
     theta = _from_plain_logit(likelihood)
-    if isinstance(likelihood, MixedLikelihood) and likelihood.coarsens:
+    if isinstance(likelihood, MixedLikelihood):
         found = _search_coarse(likelihood.coarse(), theta, restrictions)
         # Negative spreads cost likelihood by chance alone.
         theta = likelihood.parameters.canonical(found)
@@ -112,6 +114,9 @@ def _from_plain_logit(likelihood: Likelihood) -> Array:
     if step >= 2:
         flat = flat.subset(np.arange(0, flat.n_cases, step))
     found = maximize(flat.evaluate, utility, max_iterations=20)
+    if found.converged and isinstance(layout, MixedParameters):
+        _, _, hessian = flat.evaluate(found.theta)
+        layout.refuse_signs(found.theta, np.sqrt(np.diag(linalg.pinvh(-hessian))))
     return layout.start_from(found.theta if found.converged else utility)
 
 
