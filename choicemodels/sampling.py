@@ -31,6 +31,9 @@ Ints = NDArray[np.int64]
 Size: TypeAlias = int | Mapping[Any, int]
 Scheme: TypeAlias = Literal["uniform", "stratified", "importance"]
 
+# The smallest weight relative to the largest.
+_LEAST = 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -385,5 +388,10 @@ def _weights(
             f"({len(bad):,} rows are not positive and finite); what can never be drawn could not "
             "be corrected for where it is chosen: give it a small weight, or leave it out of the "
             "choice sets."
+        )
+    if values.min() < _LEAST * values.max():
+        raise DataError(
+            f"the weights span more than {1 / _LEAST:.0e} (from {values.min():g} to "
+            f"{values.max():g}); what is hardly ever drawn cannot be corrected for."
         )
     return np.ascontiguousarray(values / values.max())

@@ -59,28 +59,38 @@ class Drawn:
 
 
 @njit(cache=True)
-def _trials(weight: Any, m: int, p: Any) -> None:
-    """Fill p with probabilities whose odds are proportional to the weights, m expected in all."""
+def _trials(weight: Any, m: int, p: Any, fail: Any) -> None:
+    """Fill probabilities, ``fail = 1 - p``, with odds as the weights and m successes expected.
+
+    Both are computed, so that neither is lost to rounding where the other is close to one.
+    """
     n, total = weight.shape[0], 0.0
     for i in range(n):
         total += weight[i]
-    scale = m / total
-    # Rises to the solution from below; the odds' common factor matters to rounding alone, so
-    # that an approximation will do.
-    for _ in range(30):
-        slack, expected = 0.0, 0.0
+    # The odds' common factor matters to rounding alone, so that an approximation will do.
+    low, step = np.log(m / total), 1.0
+    high = np.inf
+    middle = low
+    for _ in range(200):
+        expected, scale = 0.0, np.exp(middle)
         for i in range(n):
-            slack += weight[i] / (1.0 + scale * weight[i])
-        expected = scale * slack
-        scale = m / slack
-        if expected > m - 0.1:
+            expected += scale * weight[i] / (1.0 + scale * weight[i])
+        if abs(expected - m) < 0.1:
             break
+        if expected < m:
+            low = middle
+        else:
+            high = middle
+        middle = low + step if high == np.inf else 0.5 * (low + high)
+        step *= 2.0
+    scale = np.exp(middle)
     for i in range(n):
         p[i] = scale * weight[i] / (1.0 + scale * weight[i])
+        fail[i] = 1.0 / (1.0 + scale * weight[i])
 
 
 @njit(cache=True)
-def _successes_after(p: Any, skip: int, m: int, after: Any) -> None:
+def _successes_after(p: Any, fail: Any, skip: int, m: int, after: Any) -> None:
     """Fill ``after[i, k]``, the probability of k successes in trials i and later, but for skip."""
     n = p.shape[0]
     after[n, : m + 1] = 0.0
@@ -89,9 +99,9 @@ def _successes_after(p: Any, skip: int, m: int, after: Any) -> None:
         if i == skip:
             after[i, : m + 1] = after[i + 1, : m + 1]
             continue
-        after[i, 0] = (1.0 - p[i]) * after[i + 1, 0]
+        after[i, 0] = fail[i] * after[i + 1, 0]
         for k in range(1, m + 1):
-            after[i, k] = (1.0 - p[i]) * after[i + 1, k] + p[i] * after[i + 1, k - 1]
+            after[i, k] = fail[i] * after[i + 1, k] + p[i] * after[i + 1, k - 1]
 
 
 @njit(cache=True)
@@ -108,7 +118,14 @@ def _draw_unequal(p: Any, skip: int, m: int, after: Any, uniform: Any, taken: An
 
 @njit(cache=True)
 def _inclusion(
-    p: Any, skip: int, m: int, after: Any, before: Any, taken: Any, probability: Any
+    p: Any,
+    fail: Any,
+    skip: int,
+    m: int,
+    after: Any,
+    before: Any,
+    taken: Any,
+    probability: Any,
 ) -> None:
     """Fill the probabilities that those taken, but skip, are among m drawn from all but skip."""
     before[: m + 1] = 0.0
@@ -122,8 +139,8 @@ def _inclusion(
                 ways += before[k] * after[i + 1, m - 1 - k]
             probability[i] = p[i] * ways / after[0, m]
         for k in range(m, 0, -1):
-            before[k] = (1.0 - p[i]) * before[k] + p[i] * before[k - 1]
-        before[0] *= 1.0 - p[i]
+            before[k] = fail[i] * before[k] + p[i] * before[k - 1]
+        before[0] *= fail[i]
 
 
 @njit(cache=True)
@@ -150,6 +167,7 @@ def _unequal_without_replacement(
     forced: int,
     uniform: Any,
     p: Any,
+    fail: Any,
     after: Any,
     before: Any,
     probability: Any,
@@ -161,13 +179,13 @@ def _unequal_without_replacement(
     """Draw m of a stratum by their weights, the forced one among them unless it is -1."""
     n = taken.shape[0]
     rest = m - 1 if forced >= 0 else m
-    _trials(weight, m, p)
-    _successes_after(p, forced, rest, after)
+    _trials(weight, m, p, fail)
+    _successes_after(p, fail, forced, rest, after)
     if forced >= 0:
         taken[forced] = True
     _draw_unequal(p, forced, rest, after, uniform, taken)
-    _successes_after(p, -1, m, after)
-    _inclusion(p, -1, m, after, before, taken, probability)
+    _successes_after(p, fail, -1, m, after)
+    _inclusion(p, fail, -1, m, after, before, taken, probability)
     for i in range(n):
         if taken[i]:
             correction[i] = -np.log(probability[i])
@@ -176,8 +194,8 @@ def _unequal_without_replacement(
         return
     for other in range(n):
         if taken[other]:
-            _successes_after(p, other, m - 1, after)
-            _inclusion(p, other, m - 1, after, before, taken, probability)
+            _successes_after(p, fail, other, m - 1, after)
+            _inclusion(p, fail, other, m - 1, after, before, taken, probability)
             for i in range(n):
                 if taken[i] and i != other:
                     beside[i] += 1.0 / (probability[i] * (m - 1))
@@ -245,7 +263,8 @@ def _draw_cases(
     beside: Any,
 ) -> None:
     """Draw for the cases from begin to end into the room that each one has."""
-    uniform, p, local = np.empty(widest), np.empty(widest), np.empty(widest)
+    uniform, p, fail = np.empty(widest), np.empty(widest), np.empty(widest)
+    local = np.empty(widest)
     c, w, cumulative = np.empty(widest), np.empty(widest), np.empty(widest)
     taken, times = np.empty(widest, dtype=np.bool_), np.empty(widest, dtype=np.int64)
     unequal = weight.shape[0] > 0
@@ -277,7 +296,7 @@ def _draw_cases(
                 )  # fmt: skip
             elif unequal:
                 _unequal_without_replacement(
-                    here, m, chosen, uniform, p[:k], after, before, probability,
+                    here, m, chosen, uniform, p[:k], fail[:k], after, before, probability,
                     taken[:k], c[:k], w[:k], pairs,
                 )  # fmt: skip
             else:
@@ -330,7 +349,7 @@ def draw(
     key : uint64
         From :func:`choicemodels.keyed_random.stream_key`.
     """
-    N = len(first)
+    N, numbers = len(first), np.ascontiguousarray(alternative)
     order, held = _by_stratum(first, last, stratum, size)
     room = np.concatenate([[0], np.cumsum(held)]).astype(np.int64)
     count = np.zeros(N, dtype=np.int64)
@@ -349,7 +368,7 @@ def draw(
             last,
             order,
             stratum,
-            alternative,
+            numbers,
             weight,
             forced,
             case_key,
