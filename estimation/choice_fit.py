@@ -42,6 +42,9 @@ __all__ = ["fit_choice", "refuse_never_chosen", "restrictions_of"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# A log weight of which the data say less than this could be a thousand more, or less.
+_NO_INFORMATION = 1e-6
+
 
 def fit_choice(
     model: LogitUtility,
@@ -96,8 +99,8 @@ def fit_choice(
     Warns
     -----
     NestflowWarning
-        If the search did not converge, a parameter lies on its bound, or the estimate is not
-        consistent with utility maximization.
+        If the search did not converge, a parameter lies on its bound, a quantity of the size
+        adds nothing to it, or the estimate is not consistent with utility maximization.
     """
     _refuse_unusable(data)
     likelihood = specify(model, data, engine=_engine(data, engine))
@@ -125,8 +128,8 @@ def fit_choice(
         options: dict[str, Any] = {"max_iterations": max_iterations, "progress": progress}
         likelihood, optimum = settle(likelihood, restrictions, optimum, **options)
         data = replace(data, sample=likelihood.sample)
-    result = _result(model, data, likelihood, restrictions, optimum)
-    _warn(result, optimum)
+    result, cautions = _result(model, data, likelihood, restrictions, optimum)
+    _warn(result, cautions)
     if cov == "hessian" and not result.choice_based:
         return result
     return result.with_cov(cov, groups=groups, ssc=ssc)
@@ -174,8 +177,8 @@ def _result(
     likelihood: Likelihood,
     restrictions: Restrictions,
     optimum: Optimum,
-) -> ChoiceResult:
-    """Take everything that a result keeps at the optimum."""
+) -> tuple[ChoiceResult, tuple[str, ...]]:
+    """Take everything that a result keeps at the optimum, and what to warn of beside it."""
     theta = restrictions.full(optimum.theta)
     kept, on_bound = restrictions.pinned(optimum.theta)
     parameters, found = likelihood.parameters, None
@@ -193,6 +196,15 @@ def _result(
     B, estimated = kept.basis, kept.estimated
     free = [parameters.names[k] for k in kept.free]
     covariance = make_covariance(B.T @ at.hessian @ B, None, free, "hessian")
+    meat = at.score_obs.T @ at.score_obs
+    if parameters.utility.scale and not choice_based:
+        # A scale may be undone by the coefficients along a curve. The Hessian shows that at the
+        # very maximum alone, the scores of the cases show it anywhere.
+        inverse_information(-B.T @ meat @ B, free)
+    cautions = (
+        *_bound_notes(parameters, theta, on_bound),
+        *_size_notes(parameters, theta, at.hessian, estimated),
+    )
     plain = ChoiceResult(
         names=tuple(name for name, kept in zip(parameters.names, estimated, strict=True) if kept),
         estimate=theta[estimated],
@@ -204,13 +216,13 @@ def _result(
         theta=theta,
         basis=B,
         hessian=at.hessian,
-        meat=at.score_obs.T @ at.score_obs,
+        meat=meat,
         optimum=optimum,
         baselines=_baselines(data),
         notes=(
             *parameters.notes,
             *(f"Constraint: {line}." for line in model.constraints),
-            *_bound_notes(parameters, theta, on_bound),
+            *cautions,
             *_weight_notes(data),
             *_sample_notes(data),
         ),
@@ -221,7 +233,7 @@ def _result(
         choice_based=choice_based,
         absorbed=AbsorbedConstants.of(found, B, covariance.matrix) if found else None,
     )
-    return plain.with_covariance(covariance)
+    return plain.with_covariance(covariance), cautions
 
 
 def restrictions_of(model: LogitUtility, parameters: Layout) -> Restrictions:
@@ -244,6 +256,19 @@ def _bound_notes(parameters: Layout, theta: Array, on_bound: Ints) -> tuple[str,
         f"{parameters.names[k]} lies on its bound {theta[k]:g} and is held there: the standard "
         "errors of the others take it as given."
         for k in on_bound
+    )
+
+
+def _size_notes(
+    parameters: Layout, theta: Array, hessian: Array, estimated: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    """Name the weights of quantities that the search sent to infinity."""
+    names = {f"size:{term.name}" for term in parameters.utility.size}
+    return tuple(
+        f"{name} ({theta[k]:.1f}) is not identified: it runs to infinity, because one of the "
+        "quantities adds nothing to the size; leave that quantity out."
+        for k, name in enumerate(parameters.names)
+        if name in names and estimated[k] and -hessian[k, k] < _NO_INFORMATION
     )
 
 
@@ -345,13 +370,13 @@ def _refuse_perfect(llf: float, data: AnyChoiceData, parameters: Layout) -> None
         )
 
 
-def _warn(result: ChoiceResult, optimum: Optimum) -> None:
-    if not optimum.converged:
+def _warn(result: ChoiceResult, cautions: tuple[str, ...]) -> None:
+    if not result.converged:
         warnings.warn(
-            f"the search did not converge: {optimum.message}; the estimates are where it stopped "
-            "(result.optimum.record shows how it went).",
+            f"the search did not converge: {result.optimum.message}; the estimates are where it "
+            "stopped (result.optimum.record shows how it went).",
             NestflowWarning,
             stacklevel=4,
         )
-    for caution in result.parameters.cautions(result.theta):
+    for caution in (*cautions, *result.parameters.cautions(result.theta)):
         warnings.warn(caution, NestflowWarning, stacklevel=4)

@@ -247,7 +247,10 @@ def test_every_parameter_is_recovered(seed):
 def test_an_allocation_at_its_bound_is_held_there_and_said():
     model, data, _ = crossed_truth(5, alpha=1e-9)
     wider = replace(model, nests={"m": ["a", "b", "d"], "n": ["b", "c"]})
-    with pytest.warns(NestflowWarning, match="hardly anything of 'b' is in the nest 'm'"):
+    with (
+        pytest.warns(NestflowWarning, match="hardly anything of 'b' is in the nest 'm'"),
+        pytest.warns(NestflowWarning, match="alpha:b:m lies on its bound"),
+    ):
         result = fit(wider, data)
     assert result.theta[result.parameters.names.index("alpha:b:m")] == 0.0
     assert "alpha:b:m" not in result.names
@@ -277,7 +280,8 @@ def test_allocations_take_constraints_bounds_and_values():
         assert other.llf == pytest.approx(free.llf, abs=1e-8)
         assert other.df_model == free.df_model - 1
         assert "alpha:b:m" not in other.names
-    low = fit(replace(model, bounds={"alpha:b:m": (None, alpha - 0.2)}), data)
+    with pytest.warns(NestflowWarning, match="alpha:b:m lies on its bound"):
+        low = fit(replace(model, bounds={"alpha:b:m": (None, alpha - 0.2)}), data)
     assert low.theta[-1] == pytest.approx(alpha - 0.2)
     assert low.llf < free.llf
     with pytest.raises(SpecificationError, match="lies between 0 and 1 by its nature"):

@@ -135,8 +135,8 @@ def test_intervals_cover_with_weights_and_not_without(everybody):
         naive.append(np.abs(z_values(fit(MODEL, plain))) < 1.959964)
     coverage, unweighted = pd.DataFrame(inside).mean(), pd.DataFrame(naive).mean()
     assert coverage.between(0.90, 0.99).all(), coverage
-    assert unweighted["(Intercept):air"] < 0.5
-    assert unweighted["lambda:ground"] < 0.9
+    # A full set of constants takes up nearly all that the sampling does; they are far off.
+    assert (unweighted[["(Intercept):train", "(Intercept):bus", "(Intercept):air"]] < 0.5).all()
 
 
 def test_the_covariance_takes_the_strata_sizes_as_given(everybody):
