@@ -212,13 +212,13 @@ class SampledNestedLikelihood:
 
 
 def _without_singletons(tree: NestTree) -> NestTree:
-    """Hang the only member of a nest on what the nest hangs on."""
+    """Hang the only member of a nest on what the nest hangs on, and the empty nest on the root."""
     J, M = len(tree.alternatives), len(tree.nests)
     parent = tree.parent.copy()
     for m in range(M):
         inside = np.flatnonzero(parent == m)
         if len(inside) == 1 and inside[0] < J:
-            parent[inside[0]] = parent[J + m]
+            parent[inside[0]], parent[J + m] = parent[J + m], M
     return replace(tree, parent=parent)
 
 
