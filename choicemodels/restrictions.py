@@ -8,6 +8,7 @@ unrestricted in phi and every derivative and covariance follows by the chain rul
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
 from typing import Self, TypeAlias
@@ -58,10 +59,9 @@ def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array,
     from formulaic.errors import FormulaSyntaxError
     from formulaic.utils.constraints import LinearConstraints
 
-    # formulaic reads "= -1" as one unknown operator "=-".
-    signed = [re.sub(r"=\s*-", "= 0 - ", quote_names(line, names)) for line in lines]
+    plain = [_for_the_parser(quote_names(line, names)) for line in lines]
     try:
-        parsed = LinearConstraints.from_spec(", ".join(signed), variable_names=list(names))
+        parsed = LinearConstraints.from_spec(", ".join(plain), variable_names=list(names))
     except (FormulaSyntaxError, ValueError, KeyError) as problem:
         raise SpecificationError(
             f"cannot read the restriction '{', '.join(lines)}' ({problem}); "
@@ -69,6 +69,16 @@ def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array,
         ) from None
     R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
     return R, np.asarray(parsed.constraint_values, dtype=np.float64)
+
+
+def _for_the_parser(line: str) -> str:
+    """Write a sign that opens a side as a difference, and powers of ten in full.
+
+    formulaic reads ``= -1`` and ``, -x`` as unknown operators, and knows no ``1e-3``.
+    """
+    power = r"`[^`]*`|(?<![\w.])(?:\d+\.?\d*|\.\d+)[eE][+-]?\d+"
+    line = re.sub(power, lambda m: m[0] if m[0][0] == "`" else f"{Decimal(m[0]):f}", line)
+    return re.sub(r"(^|=)\s*-", r"\1 0 - ", line)
 
 
 def quote_names(text: str, names: Sequence[str]) -> str:
