@@ -6,6 +6,7 @@ from choicemodels.datasets import load_data
 from choicemodels.errors import NestflowError, NestflowWarning
 from choicemodels.flowdata import FlowData
 from choicemodels.gravity import Gravity
+from choicemodels.latent_class import LatentClassLogit
 from choicemodels.mixed import MixedLogit
 from choicemodels.models import MultinomialLogit, NestedLogit
 from choicemodels.ordered import OrderedChoice
@@ -16,6 +17,7 @@ __all__ = [
     "CrossNestedLogit",
     "FlowData",
     "Gravity",
+    "LatentClassLogit",
     "MixedLogit",
     "MultinomialLogit",
     "NestedLogit",

@@ -14,10 +14,10 @@ from choicemodels.cross_nested_kernels import cross_nested_derivatives
 from choicemodels.cross_nested_probabilities import Elements, cross_nested_probabilities
 from choicemodels.design import UtilityTerms, design_terms
 from choicemodels.errors import SpecificationError, enumerate_some
-from choicemodels.factored import FactoredChoiceData
 from choicemodels.frames import closest
 from choicemodels.likelihood import Contributions
 from choicemodels.observations import Observations
+from choicemodels.partitioned import AnyChoiceData
 from choicemodels.restrictions import Evaluation
 
 __all__ = ["CrossNestedLikelihood", "CrossNestedParameters"]
@@ -71,7 +71,7 @@ class CrossNestedParameters:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def lay_out(cls, model: CrossNestedLogit, data: ChoiceData | FactoredChoiceData) -> Self:
+    def lay_out(cls, model: CrossNestedLogit, data: AnyChoiceData) -> Self:
         """Name the parameters of a model over data, and fix what cannot be estimated.
 
         Raises
@@ -269,7 +269,7 @@ def _elements(model: CrossNestedLogit, alternatives: tuple[str, ...]) -> tuple[I
     return member.astype(np.int64), np.array([m for at in homes for m in at], dtype=np.int64)
 
 
-def _compared(member: Ints, home: Ints, data: ChoiceData | FactoredChoiceData) -> NDArray[np.bool_]:
+def _compared(member: Ints, home: Ints, data: AnyChoiceData) -> NDArray[np.bool_]:
     """Return which nests ever offer two members at once, shape (M + 1,), the root last."""
     inside = np.zeros((len(data.alternatives), int(home.max()) + 2))
     inside[member, home] = 1.0

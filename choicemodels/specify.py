@@ -12,6 +12,8 @@ from choicemodels.cross_nested_likelihood import CrossNestedParameters
 from choicemodels.errors import SpecificationError
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.joined import Engine, JoinedLikelihood
+from choicemodels.latent_class import LatentClassLogit
+from choicemodels.latent_class_likelihood import LatentClassParameters
 from choicemodels.likelihood import Layout, Likelihood, LogitParameters
 from choicemodels.mixed import MixedLogit
 from choicemodels.mixed_parameters import MixedParameters
@@ -28,6 +30,7 @@ _FAMILIES: Mapping[type[LogitUtility], Any] = {
     NestedLogit: LogitParameters,
     CrossNestedLogit: CrossNestedParameters,
     MixedLogit: MixedParameters,
+    LatentClassLogit: LatentClassParameters,
 }
 
 

@@ -71,7 +71,8 @@ def fit_choice(
         The covariance to show first; see :meth:`ChoiceResult.with_cov`.
     start
         Starting values: a Series or mapping by parameter name (the others start as they would
-        without), or an array of all P. Default: see
+        without), or an array of all P; or, of latent classes,
+        :class:`~estimation.latent_class_fit.RandomStarts`. Default: see
         :func:`estimation.starting.starting_values`.
     max_iterations
         Passes over the data before giving up.

@@ -13,6 +13,7 @@ from choicemodels.errors import EstimationError
 from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.frames import closest
 from choicemodels.joined import JoinedLikelihood
+from choicemodels.latent_class_likelihood import LatentClassLikelihood, LatentClassParameters
 from choicemodels.likelihood import (
     Likelihood,
     LogitLikelihood,
@@ -22,7 +23,8 @@ from choicemodels.likelihood import (
 from choicemodels.mixed_likelihood import MixedLikelihood
 from choicemodels.mixed_parameters import MixedParameters
 from choicemodels.restrictions import Restrictions, restrict
-from choicemodels.summed import SummedLikelihood
+from choicemodels.summed import SummedLikelihood, over_data
+from estimation.latent_class_fit import RandomStarts, start_classes
 from estimation.newton import maximize
 
 __all__ = ["plain_logit", "starting_values"]
@@ -52,25 +54,30 @@ def starting_values(
 
     The multinomial logit with the same utilities, on a sample of the cases if there are many:
     it is cheap, close enough, and has a single maximum. A simulated likelihood goes on from there
-    with few draws, and a very large factored one with few choosers.
+    with few draws, and a very large factored one with few choosers. Latent classes spread out,
+    see :func:`estimation.latent_class_fit.start_classes`.
 
     Parameters
     ----------
     likelihood
         What to start.
     start
-        The user's values: an array of all P, or some by name.
+        The user's values: an array of all P, or some by name; or, of latent classes,
+        :class:`~estimation.latent_class_fit.RandomStarts`.
     restrictions
         On the parameters, if there are any.
 
     Raises
     ------
     EstimationError
-        If the user's values have the wrong shape, name no parameter, or are not finite.
+        If the user's values have the wrong shape, name no parameter, or are not finite, or
+        random starts are asked for a model without classes.
     """
     layout = likelihood.parameters
     names = layout.names
     given = {}
+    if isinstance(start, RandomStarts) and not isinstance(layout, LatentClassParameters):
+        raise EstimationError("RandomStarts are for latent class models; this one has no classes.")
     if isinstance(start, pd.Series | Mapping):
         given = {str(name): float(value) for name, value in start.items()}
         for name in given:
@@ -81,7 +88,7 @@ def starting_values(
                 )
         if len(given) == len(names):
             start = [given[name] for name in names]
-    if start is not None and not isinstance(start, pd.Series | Mapping):
+    if start is not None and not isinstance(start, pd.Series | Mapping | RandomStarts):
         theta = np.array(start, dtype=np.float64)
         if theta.shape != (len(names),) or not np.isfinite(theta).all():
             raise EstimationError(
@@ -97,6 +104,8 @@ def starting_values(
     elif isinstance(likelihood, FactoredLikelihood) and likelihood.n_cases > _MANY:
         sample = np.arange(0, likelihood.n_cases, likelihood.n_cases // (_MANY // 2))
         theta = _search_coarse(likelihood.subset(sample), theta, restrictions)
+    elif isinstance(layout, LatentClassParameters):
+        theta = _from_classes(likelihood, theta, start, restrictions)
     for name, value in given.items():
         theta[names.index(name)] = value
     return theta
@@ -133,6 +142,23 @@ def _search_coarse(
         max_iterations=20,
     )
     return rules.full(found.theta)
+
+
+def _from_classes(
+    likelihood: Likelihood, theta: Array, start: Any, restrictions: Restrictions | None
+) -> Array:
+    """Spread the classes out; over data that are not laid out in rows, judge by a part of them."""
+    if isinstance(likelihood, JoinedLikelihood):
+        likelihood = over_data(likelihood.parameters, likelihood.data.part(0))
+    if isinstance(likelihood, SummedLikelihood):
+        likelihood = likelihood.part(likelihood.parts[0])
+    rows = cast(LatentClassLikelihood, likelihood)
+    p = rows.parameters
+    if p.n_classes == 1:
+        return theta
+    rules = restrictions or Restrictions.build(p.names, (), {})
+    starts = start if isinstance(start, RandomStarts) else RandomStarts()
+    return start_classes(rows, rules, theta[p.position[0]], starts)
 
 
 def _from_shares(likelihood: AbsorbedLikelihood) -> Array:

@@ -35,6 +35,7 @@ PUBLIC = {
         "CrossNestedLogit",
         "FlowData",
         "Gravity",
+        "LatentClassLogit",
         "MixedLogit",
         "MultinomialLogit",
         "NestedLogit",

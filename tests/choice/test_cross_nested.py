@@ -391,6 +391,31 @@ def test_probabilities_sum_to_one_and_ignore_constants_and_order(V, lam, alpha, 
     np.testing.assert_allclose(permuted, P[list(order)], atol=1e-10)
 
 
+def test_factored_data_give_the_same_answer():
+    rng = np.random.default_rng(2)
+    choosers = pd.DataFrame({"id": np.arange(300), "home": "h", "z": rng.normal(size=300)})
+    choosers["took"] = rng.choice(["p0", "p1", "p2", "p3"], 300)
+    places = pd.DataFrame({"place": ["p0", "p1", "p2", "p3"], "wage": [0.0, 1.0, 2.0, 0.5]})
+    pairs = places[["place"]].assign(home="h", far=[0.5, -1.0, 0.7, 0.1])
+    data = ChoiceData.from_factors(
+        choosers,
+        places,
+        pairs,
+        chooser="id",
+        origin="home",
+        alternative="place",
+        chosen="took",
+        stay=None,
+    )
+    model = CrossNestedLogit(
+        "wage:z + far | 0", {"m": ["p0", "p1"], "n": ["p1", "p2"]}, lambdas="shared"
+    )
+    factored, rows = specify(model, data), specify(model, data.to_long())
+    theta = np.array([0.4, -0.3, 0.6, 0.3])
+    for a, b in zip(factored.evaluate(theta), rows.evaluate(theta), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
 def test_sums_do_not_depend_on_the_number_of_threads():
     import numba
 

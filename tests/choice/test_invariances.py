@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from choicemodels import (
     ChoiceData,
     CrossNestedLogit,
+    LatentClassLogit,
     MixedLogit,
     MultinomialLogit,
     NestedLogit,
@@ -33,6 +34,7 @@ FAMILIES = {
     "nested, small lambdas": NestedLogit(nests=NESTS, lambdas={"upper": 0.3, "left": 0.05}, **WHAT),
     "nested, lambda above one": NestedLogit(nests=NESTS, lambdas={"left": 1.8}, **WHAT),
     "nested, shared lambda": NestedLogit(nests=NESTS, lambdas="shared", **WHAT),
+    "latent classes": LatentClassLogit(membership="y", **WHAT),
     "nested, not normalized": NestedLogit(nests=NESTS, normalization="nonnormalized", **WHAT),
     "cross-nested": CrossNestedLogit(nests=CROSSED, **WHAT),
     "cross-nested, small lambda": CrossNestedLogit(nests=CROSSED, lambdas={"left": 0.05}, **WHAT),
