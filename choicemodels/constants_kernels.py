@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.kernels import add_leaves, add_nests, add_rows, adjoints, neighbours
+from choicemodels.nest_steps import add_leaves, add_nests, add_rows, adjoints, neighbours
 from choicemodels.probabilities import FAST, upward, utilities
 from choicemodels.threads import run_blocks
 from choicemodels.tree import NestTree

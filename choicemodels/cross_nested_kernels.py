@@ -33,7 +33,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.cross_nested_probabilities import Elements, inclusive_values
-from choicemodels.kernels import BLOCK, add_cross, add_outer, add_rows
+from choicemodels.nest_steps import BLOCK, add_cross, add_outer, add_rows
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
 from choicemodels.threads import run_blocks
 

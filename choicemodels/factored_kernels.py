@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.kernels import (
+from choicemodels.nest_steps import (
     BLOCK,
     add_chosen,
     add_leaves,

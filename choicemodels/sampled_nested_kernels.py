@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.kernels import add_leaves, add_nests, add_outer, add_rows, neighbours
+from choicemodels.nest_steps import add_leaves, add_nests, add_outer, add_rows, neighbours
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
 from choicemodels.sampled_nested_probabilities import (
     Rows,
