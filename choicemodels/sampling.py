@@ -12,7 +12,7 @@ probability that j is included: what is drawn more often must count for less.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,17 @@ class Sample:
     beside: Array
     logsums: ChoiceData | None = None
     expansion: Array | None = None
+
+    def of_rows(self, rows: Ints) -> Self:
+        """Return the same for some rows, whole cases, but for a second sample."""
+        return dataclasses.replace(
+            self,
+            correction=self.correction[rows],
+            stratum=self.stratum[rows],
+            beside=self.beside[rows] if len(self.beside) else self.beside,
+            logsums=None,
+            expansion=None if self.expansion is None else self.expansion[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)

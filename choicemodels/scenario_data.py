@@ -100,6 +100,7 @@ def drop_alternatives(
     DataError
         If a case would be left without any alternative.
     """
+    _refuse_sampled(data)
     keep = ~_rows(data, alternatives, where)
     sizes = np.add.reduceat(keep, data.offsets[:-1], dtype=np.int64)
     empty = np.flatnonzero(sizes == 0)
@@ -136,13 +137,19 @@ def keep_cases(data: ChoiceData, cases: NDArray[np.generic]) -> ChoiceData:
     sizes = data.set_sizes[kept]
     shift = data.offsets[kept] - (np.cumsum(sizes) - sizes)
     chosen = data.chosen[kept]
+    rows = np.arange(sizes.sum()) + np.repeat(shift, sizes)
+    sample = data.sample
+    if sample is not None:
+        second = None if sample.logsums is None else keep_cases(sample.logsums, kept)
+        sample = replace(sample.of_rows(rows), logsums=second)
     some = replace(
         data,
         chosen=np.where(chosen >= 0, chosen - shift, -1),
         weights=data.weights[kept],
         case_ids=data.case_ids[kept],
+        sample=sample,
     )
-    return _of_rows(some, np.arange(sizes.sum()) + np.repeat(shift, sizes), sizes)
+    return _of_rows(some, rows, sizes)
 
 
 def add_alternative(
@@ -175,6 +182,7 @@ def add_alternative(
     DataError
         If it would be offered nowhere, or a value is not finite.
     """
+    _refuse_sampled(data)
     if name in data.alternatives:
         raise SpecificationError(f"there is an alternative '{name}' already; choose another name.")
     copied = np.flatnonzero(_rows(data, like, where))
@@ -279,6 +287,14 @@ def _name_rows(data: ChoiceData, rows: Ints) -> str:
 def _renamed(column: "pd.Series[str]", is_new: Flags, name: str) -> "pd.Series[str]":
     """Return the alternatives as text, the new rows with their name."""
     return pd.Series(np.where(is_new, name, column.astype(str).to_numpy()), dtype=object)
+
+
+def _refuse_sampled(data: ChoiceData) -> None:
+    if data.sample is not None:
+        raise DataError(
+            "the choice sets are samples, drawn from sets as they were; change the full choice "
+            "sets, and sample these."
+        )
 
 
 def _of_rows(data: ChoiceData, rows: Ints, sizes: Ints) -> ChoiceData:

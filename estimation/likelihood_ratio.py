@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import enumerate_some
 from choicemodels.likelihood import Likelihood, LogitParameters
 from choicemodels.specify import specify
@@ -91,11 +92,23 @@ def same_sample(first: Result, second: Result) -> str:
                 "the observations are weighted, so the ratio has no chi-squared distribution; use "
                 "wald_test with a robust covariance"
             )
+        if isinstance(result, ChoiceResult) and _expanded(result):
+            return (
+                "the logsums of the nests are expanded from samples of the choice sets, so the "
+                "ratio has no chi-squared distribution; use wald_test with a robust covariance"
+            )
     if first.nobs != second.nobs:
         return f"the samples differ: {first.nobs:,} and {second.nobs:,} observations"
     if not np.isclose(first.llnull, second.llnull, rtol=1e-9) or _other_choices(first, second):
         return "the samples differ: the choices or the choice sets are not the same"
     return ""
+
+
+def _expanded(result: ChoiceResult) -> bool:
+    """Whether a nested logit was estimated on sampled choice sets."""
+    data, layout = result.data, result.parameters
+    sampled = isinstance(data, ChoiceData) and data.sample is not None
+    return sampled and isinstance(layout, LogitParameters) and bool(layout.tree.nests)
 
 
 def not_nested(embedding: Embedding, likelihood: Likelihood, llf: float) -> str:

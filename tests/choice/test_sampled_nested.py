@@ -10,9 +10,12 @@ import pytest
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, sample_alternatives
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.sampled_nested_likelihood import SampledNestedLikelihood
+from choicemodels.scenario_data import add_alternative, drop_alternatives, keep_cases
 from choicemodels.specify import specify
 from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit
+from estimation.bootstrap import bootstrap
+from estimation.iia_tests import lambda_one_test
 
 NAMES = [f"a{j:02d}" for j in range(14)]
 DEEP = {"A": {"A1": NAMES[:4], "A2": NAMES[4:8]}, "B": NAMES[8:12]}
@@ -328,6 +331,42 @@ def test_one_member_of_each_nest_can_be_offered_if_a_second_sample_has_more():
     likelihood = specify(MODELS["free"], sampled)
     assert likelihood.parameters.n_free == 4
     assert likelihood.parameters.notes == ()
+
+
+@pytest.mark.parametrize("sample", ["stratified", "second sample"])
+def test_some_cases_of_a_sample_are_a_sample(sample):
+    data = sample_alternatives(generated(), **SAMPLES[sample], seed=2)
+    every = specify(MODELS["free"], data)
+    theta = point(every)
+    if sample == "stratified":
+        every = every.updated(theta)
+        data = replace(data, sample=every.sample)
+    kept = np.array([30, 2, 17])
+    some = specify(MODELS["free"], keep_cases(data, kept))
+    np.testing.assert_allclose(
+        some.contributions(theta).loglike_obs,
+        every.contributions(theta).loglike_obs[kept],
+        rtol=1e-12,
+    )
+    for alter in (
+        lambda: drop_alternatives(data, NAMES[0]),
+        lambda: add_alternative(data, "new", like=NAMES[0]),
+    ):
+        with pytest.raises(DataError, match="sample these"):
+            alter()
+
+
+def test_what_follows_an_estimate_knows_of_the_samples():
+    data, nests = hundred(3, 400)
+    sampled = sample_alternatives(data, 20, scheme="importance", weights=GUESS, seed=1)
+    result = fit(NestedLogit("x + y + z | 0", nests=nests, lambdas="shared"), sampled)
+    test = lambda_one_test(result)
+    assert not test.applies
+    assert "expanded from samples" in test.reason
+    draws = bootstrap(result, replications=60, seed=1)
+    np.testing.assert_allclose(draws.result.bse, result.bse, rtol=0.35)
+    held = fit(replace(result.model, constraints=["lambda = 0.5", "x = 1"]), sampled)
+    assert held.params.index.tolist() == ["y", "z"]
 
 
 def hundred(seed, cases):
