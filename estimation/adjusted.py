@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
-from choicemodels.extension import Extension, add_alternatives
+from choicemodels.extension import Extension, add_alternatives, add_terms
 from choicemodels.likelihood import LogitParameters
+from choicemodels.utility import Term
 from estimation.choice_result import ChoiceResult
 
 __all__ = ["logit_layout", "with_alternatives", "with_terms"]
@@ -48,7 +49,7 @@ def with_alternatives(
         If the model is of another family, or nothing says what a new alternative is worth.
     """
     layout = logit_layout(result, "with_alternatives()")
-    extended = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
+    extension = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
     listed = [f"{name} (like {like[name]})" if like and name in like else name for name in names]
     note = f"Alternatives added after the estimation: {', '.join(listed)}."
     absorbed = result.absorbed
@@ -56,11 +57,37 @@ def with_alternatives(
         certain = np.zeros(len(names))
         bse = {kind: np.append(of_old, certain) for kind, of_old in absorbed.bse.items()}
         absorbed = replace(absorbed, bse=bse)
-    return replace(result, parameters=extended, absorbed=absorbed, notes=(*result.notes, note))
+    return replace(_extended(result, extension, note), absorbed=absorbed)
 
 
-def with_terms(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
-    """Return a result with terms added, whose coefficients are given and have no variance."""
+def with_terms(
+    result: ChoiceResult, terms: Sequence[Term], values: Array, note: str
+) -> ChoiceResult:
+    """Add terms with given coefficients to the utilities of a multinomial or nested logit.
+
+    Parameters
+    ----------
+    result
+        The estimate; what was added to it before under the same name grows by the value.
+    terms
+        A of them.
+    values
+        Their coefficients, shape (A,).
+    note
+        What the result shall say of them.
+    """
+    layout = logit_layout(result, "with_terms()")
+    theta, known = result.theta.copy(), [term.name in layout.names for term in terms]
+    for term, value, there in zip(terms, values, known, strict=True):
+        if there:
+            theta[layout.names.index(term.name)] += value
+    new = [term for term, there in zip(terms, known, strict=True) if not there]
+    extension = add_terms(layout, new, values[~np.array(known, dtype=bool)])
+    return _extended(replace(result, theta=theta), extension, note)
+
+
+def _extended(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
+    """Return a result over an extended layout; what was added has no variance."""
     gaps = np.full(len(extension.values), extension.at)
     scores = result.score_obs
     return replace(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
-from choicemodels.extension import add_terms
 from choicemodels.frames import closest
 from choicemodels.likelihood import LogitLikelihood, LogitParameters
 from choicemodels.scenario_data import keep_cases
@@ -45,8 +44,8 @@ def calibrate(
     Parameters
     ----------
     result
-        Of any model; its estimates stay as they are unless it is of another family than the
-        multinomial and nested logit, whose estimated constants are moved.
+        Of any model. A multinomial or nested logit keeps its estimates, and gets constants
+        ``shift:train`` beside them; other families have their estimated constants moved.
     shares
         Alternative to its share of the cases, by weight; the others keep their constants, and
         what is left of the shares falls to them as the model has it. With ``by``, group to such a
@@ -77,20 +76,22 @@ def calibrate(
     if not isinstance(result.parameters, LogitParameters):
         return _moved(result, targets, rows)
     shift = _solve(result, targets, rows, _shifted(result, rows))
+    note = _note(result, targets, shift, "")
     layout = result.parameters
-    given = layout.constants if len(layout.constants) else np.zeros(len(shift))
-    return replace(
-        result,
-        parameters=replace(layout, constants=given + shift),
-        notes=(*result.notes, _note(result, targets, shift, "")),
-    )
+    if len(layout.constants):
+        parameters = replace(layout, constants=layout.constants + shift)
+        return replace(result, parameters=parameters, notes=(*result.notes, note))
+    moved = np.flatnonzero(shift)
+    names = [result.alternatives[int(j)] for j in moved]
+    terms = [Term(f"shift:{name}", (), (name,)) for name in names]
+    return with_terms(result, terms, shift[moved], note)
 
 
 def _by_groups(
     result: ChoiceResult, shares: Mapping[Any, Any], data: ChoiceData, by: str
 ) -> ChoiceResult:
     """Give each group of cases constants of its own."""
-    layout = logit_layout(result, "calibrate(by=)")
+    logit_layout(result, "calibrate(by=)")
     groups = case_groups(data, by)
     known = {str(label): g for g, label in enumerate(groups.labels)}
     terms, values, notes = [], [], []
@@ -112,10 +113,10 @@ def _by_groups(
         factors = _is(by, data, some)
         for j in np.flatnonzero(shift):
             name = result.alternatives[int(j)]
-            terms.append(Term(f"(Intercept):{name}:{by}={label}", factors, (name,)))
+            terms.append(Term(f"shift:{name}:{by}={label}", factors, (name,)))
             values.append(shift[j])
         notes.append(_note(result, targets, shift, f" where {by} is {label}"))
-    return with_terms(result, add_terms(layout, terms, np.array(values)), " ".join(notes))
+    return with_terms(result, terms, np.array(values), " ".join(notes))
 
 
 def _is(by: str, data: ChoiceData, some: ChoiceData) -> tuple[str, ...]:

@@ -31,6 +31,16 @@ def predicted(result, data, groups=None):
     return sums / weights.groupby(groups).sum() * data.set_sizes[0]
 
 
+def shifts(result):
+    """Shift of each alternative's constant."""
+    layout = result.parameters
+    return {
+        name.removeprefix("shift:"): float(result.theta[k])
+        for k, name in enumerate(layout.names)
+        if name.startswith("shift:")
+    }
+
+
 def test_shares_of_a_multinomial_logit(canada, mode_canada):
     found = calibrate(canada, SHARES)
     assert predicted(found, mode_canada).to_dict() == pytest.approx(SHARES, abs=1e-10)
@@ -54,13 +64,14 @@ def test_shares_of_a_multinomial_logit(canada, mode_canada):
 def test_observed_shares_ask_for_no_shift(canada, mode_canada):
     observed = mode_canada.describe().alternatives["share"].to_dict()
     found = calibrate(canada, observed)
-    np.testing.assert_allclose(found.parameters.constants, 0, atol=1e-9)
+    np.testing.assert_allclose(list(shifts(found).values()), 0, atol=1e-9)
 
 
 def test_a_second_calibration_starts_where_the_first_one_ended(canada, mode_canada):
     twice = calibrate(calibrate(canada, {"train": 0.3}), SHARES)
     once = calibrate(canada, SHARES)
-    np.testing.assert_allclose(twice.parameters.constants, once.parameters.constants, atol=1e-9)
+    assert shifts(twice) == pytest.approx(shifts(once), abs=1e-9)
+    assert twice.parameters.names == once.parameters.names
 
 
 def test_some_shares_leave_the_others_in_proportion(canada, mode_canada):
@@ -128,7 +139,7 @@ def test_shares_by_segment(canada, mode_canada):
     pd.testing.assert_series_equal(shares[1], old[1])
     pd.testing.assert_series_equal(found.params, canada.params)
     pd.testing.assert_series_equal(found.with_cov("robust").bse, canada.with_cov("robust").bse)
-    assert "(Intercept):air:urban=2" in found.parameters.names
+    assert "shift:air:urban=2" in found.parameters.names
     assert "where urban is 0" in found.notes[-1]
     assert found.df_model == canada.df_model
 
@@ -235,13 +246,27 @@ def test_a_fixed_point_that_overshoots():
         anderson(lambda x: 1 + x**2, np.zeros(1), lambda r: float(np.abs(r).max()), 1e-12)
 
 
-def test_the_constants_of_a_calibration_stand_in_the_likelihood(canada, mode_canada):
-    """What was put in by hand as dummies gives the same probabilities."""
+def test_the_shifts_stand_beside_the_constants(canada, mode_canada):
+    """Constants moved by hand give the same probabilities, and so do the terms of the utility."""
     found = calibrate(canada, SHARES)
-    layout = canada.parameters
-    theta = canada.theta.copy()
-    for name, shift in zip(layout.alternatives, found.parameters.constants, strict=True):
-        if name != "car":
-            theta[layout.names.index(f"(Intercept):{name}")] += shift
+    layout, theta = canada.parameters, canada.theta.copy()
+    for name, shift in shifts(found).items():
+        theta[layout.names.index(f"(Intercept):{name}")] += shift
     P, _ = specify(canada.model, mode_canada).probabilities(theta)
     np.testing.assert_allclose(found.predict()["probability"], P, rtol=1e-12)
+    terms = {term.name: term.coefficient for term in found.utility_terms()}
+    assert {
+        f"shift:{name}": shift for name, shift in shifts(found).items()
+    }.items() <= terms.items()
+
+
+def test_absorbed_constants_are_shifted_themselves(mode_canada):
+    explicit = fit(MultinomialLogit("cost + freq | 1 | time"), mode_canada)
+    absorbed = fit(MultinomialLogit("cost + freq | 0 | time", constants="absorbed"), mode_canada)
+    one, other = (calibrate(result, SHARES) for result in (explicit, absorbed))
+    np.testing.assert_allclose(
+        one.predict()["probability"], other.predict()["probability"], rtol=1e-6
+    )
+    for name, shift in shifts(one).items():
+        moved = other.constants[name] - absorbed.constants[name]
+        assert moved == pytest.approx(shift, abs=1e-6)

@@ -234,6 +234,33 @@ def test_destinations_are_exchangeable_beside_a_place_to_stay():
     np.testing.assert_allclose(P["D"] / P["C"], 2 ** (1 / 0.6), rtol=1e-10)
 
 
+def test_absorbed_constants_and_a_new_alternative(mode_canada):
+    """As with explicit constants: shared, or said."""
+    explicit = fit(MultinomialLogit("cost + freq + time"), mode_canada)
+    absorbed = fit(MultinomialLogit("cost + freq + time | 0", constants="absorbed"), mode_canada)
+    data = add_alternative(mode_canada, "maglev", like="train")
+    for options in ({"like": {"maglev": "train"}}, {"constants": {"maglev": -0.5}}):
+        P, Q = (
+            with_alternatives(r, ["maglev"], **options).predict(data)["probability"]
+            for r in (explicit, absorbed)
+        )
+        np.testing.assert_allclose(Q, P, rtol=1e-7)
+    grown = with_alternatives(absorbed, ["maglev"], constants={"maglev": -0.5})
+    assert grown.constants["maglev"] == -0.5
+    assert "maglev" not in grown.constants_table().index
+    with pytest.raises(SpecificationError, match=r"a constant for each alternative, and none for"):
+        with_alternatives(absorbed, ["maglev"])
+
+
+def test_the_terms_of_a_new_alternative_are_its_utility(canada):
+    grown = with_alternatives(
+        canada, ["maglev"], like={"maglev": "train"}, constants={"maglev": 0.5}
+    )
+    of_new = {t.name: t for t in grown.utility_terms() if "maglev" in (t.alternatives or ())}
+    assert of_new["(Intercept):maglev"].coefficient == 0.5
+    assert of_new["time:train"].coefficient == canada.params["time:train"]
+
+
 def test_a_grown_model_survives_a_file(canada, mode_canada, tmp_path):
     grown = with_alternatives(
         canada, ["maglev"], like={"maglev": "train"}, constants={"maglev": 0.5}
