@@ -157,11 +157,14 @@ class ChoiceResult(Result):
 
     @property
     def constants(self) -> "pd.Series[float] | None":
-        """Absorbed constants by alternative, the base's zero among them; None if there are none."""
-        if self.absorbed is None:
+        """Constants by alternative that are no parameters: absorbed, calibrated; None if none are.
+
+        Prediction adds them to the utilities.
+        """
+        layout = self.parameters
+        if not (isinstance(layout, LogitParameters) and len(layout.constants)):
             return None
-        values = self._logit("constants").constants
-        return pd.Series(values, index=list(self.alternatives), name="constants")
+        return pd.Series(layout.constants, index=list(self.alternatives), name="constants")
 
     def constants_table(self) -> pd.DataFrame:
         """Return the absorbed constants with their standard errors, as a summary shows them.
@@ -172,12 +175,11 @@ class ChoiceResult(Result):
             If no constants were absorbed, or the covariance is one for which the standard errors
             of constants are not kept.
         """
-        values = self.constants
-        if self.absorbed is None or values is None:
+        if self.absorbed is None or self.constants is None:
             raise SpecificationError(
                 "constants_table(): no constants were absorbed; estimated ones are in the summary."
             )
-        return self.absorbed.table(values, self.cov_type)
+        return self.absorbed.table(self.constants, self.cov_type)
 
     def _logit(self, purpose: str) -> LogitParameters:
         if not isinstance(self.parameters, LogitParameters):
@@ -413,15 +415,16 @@ class ChoiceResult(Result):
             raise SpecificationError(
                 "the utilities hold a size or a scale, so they are not a sum of products."
             )
-        offset = [(utility.offset, 1.0)] if utility.offset else []
-        constants = {} if self.constants is None else self.constants.to_dict()
-        given = [
-            (Term(f"(Intercept):{name}", (), (str(name),)), value)
-            for name, value in constants.items()
-        ]
+        terms = list(zip(utility.linear, self.theta, strict=False))
+        if utility.offset:
+            terms.append((utility.offset, 1.0))
+        if self.constants is not None:
+            terms += [
+                (Term(f"constant:{name}", (), (str(name),)), value)
+                for name, value in self.constants.items()
+            ]
         return tuple(
-            UtilityTerm(term.name, float(b), term.factors, term.alternatives)
-            for term, b in [*zip(utility.linear, self.theta, strict=False), *offset, *given]
+            UtilityTerm(term.name, float(b), term.factors, term.alternatives) for term, b in terms
         )
 
     def log_probabilities(self, V: Array, available: NDArray[np.bool_] | None = None) -> Array:
