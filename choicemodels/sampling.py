@@ -209,7 +209,9 @@ def _check_arguments(scheme: str, strata: Any, weights: Any) -> None:
 
 
 def _note(size: Size, scheme: str, replace: bool, always: Sequence[str], seed: int) -> str:
-    number = str(size) if isinstance(size, int) else ", ".join(f"{m} {t}" for t, m in size.items())
+    number = str(size)
+    if isinstance(size, Mapping):
+        number = ", ".join(f"{m} {name}" for name, m in size.items())
     return (
         f"Choice sets are samples of alternatives ({number}; {scheme}, "
         f"{'with' if replace else 'without'} replacement, seed {seed}"
@@ -223,9 +225,18 @@ def _offer(data: ChoiceData | FactoredChoiceData) -> _Offer:
 
     Raises
     ------
+    SpecificationError
+        If there is nothing that could be sampled.
     DataError
-        If a case has no known choice.
+        If a case has no known choice, or the choice sets are samples already.
     """
+    if not isinstance(data, ChoiceData | FactoredChoiceData):
+        raise SpecificationError(
+            f"sample_alternatives() takes long or factored choice data, and was given a "
+            f"{type(data).__name__}; of data in files, sample each of data.partitions()."
+        )
+    if isinstance(data, ChoiceData) and data.sample is not None:
+        raise DataError("the choice sets are samples already; sample the full choice sets.")
     if not data.has_choices:
         cases = data.case_ids[data.chosen_alternative < 0]
         raise DataError(

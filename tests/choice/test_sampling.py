@@ -479,6 +479,14 @@ def test_cases_without_a_choice_are_refused():
         sample_alternatives(unknown, 5, seed=1)
 
 
+def test_samples_are_drawn_once_and_from_choice_data():
+    sampled = sample_alternatives(generated(), np.int64(5), seed=1)
+    with pytest.raises(DataError, match="samples already"):
+        sample_alternatives(sampled, 4, seed=1)
+    with pytest.raises(SpecificationError, match="was given a DataFrame"):
+        sample_alternatives(sampled.table, 4, seed=1)
+
+
 def test_nests_are_no_obstacle_to_sampling_but_need_members():
     data = generated(ragged=False)
     model = NestedLogit("x + y | 0", nests=GROUPS)
