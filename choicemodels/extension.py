@@ -87,8 +87,10 @@ def add_alternatives(
     like: Mapping[str, str] | None = None,
     nests: Mapping[str, str | None] | None = None,
     constants: Mapping[str, float] | None = None,
-) -> Extension:
+) -> LogitParameters:
     """Let a model know alternatives that it was not fitted with.
+
+    Its parameters stay as they are.
 
     Parameters
     ----------
@@ -115,19 +117,17 @@ def add_alternatives(
     for name in names:
         if name not in like:
             _check_exchangeable(layout, name, name in constants)
+    given = layout.constants if len(layout.constants) else np.zeros(len(layout.alternatives))
+    known = dict(zip(layout.alternatives, given, strict=True))
+    of_new = [constants.get(name, 0.0) + known.get(like.get(name, ""), 0.0) for name in names]
+    grown = np.concatenate([given, of_new])
     linear = tuple(_shared(term, like) for term in layout.utility.linear)
-    grown = replace(
+    return replace(
         layout,
         utility=replace(layout.utility, linear=linear),
         tree=_place(layout, names, like, nests),
+        constants=grown if grown.any() else np.empty(0),
     )
-    if not len(layout.constants):
-        terms = [Term(f"(Intercept):{name}", (), (name,)) for name in constants]
-        return add_terms(grown, terms, np.array(list(constants.values()), dtype=np.float64))
-    known = dict(zip(layout.alternatives, layout.constants, strict=True))
-    of_new = [constants.get(name, 0.0) + known.get(like.get(name, ""), 0.0) for name in names]
-    grown = replace(grown, constants=np.concatenate([layout.constants, of_new]))
-    return add_terms(grown, [], np.empty(0))
 
 
 def _check_names(

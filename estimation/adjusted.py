@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
-from choicemodels.extension import Extension, add_alternatives, add_terms
+from choicemodels.extension import add_alternatives, add_terms
 from choicemodels.likelihood import LogitParameters
 from choicemodels.utility import Term
 from estimation.choice_result import ChoiceResult
@@ -49,7 +49,7 @@ def with_alternatives(
         If the model is of another family, or nothing says what a new alternative is worth.
     """
     layout = logit_layout(result, "with_alternatives()")
-    extension = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
+    grown = add_alternatives(layout, names, like=like, nests=nests, constants=constants)
     listed = [f"{name} (like {like[name]})" if like and name in like else name for name in names]
     note = f"Alternatives added after the estimation: {', '.join(listed)}."
     absorbed = result.absorbed
@@ -57,7 +57,7 @@ def with_alternatives(
         certain = np.zeros(len(names))
         bse = {kind: np.append(of_old, certain) for kind, of_old in absorbed.bse.items()}
         absorbed = replace(absorbed, bse=bse)
-    return replace(_extended(result, extension, note), absorbed=absorbed)
+    return replace(result, parameters=grown, absorbed=absorbed, notes=(*result.notes, note))
 
 
 def with_terms(
@@ -83,17 +83,12 @@ def with_terms(
             theta[layout.names.index(term.name)] += value
     new = [term for term, there in zip(terms, known, strict=True) if not there]
     extension = add_terms(layout, new, values[~np.array(known, dtype=bool)])
-    return _extended(replace(result, theta=theta), extension, note)
-
-
-def _extended(result: ChoiceResult, extension: Extension, note: str) -> ChoiceResult:
-    """Return a result over an extended layout; what was added has no variance."""
-    gaps = np.full(len(extension.values), extension.at)
+    gaps = np.full(len(new), extension.at)
     scores = result.score_obs
     return replace(
         result,
         parameters=extension.layout,
-        theta=extension.theta(result.theta),
+        theta=extension.theta(theta),
         basis=np.insert(result.basis, gaps, 0.0, axis=0),
         hessian=_pad(result.hessian, gaps),
         meat=_pad(result.meat, gaps),

@@ -44,8 +44,8 @@ def calibrate(
     Parameters
     ----------
     result
-        Of any model. A multinomial or nested logit keeps its estimates, and gets constants
-        ``shift:train`` beside them; other families have their estimated constants moved.
+        Of any model. A multinomial or nested logit keeps its estimates, and has the shifts
+        beside them, in ``constants``; other families have their estimated constants moved.
     shares
         Alternative to its share of the cases, by weight; the others keep their constants, and
         what is left of the shares falls to them as the model has it. With ``by``, group to such a
@@ -76,15 +76,13 @@ def calibrate(
     if not isinstance(result.parameters, LogitParameters):
         return _moved(result, targets, rows)
     shift = _solve(result, targets, rows, _shifted(result, rows))
-    note = _note(result, targets, shift, "")
     layout = result.parameters
-    if len(layout.constants):
-        parameters = replace(layout, constants=layout.constants + shift)
-        return replace(result, parameters=parameters, notes=(*result.notes, note))
-    moved = np.flatnonzero(shift)
-    names = [result.alternatives[int(j)] for j in moved]
-    terms = [Term(f"shift:{name}", (), (name,)) for name in names]
-    return with_terms(result, terms, shift[moved], note)
+    given = layout.constants if len(layout.constants) else np.zeros(len(shift))
+    return replace(
+        result,
+        parameters=replace(layout, constants=given + shift),
+        notes=(*result.notes, _note(result, targets, shift, "")),
+    )
 
 
 def _by_groups(

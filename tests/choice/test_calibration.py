@@ -8,6 +8,7 @@ from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.scenario_data import drop_alternatives, keep_cases
 from choicemodels.specify import specify
+from choicemodels.utility import product
 from estimation import fit, load_result
 from estimation.calibration import calibrate
 from estimation.fixed_point import anderson
@@ -29,16 +30,6 @@ def predicted(result, data, groups=None):
     if groups is None:
         return (sums / data.weights.sum()).loc[list(names)]
     return sums / weights.groupby(groups).sum() * data.set_sizes[0]
-
-
-def shifts(result):
-    """Shift of each alternative's constant."""
-    layout = result.parameters
-    return {
-        name.removeprefix("shift:"): float(result.theta[k])
-        for k, name in enumerate(layout.names)
-        if name.startswith("shift:")
-    }
 
 
 def test_shares_of_a_multinomial_logit(canada, mode_canada):
@@ -64,14 +55,13 @@ def test_shares_of_a_multinomial_logit(canada, mode_canada):
 def test_observed_shares_ask_for_no_shift(canada, mode_canada):
     observed = mode_canada.describe().alternatives["share"].to_dict()
     found = calibrate(canada, observed)
-    np.testing.assert_allclose(list(shifts(found).values()), 0, atol=1e-9)
+    np.testing.assert_allclose(found.constants, 0, atol=1e-9)
 
 
 def test_a_second_calibration_starts_where_the_first_one_ended(canada, mode_canada):
     twice = calibrate(calibrate(canada, {"train": 0.3}), SHARES)
     once = calibrate(canada, SHARES)
-    assert shifts(twice) == pytest.approx(shifts(once), abs=1e-9)
-    assert twice.parameters.names == once.parameters.names
+    np.testing.assert_allclose(twice.constants, once.constants, atol=1e-9)
 
 
 def test_some_shares_leave_the_others_in_proportion(canada, mode_canada):
@@ -250,14 +240,27 @@ def test_the_shifts_stand_beside_the_constants(canada, mode_canada):
     """Constants moved by hand give the same probabilities, and so do the terms of the utility."""
     found = calibrate(canada, SHARES)
     layout, theta = canada.parameters, canada.theta.copy()
-    for name, shift in shifts(found).items():
-        theta[layout.names.index(f"(Intercept):{name}")] += shift
+    assert found.constants["car"] == 0
+    for name in ("train", "air"):
+        theta[layout.names.index(f"(Intercept):{name}")] += found.constants[name]
     P, _ = specify(canada.model, mode_canada).probabilities(theta)
     np.testing.assert_allclose(found.predict()["probability"], P, rtol=1e-12)
-    terms = {term.name: term.coefficient for term in found.utility_terms()}
-    assert {
-        f"shift:{name}": shift for name, shift in shifts(found).items()
-    }.items() <= terms.items()
+    V = np.zeros(len(mode_canada.table))
+    names = np.array(mode_canada.alternatives)[mode_canada.alternative]
+    for term in found.utility_terms():
+        rows = np.ones(len(V), bool) if term.alternatives is None else names == term.alternatives[0]
+        V += rows * term.coefficient * product(term.factors, mode_canada.table)
+    e = np.exp(V).reshape(-1, 3)
+    np.testing.assert_allclose((e / e.sum(axis=1, keepdims=True)).ravel(), P, rtol=1e-10)
+
+
+def test_segments_calibrated_twice(canada, mode_canada):
+    once = calibrate(canada, {0: SHARES}, by="urban")
+    twice = calibrate(calibrate(canada, {0: {"train": 0.2}}, by="urban"), {0: SHARES}, by="urban")
+    np.testing.assert_allclose(
+        twice.predict()["probability"], once.predict()["probability"], rtol=1e-9
+    )
+    assert len(set(twice.parameters.names)) == len(twice.parameters.names)
 
 
 def test_absorbed_constants_are_shifted_themselves(mode_canada):
@@ -267,6 +270,5 @@ def test_absorbed_constants_are_shifted_themselves(mode_canada):
     np.testing.assert_allclose(
         one.predict()["probability"], other.predict()["probability"], rtol=1e-6
     )
-    for name, shift in shifts(one).items():
-        moved = other.constants[name] - absorbed.constants[name]
-        assert moved == pytest.approx(shift, abs=1e-6)
+    moved = other.constants - absorbed.constants
+    np.testing.assert_allclose(moved, one.constants, atol=1e-6)
