@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from choicemodels.choicedata import ChoiceData
 from choicemodels.constants_kernels import constants_hessian
 from choicemodels.design import UtilityTerms
-from choicemodels.errors import IdentificationError, SpecificationError, enumerate_some
+from choicemodels.errors import IdentificationError, SpecificationError
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.likelihood import Contributions, LogitLikelihood, LogitParameters
 from choicemodels.observations import Observations
 from choicemodels.restrictions import Evaluation
-from choicemodels.source import ChoiceSource
 from choicemodels.summed import SummedLikelihood
 from choicemodels.weighting import less_stratum_means
 
-__all__ = ["AbsorbedLikelihood", "AbsorbedParameters", "Concentrated", "refuse_unidentified"]
+__all__ = ["AbsorbedLikelihood", "AbsorbedParameters", "Concentrated"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -251,21 +250,27 @@ class AbsorbedLikelihood:
         """
         own, constants = self.parameters.split(theta)
         llf, score, hessian = self.evaluate(theta)
-        N, J, P = self.n_cases, len(constants), len(own)
-        j = self.parameters.others
-        inverse, slopes = np.zeros((J, J)), np.zeros((J, P))
-        try:
-            inverse[np.ix_(j, j)] = np.linalg.inv(-hessian[P:, P:])
-        except np.linalg.LinAlgError:
-            raise IdentificationError(
-                "the data do not tell the absorbed constants apart; look for alternatives that "
-                "are hardly ever chosen, or leave the constants out."
-            ) from None
-        slopes[j] = inverse[np.ix_(j, j)] @ hessian[P:, :P]
+        P, j = len(own), self.parameters.others
+        inverse, slopes = _partial_out(hessian, P, self.parameters.base)
+        loglike_obs, score_obs, products = self._project(own, constants, slopes, stratified)
+        contributions = Contributions(
+            llf,
+            score[:P] + slopes[j].T @ score[P:],
+            hessian[:P, :P] + hessian[:P, P:] @ slopes[j],
+            loglike_obs,
+            score_obs,
+        )
+        parameters = replace(self.parameters.inner, constants=constants)
+        return Concentrated(parameters, own, contributions, slopes, inverse, products)
+
+    def _project(
+        self, theta: Array, constants: Array, slopes: Array, stratified: bool
+    ) -> tuple[Array, Array, Array]:
+        """Return loglike_obs (N,), projected scores (N, P), and cross-products (J + P, J + P)."""
+        N, (J, P) = self.n_cases, slopes.shape
         loglike_obs, score_obs, chosen = np.empty(N), np.empty((N, P)), np.empty(N, dtype=np.int64)
-        # Cross-products of the scores by constants and parameters, and sums by chosen alternative.
         products, sums = np.zeros((J + P, J + P)), np.zeros((J, J + P))
-        for piece in self._pieces(own, constants):
+        for piece in self._pieces(theta, constants):
             scores, o = piece.scores, piece.at.observations
             loglike_obs[piece.cases] = piece.loglike_obs
             score_obs[piece.cases] = piece.score_obs + scores @ slopes
@@ -278,15 +283,7 @@ class AbsorbedLikelihood:
         if stratified:
             score_obs = less_stratum_means(score_obs, chosen)
             products -= (sums.T / np.bincount(chosen, minlength=J)) @ sums
-        contributions = Contributions(
-            llf,
-            score[:P] + slopes[j].T @ score[P:],
-            hessian[:P, :P] + hessian[:P, P:] @ slopes[j],
-            loglike_obs,
-            score_obs,
-        )
-        parameters = replace(self.parameters.inner, constants=constants)
-        return Concentrated(parameters, own, contributions, slopes, inverse, products)
+        return loglike_obs, score_obs, products
 
     def contributions(self, theta: Array) -> Contributions:
         """Return the log-likelihood and its derivatives by theta, constants partialled out."""
@@ -346,6 +343,19 @@ class AbsorbedLikelihood:
             yield _Piece(cases, at, llf, score, hessian, loglike_obs, score_obs, score_rows)
 
 
+def _partial_out(hessian: Array, P: int, base: int) -> tuple[Array, Array]:
+    """Return ``-H_dd^-1`` (J, J) and ``-H_dd^-1 H_dt`` (J, P), with zeros for the base."""
+    try:
+        inverse = np.linalg.inv(-hessian[P:, P:])
+    except np.linalg.LinAlgError:
+        raise IdentificationError(
+            "the data do not tell the absorbed constants apart; look for alternatives that are "
+            "hardly ever chosen, or leave the constants out."
+        ) from None
+    slopes = np.insert(inverse @ hessian[P:, :P], base, 0.0, axis=0)
+    return np.insert(np.insert(inverse, base, 0.0, axis=0), base, 0.0, axis=1), slopes
+
+
 def _by_constants(piece: _Piece, theta: Array) -> tuple[Array, Array]:
     """Return the Hessian by the constants (J, J), and by them and theta (J, P)."""
     p, o = piece.at.parameters, piece.at.observations
@@ -371,52 +381,3 @@ def _by_constants(piece: _Piece, theta: Array) -> tuple[Array, Array]:
         bent = piece.score_rows * o.design.Z[t]
         mixed[:, U - T + t] += np.bincount(o.alternative, weights=bent, minlength=len(mixed))
     return hessian, mixed
-
-
-def refuse_unidentified(data: ChoiceSource) -> None:
-    """Refuse data in which some constant would run to infinity.
-
-    Say that i beats j if somebody chose i and was offered j as well. The constants have a finite
-    maximum exactly if, from each alternative, a chain of such comparisons leads to every other
-    one.
-
-    Raises
-    ------
-    IdentificationError
-        If an alternative is never offered or never chosen, or alternatives are never compared
-        with the rest, both ways.
-    """
-    from scipy.sparse.csgraph import connected_components
-
-    sets, group = data.choice_sets()
-    counted = data.weights > 0
-    J = len(data.alternatives)
-    pairs = np.unique(group[counted] * J + data.chosen_alternative[counted])
-    beats = np.zeros((J, J), dtype=bool)
-    np.logical_or.at(beats, pairs % J, sets[pairs // J])
-    names = np.array(data.alternatives)
-    absent = names[~sets[np.unique(group[counted])].any(axis=0)]
-    if len(absent):
-        raise IdentificationError(
-            f"nobody was offered {_quoted(absent)}, so there is no constant to absorb; leave it "
-            "out of the alternatives."
-        )
-    losers = names[~beats.any(axis=1)]
-    if len(losers):
-        raise IdentificationError(
-            f"nobody chose {_quoted(losers)}, so the absorbed constant of it runs to minus "
-            "infinity; leave the alternative out of the choice sets, or merge it with another."
-        )
-    count, component = connected_components(beats, directed=True, connection="strong")
-    for c in range(count if count > 1 else 0):
-        inside = component == c
-        if not beats[np.ix_(~inside, inside)].any():
-            raise IdentificationError(
-                f"everybody who was offered {_quoted(names[inside])} chose it, or one of these: "
-                "nothing compares their absorbed constants with those of the others, both ways; "
-                "leave them out of the choice sets, or merge them with others."
-            )
-
-
-def _quoted(names: NDArray[np.str_]) -> str:
-    return enumerate_some([f"'{name}'" for name in names])

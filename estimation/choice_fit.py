@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from choicemodels.absorbed import AbsorbedLikelihood, AbsorbedParameters, refuse_unidentified
+from choicemodels.absorbed import AbsorbedLikelihood, AbsorbedParameters
 from choicemodels.choicedata import ChoiceData
+from choicemodels.comparisons import refuse_unidentified
 from choicemodels.errors import (
     DataError,
     EstimationError,
