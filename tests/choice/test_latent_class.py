@@ -35,6 +35,7 @@ from estimation.latent_class_result import (
     posterior_memberships,
 )
 from estimation.newton import maximize
+from estimation.welfare import surplus
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 FEW = RandomStarts(3)
@@ -489,6 +490,16 @@ def test_shares_posteriors_and_predictions(tmp_path):
     assert len(class_probabilities(result, unknown)) == len(data.table)
     with pytest.raises(DataError, match="posteriors need known choices"):
         posterior_memberships(result, unknown)
+
+
+def test_surplus_needs_one_price_coefficient():
+    model, data, _ = drawn(1, makers=100)
+    shared = fit(replace(model, shared=["(Intercept)", "price"]), data, start=FEW)
+    dearer = data.table.assign(price=data.table["price"] + 1.0)
+    after = ChoiceData.from_long(dearer, "case", "alt", "chosen", panel="who")
+    assert surplus(shared, data, after, price="price").mean == pytest.approx(-1.0)
+    with pytest.raises(SpecificationError, match="no one marginal utility of income"):
+        surplus(fit(model, data, start=FEW), data, after, price="price")
 
 
 def test_functions_of_classes_refuse_other_models(travel_mode):
