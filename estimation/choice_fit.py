@@ -30,7 +30,8 @@ from choicemodels.weighting import less_stratum_means
 from estimation.absorbed_constants import AbsorbedConstants
 from estimation.checkpoint import Checkpoint
 from estimation.choice_covariance import make_covariance
-from estimation.choice_result import ChoiceResult, LoglikeBaselines
+from estimation.choice_estimate import LoglikeBaselines
+from estimation.choice_result import ChoiceResult
 from estimation.constants import constants_only
 from estimation.covariance import SmallSample, inverse_information
 from estimation.distributed import DaskEngine

@@ -148,6 +148,19 @@ def fit(
     base: Annotated[str | None, typer.Option(help="Alternative without constants.")] = None,
     normalization: Annotated[str, typer.Option(help="rum or nonnormalized.")] = "rum",
     lambdas: Annotated[str, typer.Option(help="free or shared.")] = "free",
+    random: Annotated[
+        list[str] | None, typer.Option(help="A random coefficient, name=normal; repeat: mixed.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of a mixed logit.")] = 500,
+    correlated: Annotated[bool, typer.Option(help="Random coefficients correlate.")] = False,
+    classes: Annotated[int, typer.Option(help="Classes of a latent-class logit.")] = 1,
+    membership: Annotated[str, typer.Option(help="Formula of the class membership.")] = "",
+    offset: Annotated[str, typer.Option(help="Expression with a coefficient of one.")] = "",
+    constraint: Annotated[
+        list[str] | None, typer.Option(help='Like "cost = -1"; repeat for several.')
+    ] = None,
+    panel: Annotated[str | None, typer.Option(help="Column of the decision maker.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="File to stop at and go on from.")] = None,
     weights: Annotated[str | None, typer.Option(help="Column of case weights.")] = None,
     available: Annotated[str | None, typer.Option(help="Column that is 0 where no option.")] = None,
     cov: Annotated[
@@ -157,29 +170,66 @@ def fit(
     out: Out = None,
     table_file: TableFile = None,
 ) -> None:
-    """Estimate a multinomial or nested logit.
+    """Estimate a multinomial, nested, mixed or latent-class logit.
 
     Example: nestflow fit data/travel_mode.csv --case individual --alternative mode
     --chosen choice --formula "gc + ttme" --nest ground=2,3,4 --base 4 --table nested.tex
     """
-    from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+    from choicemodels import (
+        ChoiceData,
+        LatentClassLogit,
+        MixedLogit,
+        MultinomialLogit,
+        NestedLogit,
+    )
     from choicemodels.frames import read_table
     from estimation import fit as estimate
 
     nests = {
         name: [a.strip() for a in value.split(",")] for name, value in _named(nest, "nest").items()
     }
-    terms = _named(specific, "specific")
-    shared: dict[str, Any] = {"specific": terms, "base": base}
-    tree: dict[str, Any] = {"nests": nests, "normalization": normalization, "lambdas": lambdas}
-    model = NestedLogit(formula, **tree, **shared) if nests else MultinomialLogit(formula, **shared)
-    choices = ChoiceData.from_long(
-        read_table(data), case, alternative, chosen, weights=weights, available=available
+    coefficients = _named(random, "random")
+    families: dict[str, tuple[Any, dict[str, Any]]] = {
+        "--nest": (
+            NestedLogit,
+            {"nests": nests, "normalization": normalization, "lambdas": lambdas},
+        ),
+        "--random": (
+            MixedLogit,
+            {"random": coefficients, "draws": draws, "correlated": correlated},
+        ),
+        "--classes": (LatentClassLogit, {"classes": classes, "membership": membership}),
+    }
+    asked = [
+        name
+        for name, given in zip(families, (nests, coefficients, classes > 1), strict=True)
+        if given
+    ]
+    if len(asked) > 1:
+        raise SpecificationError(f"{' and '.join(asked)} are different models; choose one.")
+    family, assumed = families[asked[0]] if asked else (MultinomialLogit, {})
+    model = family(
+        formula,
+        specific=_named(specific, "specific"),
+        base=base,
+        offset=offset,
+        constraints=constraint or (),
+        **assumed,
     )
+    choices = ChoiceData.from_long(
+        read_table(data), case, alternative, chosen,
+        weights=weights, available=available, panel=panel,
+    )  # fmt: skip
     options: dict[str, Any] = {"cov": "cluster", "groups": cluster} if cluster else {"cov": cov}
     with _steps() as step:
         advance = step("Maximize the likelihood")
-        result = estimate(model, choices, progress=lambda i, _: advance(i, i + 1), **options)
+        result = estimate(
+            model,
+            choices,
+            progress=lambda i, _: advance(i, i + 1),
+            checkpoint=checkpoint,
+            **options,
+        )
     _show(result, out, table_file)
 
 

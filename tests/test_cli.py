@@ -43,6 +43,31 @@ def test_fit_prints_saves_and_tabulates(nestflow, tmp_path):
     assert "tabularx" in table.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--random", "gc=normal", "--draws", "60"), "sd:gc"),
+        (("--classes", "2", "--formula", "gc | 0"), "class2:(Intercept)"),
+        (("--constraint", "ttme = -0.1"), "Constraint: ttme = -0.1"),
+        (("--offset", "-0.1 * ttme", "--formula", "gc"), "Multinomial logit"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::choicemodels.NestflowWarning")
+def test_fit_knows_the_other_families(nestflow, options, found):
+    formula = () if "--formula" in options else ("--formula", "gc + ttme")
+    code, shown, said = nestflow("fit", TRAVEL, *MODE, *formula, "--base", "4", *options)
+    assert code == 0, said
+    assert found in shown
+
+
+def test_fit_takes_one_family_at_a_time(nestflow):
+    code, _, said = nestflow(
+        "fit", TRAVEL, *MODE, "--formula", "gc", "--nest", "a=2,3", "--classes", "2"
+    )
+    assert code == 2
+    assert "--nest and --classes are different models" in " ".join(said.split())
+
+
 def test_gravity_clusters_two_ways(nestflow, tmp_path):
     code, shown, said = nestflow(
         "gravity", AUSTRIA, "--formula", "log(distance) | origin + destination",

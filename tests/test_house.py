@@ -49,10 +49,16 @@ PUBLIC = {
         "ChoiceResult",
         "GravityResult",
         "Table",
+        "bootstrap",
+        "compare",
+        "delta_method",
+        "elasticities",
         "fit",
         "frame_table",
         "load_result",
+        "surplus",
         "table",
+        "willingness_to_pay",
     },
 }
 
