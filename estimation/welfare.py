@@ -17,19 +17,25 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.scenario_data import keep_cases
+from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
+from choicemodels.frames import closest, numeric_column
+from choicemodels.latent_class_likelihood import LatentClassParameters
+from choicemodels.restrictions import quote_names
+from choicemodels.scenario_data import change, keep_cases
+from choicemodels.utility import evaluate, variables
+from estimation.adjusted import logit_layout
 from estimation.choice_result import ChoiceResult
-from estimation.compensation import IncomeChange, generating
+from estimation.compensation import IncomeChange
 from estimation.gev_errors import simulated_compensation
-from estimation.marginal_utility import alpha_of_parameters, alpha_of_price, refuse_no_logsum
-from estimation.populations import components
 from estimation.predicted import case_groups, derive, fitted_over
 from estimation.summary import format_table
 
 __all__ = ["Welfare", "compensating_variation", "equivalent_variation", "surplus"]
 
 Array = NDArray[np.float64]
+
+# Probabilities that differ by less are equal.
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +88,7 @@ def surplus(
     Parameters
     ----------
     result
-        A model with the logsum as expected utility; its covariance is used as it is. Classes of
-        people are valued with a marginal utility of their own, and averaged.
+        A model with the logsum as expected utility; its covariance is used as it is.
     before, after
         The cases in the two states; choice sets may differ.
     price
@@ -110,20 +115,17 @@ def surplus(
             "give the column of the price, price='cost', or an expression for the marginal "
             "utility of income, marginal_utility='-cost'."
         )
-    refuse_no_logsum(result, price)
+    _refuse_no_logsum(result, price)
     before, after = _aligned(result, before, after)
-    parts = components(result, before)
-    states = [(part.share, part.over(before), part.over(after)) for part in parts]
     if price is not None:
-        alphas = [alpha_of_price(part, result.theta, before, after, price) for part in parts]
+        alpha = _alpha_of_price(result, before, after, price)
     else:
-        alphas = [alpha_of_parameters(result, str(marginal_utility))] * len(parts)
+        alpha = _alpha_of_parameters(result, str(marginal_utility))
+    _, old = fitted_over(result, before, "surplus()")
+    _, new = fitted_over(result, after, "surplus()")
 
     def gains(theta: Array) -> Array:
-        total = np.zeros(before.n_cases)
-        for (share, old, new), alpha in zip(states, alphas, strict=True):
-            total += share(theta) * (new(theta)[1] - old(theta)[1]) / alpha(theta)
-        return total
+        return np.asarray((new(theta)[1] - old(theta)[1]) / alpha(theta))
 
     averages = _Averages.of(before, by)
     return _welfare(result, before, averages, gains, "Change of consumer surplus", ())
@@ -145,8 +147,7 @@ def compensating_variation(
     Parameters
     ----------
     result
-        A multinomial, (RUM-normalized) nested or cross-nested logit, or classes of the first; its
-        covariance is used as it is.
+        A multinomial or (RUM-normalized) nested logit; its covariance is used as it is.
     before, after
         The cases in the two states; choice sets and incomes may differ.
     income
@@ -206,42 +207,26 @@ def _variation(
     sign: float,
 ) -> Welfare:
     """Value the way from one state to another, times a sign."""
-    refuse_no_logsum(result, None)
+    layout = logit_layout(result, what)
+    _refuse_no_logsum(result, None)
     if method not in ("integral", "simulation"):
         raise SpecificationError(f"method is '{method}'; it is 'integral' or 'simulation'.")
     if draws < 2:
         raise SpecificationError(f"draws is {draws}; a simulation needs at least 2.")
     start, end = _aligned(result, start, end)
-    parts = components(result, start)
-    pairs = [
-        IncomeChange.build(generating(part.layout, what), start, end, income) for part in parts
-    ]
+    pair = IncomeChange.build(layout, start, end, income)
     averages = _Averages.of(start, by)
 
-    def drawn(theta: Array, weights: Array) -> list[tuple[Array, Array]]:
-        return [
-            simulated_compensation(
-                pair.at(part.parameters(theta)), weights * part.share(theta), draws, seed
-            )
-            for part, pair in zip(parts, pairs, strict=True)
-        ]
+    def drawn(theta: Array) -> tuple[Array, Array]:
+        return simulated_compensation(pair.at(theta), averages.weights, draws, seed)
 
     def gains(theta: Array) -> Array:
-        if method == "integral":
-            means = [
-                pair.at(part.parameters(theta)).mean()
-                for part, pair in zip(parts, pairs, strict=True)
-            ]
-        else:
-            means = [mean for mean, _ in drawn(theta, averages.weights)]
-        shares = [part.share(theta) for part in parts]
-        return sign * np.einsum("cn,cn->n", np.array(shares), np.array(means))
+        return sign * (pair.at(theta).mean() if method == "integral" else drawn(theta)[0])
 
     if method == "integral":
         note = "Expectations by integration over the amount."
     else:
-        overall = sum(of_draws[0] for _, of_draws in drawn(result.theta, averages.weights[:1]))
-        error = np.asarray(overall).std(ddof=1) / np.sqrt(draws)
+        error = drawn(result.theta)[1][0].std(ddof=1) / np.sqrt(draws)
         note = (
             f"{draws:,} draws of the errors for each case, seed {seed}: the overall mean has a "
             f"simulation error of {error:.4g}, which is not in the standard errors."
@@ -329,3 +314,82 @@ def _aligned(
             "same cases in two states."
         )
     return before, keep_cases(after, places)
+
+
+def _refuse_no_logsum(result: ChoiceResult, price: str | None) -> None:
+    """Refuse models whose logsum over a number is no expected gain in money."""
+    if not getattr(result.parameters, "rum", True):
+        raise SpecificationError(
+            "without the RUM normalization the logsum is no expected utility; fit the model with "
+            "normalization='rum'."
+        )
+    layout = result.parameters
+    varying = set(getattr(result.model, "random", {}))
+    if isinstance(layout, LatentClassParameters):
+        pairs = zip(layout.utility.names, layout.common, strict=True)
+        varying |= {name for name, common in pairs if not common}
+    for term in layout.utility.linear:
+        if term.name in varying and price in term.variables:
+            raise SpecificationError(
+                f"the coefficient of '{term.name}' varies in the population, so there is no one "
+                "marginal utility of income to divide the logsum by; let the price have one "
+                "coefficient."
+            )
+
+
+def _alpha_of_parameters(result: ChoiceResult, text: str) -> Callable[[Array], Array]:
+    """Return the marginal utility of income as a function of the parameters."""
+    names = result.parameters.names
+    quoted = quote_names(text, names)
+    for name in sorted(variables(quoted)):
+        if name not in names:
+            raise SpecificationError(
+                f"marginal_utility='{text}' names the parameter '{name}'{closest(name, names)}, "
+                f"which the model does not have; it has: {enumerate_some(names, 12)}."
+            )
+
+    def alpha(theta: Array) -> Array:
+        value = np.atleast_1d(evaluate(quoted, dict(zip(names, theta, strict=True))))
+        _refuse_not_positive(value, "marginal_utility=", None)
+        return value
+
+    return alpha
+
+
+def _alpha_of_price(
+    result: ChoiceResult, before: ChoiceData, after: ChoiceData, price: str
+) -> Callable[[Array], Array]:
+    """Return the marginal utility of income: what a unit of the price takes from the logsum."""
+    rise = float(np.abs(numeric_column(before.table, price)).mean()) or 1.0
+    alphas: list[Callable[[Array], Array]] = []
+    for data in (before, after):
+        _, now = fitted_over(result, data, "surplus()")
+        dearer = change(data, {price: f"`{price}` + {rise!r}"})
+        _, then = fitted_over(result, dearer, "surplus()")
+        if np.abs(now(result.theta)[0] - then(result.theta)[0]).max() > _SAME:
+            raise SpecificationError(
+                f"a higher '{price}' of all alternatives by the same amount changes the choice "
+                "probabilities, so the marginal utility of income is not constant; use "
+                "compensating_variation(), or give marginal_utility=."
+            )
+        alphas.append(lambda theta, now=now, then=then: (now(theta)[1] - then(theta)[1]) / rise)  # type: ignore[misc]
+        _refuse_not_positive(alphas[-1](result.theta), f"'{price}'", data)
+    old, new = (alpha(result.theta) for alpha in alphas)
+    if not np.allclose(old, new, rtol=1e-6, atol=0):
+        raise SpecificationError(
+            f"the marginal utility of income that '{price}' shows is not the same before and "
+            "after the change; use compensating_variation(), or give marginal_utility=."
+        )
+    return alphas[0]
+
+
+def _refuse_not_positive(alpha: Array, what: str, data: ChoiceData | None) -> None:
+    wrong = np.flatnonzero(~(alpha > 0))
+    if len(wrong):
+        where = (
+            "" if data is None else f" in {len(wrong):,} cases (first: {data.case_ids[wrong[0]]})"
+        )
+        raise EstimationError(
+            f"the marginal utility of income by {what} is not positive{where}: a higher price "
+            "would be a gain, and surplus has no meaning."
+        )
