@@ -20,14 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
+from choicemodels.cross_nested_probabilities import cross_nested_probabilities
+from choicemodels.cross_nested_likelihood import CrossNestedParameters
 from choicemodels.errors import EstimationError, SpecificationError
-from choicemodels.likelihood import LogitParameters
+from choicemodels.likelihood import Layout, LogitParameters
 from choicemodels.probabilities import probabilities
-from estimation.income_utility import FittedUtility, IncomeUtility, income_utility
+from estimation.income_utility import FittedUtility, Generating, IncomeUtility, income_utility
 from estimation.quadrature import integrate
 from estimation.roots import falling_roots
 
-__all__ = ["FittedChange", "IncomeChange"]
+__all__ = ["FittedChange", "IncomeChange", "generating"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +69,7 @@ class IncomeChange:
 
     @classmethod
     def build(
-        cls, layout: LogitParameters, before: ChoiceData, after: ChoiceData, income: str
+        cls, layout: Generating, before: ChoiceData, after: ChoiceData, income: str
     ) -> "IncomeChange":
         """Put two data sets of the same cases, in the same order, side by side."""
         sides = [income_utility(layout, data, income) for data in (before, after)]
@@ -247,16 +249,12 @@ class FittedChange:
         V0, V1 = self.V0[rows], self.utilities_after(rows, np.repeat(c, sizes))
         h = np.maximum(V0, V1)
         best = np.repeat(np.maximum.reduceat(h, starts), sizes)
-        layout = change.after.layout
-        P, _ = probabilities(
-            np.empty((0, len(rows))),
+        P = _probabilities(
+            change.after.layout,
+            self.theta,
             np.append(starts, len(rows)).astype(np.int64),
             change.alternative[rows],
-            np.empty(0),
             np.maximum(h, best - _FLOOR),
-            layout.lambdas(self.theta),
-            layout.tree.parent,
-            layout.rum,
         )
         counts = (V1 > V0) != np.repeat(below, sizes)
         return np.asarray(np.add.reduceat(np.where(counts, P, 0.0), starts))
@@ -271,6 +269,36 @@ class FittedChange:
         here = self.change.row_after[rows] >= 0
         V[here] = self.after.less(self.change.row_after[rows[here]], taken[here])
         return V
+
+
+def generating(layout: Layout, what: str) -> Generating:
+    """Return a layout whose choice probabilities are known at any utilities.
+
+    Raises
+    ------
+    SpecificationError
+        If the model is of another family.
+    """
+    if not isinstance(layout, LogitParameters | CrossNestedParameters):
+        raise SpecificationError(
+            f"{what} is for multinomial, nested and cross-nested logits and for classes of them; "
+            f"this is a {layout.title.lower()}."
+        )
+    return layout
+
+
+def _probabilities(
+    layout: Generating, theta: Array, offsets: Ints, alternative: Ints, V: Array
+) -> Array:
+    """Return choice probabilities at given utilities, shape (R,)."""
+    X, beta, lam = np.empty((0, len(V))), np.empty(0), layout.lambdas(theta)
+    if isinstance(layout, CrossNestedParameters):
+        elements = layout.elements(theta)
+        P, _ = cross_nested_probabilities(X, offsets, alternative, beta, V, lam, elements)
+    else:
+        parent, rum = layout.tree.parent, layout.rum
+        P, _ = probabilities(X, offsets, alternative, beta, V, lam, parent, rum)
+    return np.asarray(P)
 
 
 def _places(union: Ints, keys: Ints) -> Ints:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError
 from choicemodels.keyed_random import stream_key, uniform_one
+from choicemodels.likelihood import LogitParameters
 from choicemodels.tree import NestTree
 from estimation.compensation import FittedChange
 from estimation.roots import falling_roots
@@ -105,7 +106,7 @@ def simulated_compensation(
     fitted
         The cases before and after the change.
     weights
-        Of Q averages over the cases, shape (Q, N).
+        Of an average over the cases, shape (N,).
     draws, seed
         Number of draws of each case, and their key.
 
@@ -113,7 +114,7 @@ def simulated_compensation(
     -------
     mean : ndarray, shape (N,)
         Of each case, over the draws.
-    averages : ndarray, shape (Q, D)
+    averages : ndarray, shape (D,)
         Of each draw, over the cases.
 
     Raises
@@ -123,15 +124,19 @@ def simulated_compensation(
     """
     change = fitted.change
     layout = change.after.layout
+    if not isinstance(layout, LogitParameters):
+        raise EstimationError(
+            f"the errors of a {layout.title.lower()} are not drawn; use method='integral'."
+        )
     lam = layout.lambdas(fitted.theta)
     ids = _numbers(change.case_ids)
-    total, averages = np.zeros(len(ids)), np.empty((len(weights), draws))
+    total, averages = np.zeros(len(ids)), np.empty(draws)
     for first in range(0, draws, _DRAWS):
         some = range(first, min(first + _DRAWS, draws))
         errors = tree_errors(layout.tree, lam, ids, some, seed)[change.alternative, change.case]
         found = _solve(fitted, errors)
         total += found.sum(axis=1)
-        averages[:, first : first + len(some)] = weights @ found
+        averages[first : first + len(some)] = weights @ found
     return total / draws, averages
 
 

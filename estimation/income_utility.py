@@ -2,22 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
+from choicemodels.cross_nested_likelihood import CrossNestedParameters
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import numeric_column
 from choicemodels.likelihood import LogitParameters
 from choicemodels.observations import Observations
 from choicemodels.utility import Term, product, variables
 
-__all__ = ["FittedUtility", "IncomeUtility", "income_utility"]
+__all__ = ["FittedUtility", "Generating", "IncomeUtility", "income_utility"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+# Layouts of models whose errors have a generating function: probabilities follow from utilities.
+Generating: TypeAlias = LogitParameters | CrossNestedParameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,7 @@ class IncomeUtility:
 
     Attributes
     ----------
-    layout : LogitParameters
+    layout : LogitParameters or CrossNestedParameters
     observations : Observations
     name : str
         Of the income.
@@ -42,7 +45,7 @@ class IncomeUtility:
         The terms at the income of the data.
     """
 
-    layout: LogitParameters
+    layout: Generating
     observations: Observations
     name: str
     income: Array
@@ -113,7 +116,7 @@ class FittedUtility:
         return np.where(np.isfinite(V), V, -np.inf)
 
 
-def income_utility(layout: LogitParameters, data: ChoiceData, name: str) -> IncomeUtility:
+def income_utility(layout: Generating, data: ChoiceData, name: str) -> IncomeUtility:
     """Find the terms of the utilities that income enters.
 
     Raises

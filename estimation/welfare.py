@@ -17,25 +17,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
-from choicemodels.frames import closest, numeric_column
-from choicemodels.latent_class_likelihood import LatentClassParameters
-from choicemodels.restrictions import quote_names
-from choicemodels.scenario_data import change, keep_cases
-from choicemodels.utility import evaluate, variables
-from estimation.adjusted import logit_layout
+from choicemodels.errors import DataError, SpecificationError, enumerate_some
+from choicemodels.scenario_data import keep_cases
 from estimation.choice_result import ChoiceResult
-from estimation.compensation import IncomeChange
+from estimation.compensation import IncomeChange, generating
 from estimation.gev_errors import simulated_compensation
+from estimation.marginal_utility import alpha_of_parameters, alpha_of_price, refuse_no_logsum
+from estimation.populations import components
 from estimation.predicted import case_groups, derive, fitted_over
 from estimation.summary import format_table
 
 __all__ = ["Welfare", "compensating_variation", "equivalent_variation", "surplus"]
 
 Array = NDArray[np.float64]
-
-# Probabilities that differ by less are equal.
-_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +82,8 @@ def surplus(
     Parameters
     ----------
     result
-        A model with the logsum as expected utility; its covariance is used as it is.
+        A model with the logsum as expected utility; its covariance is used as it is. Classes of
+        people are valued with a marginal utility of their own, and averaged.
     before, after
         The cases in the two states; choice sets may differ.
     price
@@ -115,17 +110,20 @@ def surplus(
             "give the column of the price, price='cost', or an expression for the marginal "
             "utility of income, marginal_utility='-cost'."
         )
-    _refuse_no_logsum(result, price)
+    refuse_no_logsum(result, price)
     before, after = _aligned(result, before, after)
+    parts = components(result, before)
+    states = [(part.share, part.over(before), part.over(after)) for part in parts]
     if price is not None:
-        alpha = _alpha_of_price(result, before, after, price)
+        alphas = [alpha_of_price(part, result.theta, before, after, price) for part in parts]
     else:
-        alpha = _alpha_of_parameters(result, str(marginal_utility))
-    _, old = fitted_over(result, before, "surplus()")
-    _, new = fitted_over(result, after, "surplus()")
+        alphas = [alpha_of_parameters(result, str(marginal_utility))] * len(parts)
 
     def gains(theta: Array) -> Array:
-        return np.asarray((new(theta)[1] - old(theta)[1]) / alpha(theta))
+        total = np.zeros(before.n_cases)
+        for (share, old, new), alpha in zip(states, alphas, strict=True):
+            total += share(theta) * (new(theta)[1] - old(theta)[1]) / alpha(theta)
+        return total
 
     averages = _Averages.of(before, by)
     return _welfare(result, before, averages, gains, "Change of consumer surplus", ())
@@ -147,7 +145,8 @@ def compensating_variation(
     Parameters
     ----------
     result
-        A multinomial or (RUM-normalized) nested logit; its covariance is used as it is.
+        A multinomial, (RUM-normalized) nested or cross-nested logit, or classes of the first; its
+        covariance is used as it is.
     before, after
         The cases in the two states; choice sets and incomes may differ.
     income
@@ -207,26 +206,39 @@ def _variation(
     sign: float,
 ) -> Welfare:
     """Value the way from one state to another, times a sign."""
-    layout = logit_layout(result, what)
-    _refuse_no_logsum(result, None)
+    refuse_no_logsum(result, None)
     if method not in ("integral", "simulation"):
         raise SpecificationError(f"method is '{method}'; it is 'integral' or 'simulation'.")
     if draws < 2:
         raise SpecificationError(f"draws is {draws}; a simulation needs at least 2.")
     start, end = _aligned(result, start, end)
-    pair = IncomeChange.build(layout, start, end, income)
+    pairs = [
+        (part, IncomeChange.build(generating(part.layout, what), start, end, income))
+        for part in components(result, start)
+    ]
     averages = _Averages.of(start, by)
 
     def drawn(theta: Array) -> tuple[Array, Array]:
-        return simulated_compensation(pair.at(theta), averages.weights, draws, seed)
+        """Return simulated means of the cases (N,), and of each draw over them (D,)."""
+        of_cases, of_draws = np.zeros(start.n_cases), np.zeros(draws)
+        for part, pair in pairs:
+            share, fitted = part.share(theta), pair.at(part.parameters(theta))
+            mean, each = simulated_compensation(fitted, averages.weights[0] * share, draws, seed)
+            of_cases += share * mean
+            of_draws += each
+        return of_cases, of_draws
 
     def gains(theta: Array) -> Array:
-        return sign * (pair.at(theta).mean() if method == "integral" else drawn(theta)[0])
+        if method == "simulation":
+            return sign * drawn(theta)[0]
+        total = np.zeros(start.n_cases)
+        for part, pair in pairs:
+            total += part.share(theta) * pair.at(part.parameters(theta)).mean()
+        return sign * total
 
-    if method == "integral":
-        note = "Expectations by integration over the amount."
-    else:
-        error = drawn(result.theta)[1][0].std(ddof=1) / np.sqrt(draws)
+    note = "Expectations by integration over the amount."
+    if method == "simulation":
+        error = drawn(result.theta)[1].std(ddof=1) / np.sqrt(draws)
         note = (
             f"{draws:,} draws of the errors for each case, seed {seed}: the overall mean has a "
             f"simulation error of {error:.4g}, which is not in the standard errors."
@@ -314,82 +326,3 @@ def _aligned(
             "same cases in two states."
         )
     return before, keep_cases(after, places)
-
-
-def _refuse_no_logsum(result: ChoiceResult, price: str | None) -> None:
-    """Refuse models whose logsum over a number is no expected gain in money."""
-    if not getattr(result.parameters, "rum", True):
-        raise SpecificationError(
-            "without the RUM normalization the logsum is no expected utility; fit the model with "
-            "normalization='rum'."
-        )
-    layout = result.parameters
-    varying = set(getattr(result.model, "random", {}))
-    if isinstance(layout, LatentClassParameters):
-        pairs = zip(layout.utility.names, layout.common, strict=True)
-        varying |= {name for name, common in pairs if not common}
-    for term in layout.utility.linear:
-        if term.name in varying and price in term.variables:
-            raise SpecificationError(
-                f"the coefficient of '{term.name}' varies in the population, so there is no one "
-                "marginal utility of income to divide the logsum by; let the price have one "
-                "coefficient."
-            )
-
-
-def _alpha_of_parameters(result: ChoiceResult, text: str) -> Callable[[Array], Array]:
-    """Return the marginal utility of income as a function of the parameters."""
-    names = result.parameters.names
-    quoted = quote_names(text, names)
-    for name in sorted(variables(quoted)):
-        if name not in names:
-            raise SpecificationError(
-                f"marginal_utility='{text}' names the parameter '{name}'{closest(name, names)}, "
-                f"which the model does not have; it has: {enumerate_some(names, 12)}."
-            )
-
-    def alpha(theta: Array) -> Array:
-        value = np.atleast_1d(evaluate(quoted, dict(zip(names, theta, strict=True))))
-        _refuse_not_positive(value, "marginal_utility=", None)
-        return value
-
-    return alpha
-
-
-def _alpha_of_price(
-    result: ChoiceResult, before: ChoiceData, after: ChoiceData, price: str
-) -> Callable[[Array], Array]:
-    """Return the marginal utility of income: what a unit of the price takes from the logsum."""
-    rise = float(np.abs(numeric_column(before.table, price)).mean()) or 1.0
-    alphas: list[Callable[[Array], Array]] = []
-    for data in (before, after):
-        _, now = fitted_over(result, data, "surplus()")
-        dearer = change(data, {price: f"`{price}` + {rise!r}"})
-        _, then = fitted_over(result, dearer, "surplus()")
-        if np.abs(now(result.theta)[0] - then(result.theta)[0]).max() > _SAME:
-            raise SpecificationError(
-                f"a higher '{price}' of all alternatives by the same amount changes the choice "
-                "probabilities, so the marginal utility of income is not constant; use "
-                "compensating_variation(), or give marginal_utility=."
-            )
-        alphas.append(lambda theta, now=now, then=then: (now(theta)[1] - then(theta)[1]) / rise)  # type: ignore[misc]
-        _refuse_not_positive(alphas[-1](result.theta), f"'{price}'", data)
-    old, new = (alpha(result.theta) for alpha in alphas)
-    if not np.allclose(old, new, rtol=1e-6, atol=0):
-        raise SpecificationError(
-            f"the marginal utility of income that '{price}' shows is not the same before and "
-            "after the change; use compensating_variation(), or give marginal_utility=."
-        )
-    return alphas[0]
-
-
-def _refuse_not_positive(alpha: Array, what: str, data: ChoiceData | None) -> None:
-    wrong = np.flatnonzero(~(alpha > 0))
-    if len(wrong):
-        where = (
-            "" if data is None else f" in {len(wrong):,} cases (first: {data.case_ids[wrong[0]]})"
-        )
-        raise EstimationError(
-            f"the marginal utility of income by {what} is not positive{where}: a higher price "
-            "would be a gain, and surplus has no meaning."
-        )

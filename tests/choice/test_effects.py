@@ -1,13 +1,22 @@
 """Elasticities and marginal effects: published, closed forms, finite changes, bad requests."""
 
 import tomllib
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels import (
+    ChoiceData,
+    CrossNestedLogit,
+    MixedLogit,
+    MultinomialLogit,
+    NestedLogit,
+    NestflowWarning,
+)
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.scenario_data import change, keep_cases
 from estimation import fit
@@ -180,6 +189,52 @@ def sized(some):
         "log(cost) + I(cost / income) + ivt | 1", size="freq + dist", scale="log(income)"
     )
     return fit(model, change(some, {"freq": "freq + 1"}))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CrossNestedLogit(
+            "cost + freq | 0",
+            {"ground": ["car", "train"], "public": ["train", "air"]},
+            lambdas={"ground": 0.8, "public": 0.6},
+            allocations={"train": {"ground": 0.5, "public": 0.5}},
+        ),
+        MixedLogit("cost + freq | 0", random={"cost": "normal"}, draws=30),
+    ],
+    ids=["cross-nested", "mixed"],
+)
+def test_every_family_of_models(some, model):
+    """Elasticities and their standard errors against changes of shares in data and parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NestflowWarning)
+        result = fit(model, some)
+    h = 1e-5
+
+    def share_elasticities(at):
+        P = [
+            at.predict(change(some, {"cost": f"cost * {1 + s * h!r}"}, alternatives="train"))
+            .groupby("alt")["probability"]
+            .mean()
+            for s in (1, 0, -1)
+        ]
+        return ((P[0] - P[2]) / (2 * h) / P[1])[MODES]
+
+    found = elasticities(result, "cost", kind="aggregate", alternatives="train").table
+    found = found.droplevel("variable of").loc[MODES]
+    np.testing.assert_allclose(found["estimate"], share_elasticities(result), rtol=1e-6)
+    slopes = []
+    for k, value in enumerate(result.theta):
+        step = 1e-3 * max(abs(value), 1e-2)
+        ends = []
+        for sign in (1, -1):
+            theta = result.theta.copy()
+            theta[k] += sign * step
+            ends.append(share_elasticities(replace(result, theta=theta)))
+        slopes.append((ends[0] - ends[1]) / (2 * step))
+    G = np.column_stack(slopes)[:, result.estimated]
+    se = np.sqrt(np.diag(G @ result.cov_params().to_numpy() @ G.T))
+    np.testing.assert_allclose(found["std err"], se, rtol=1e-3)
 
 
 def test_effects_of_a_group_are_those_of_its_cases_alone(canada, some):

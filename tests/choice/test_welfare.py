@@ -1,6 +1,7 @@
 """Consumer surplus, compensating and equivalent variation."""
 
 import tomllib
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,21 @@ import pandas as pd
 import pytest
 from scipy import integrate, optimize
 
-from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels import (
+    ChoiceData,
+    CrossNestedLogit,
+    LatentClassLogit,
+    MixedLogit,
+    MultinomialLogit,
+    NestedLogit,
+    NestflowWarning,
+)
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.scenario_data import add_alternative, change, drop_alternatives, keep_cases
 from choicemodels.specify import specify
 from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit, load_result
+from estimation.estimates import Covariance
 from estimation.gev_errors import tree_errors
 from estimation.quadrature import integrate as integrate_many
 from estimation.welfare import compensating_variation, equivalent_variation, surplus
@@ -308,6 +318,84 @@ def test_a_new_alternative_with_income_effects(bent):
     assert (gain > 0).all()
     loss = equivalent_variation(grown, cheap, data, income="income").cases
     np.testing.assert_allclose(loss, -gain, rtol=1e-9)
+
+
+def test_a_cross_nested_logit_without_crossings_is_the_nested_one():
+    """The same integral by other choice probabilities."""
+    nests = {"rail": ["train", "tram"], "road": ["bus", "taxi"]}
+    lambdas = {"rail": 0.4, "road": 0.6}
+    some = keep_cases(travellers(BENT).data, np.arange(40))
+    after = scenarios(some)["several"]
+    values = []
+    for model in (
+        NestedLogit(BENT, nests, lambdas=lambdas),
+        CrossNestedLogit(BENT, nests, lambdas=lambdas),
+    ):
+        result = fit(model, some)
+        theta = np.array([8.0, -1.0])
+        at = replace(result, theta=theta, estimate=theta)
+        values.append(compensating_variation(at, some, after, income="income").cases)
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-9)
+    with pytest.raises(EstimationError, match=r"errors of a cross-nested logit are not drawn"):
+        compensating_variation(at, some, after, income="income", method="simulation")
+
+
+@pytest.fixture(scope="module")
+def two_classes():
+    """A point of a latent class logit, as if it had been estimated."""
+    base = travellers(LINEAR)
+    data = base.data
+    model = LatentClassLogit(LINEAR, classes=2, membership="young")
+    parameters = specify(model, data).parameters
+    theta = np.array([0.3, -1.0, 0.9, -0.4, 0.2, -0.5])
+    K = len(theta)
+    covariance = Covariance(np.diag(np.full(K, 1e-4)), "hessian")
+    return replace(
+        base,
+        names=parameters.names,
+        estimate=theta,
+        covariance=covariance,
+        model=model,
+        parameters=parameters,
+        theta=theta,
+        basis=np.eye(K),
+        data=data,
+    )
+
+
+def test_classes_are_valued_by_their_own_money(two_classes):
+    data = keep_cases(two_classes.data, np.arange(12))
+    after = scenarios(data)["several"]
+    likelihoods = [two_classes.parameters.over(d) for d in (data, after)]
+    theta = two_classes.theta
+    pi = np.exp(likelihoods[0].memberships(theta)).T
+    old, new = (likelihood.by_class(theta)[1] for likelihood in likelihoods)
+    alpha = theta[two_classes.parameters.position[:, 0]]
+    assert alpha.tolist() == [0.3, 0.9]
+    want = (pi * (new - old) / alpha[:, None]).sum(axis=0)
+    gain = surplus(two_classes, data, after, price="cost")
+    np.testing.assert_allclose(gain.cases, want, rtol=1e-9)
+    variation = compensating_variation(two_classes, data, after, income="income")
+    np.testing.assert_allclose(variation.cases, want, rtol=1e-9)
+    se = variation.table["std err"].iloc[0]
+    assert se == pytest.approx(gain.table["std err"].iloc[0], rel=1e-6)
+    drawn = compensating_variation(
+        two_classes, data, after, income="income", method="simulation", draws=64
+    )
+    error = float(drawn.notes[1].split("simulation error of ")[1].split(",")[0])
+    assert abs(drawn.mean - variation.mean) < 4 * error
+
+
+def test_a_price_whose_coefficient_is_drawn_has_no_surplus(mode_canada):
+    some = keep_cases(mode_canada, np.arange(0, mode_canada.n_cases, 20))
+    model = MixedLogit("cost + freq | 0", random={"cost": "normal"}, draws=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NestflowWarning)
+        result = fit(model, some)
+    with pytest.raises(SpecificationError, match=r"coefficient of 'cost' varies in the population"):
+        surplus(result, some, some, price="cost")
+    with pytest.raises(SpecificationError, match=r"and for classes of them; this is a mixed logit"):
+        compensating_variation(result, some, some, income="income")
 
 
 def test_the_derivative_of_the_mean_is_that_of_its_draws(bent):
