@@ -32,6 +32,11 @@ __all__ = ["Drawn", "draw"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Relative difference of odds, and chance of both relative to independence, below which the chance
+# of both is not computed from that of each.
+_APART = 1e-5
+_TOGETHER = 1e-2
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -161,6 +166,50 @@ def _equal_without_replacement(
 
 
 @njit(cache=True)
+def _fill_beside(
+    p: Any,
+    fail: Any,
+    m: int,
+    after: Any,
+    before: Any,
+    probability: Any,
+    taken: Any,
+    correction: Any,
+    beside: Any,
+) -> None:
+    """Fill the means over the others i drawn of one over the chance of j once i is forced.
+
+    ``pr(i, not j) / pr(j, not i) = o_i / o_j`` gives the chance of both from that of each, but
+    for odds that are all but equal, or chances that all but exclude each other: there the
+    design with i forced is computed anew.
+    """
+    n = taken.shape[0]
+    beside[:] = 0.0 if m > 1 else np.inf
+    if m == 1:
+        return
+    for i in range(n):
+        if not taken[i]:
+            continue
+        odds_i, pi_i, anew = p[i] / fail[i], np.exp(-correction[i]), False
+        for j in range(n):
+            if taken[j] and j != i:
+                odds_j, pi_j = p[j] / fail[j], np.exp(-correction[j])
+                both = 0.0
+                if abs(odds_i - odds_j) > _APART * max(odds_i, odds_j):
+                    both = (odds_i * pi_j - odds_j * pi_i) / (odds_i - odds_j)
+                if both < _TOGETHER * pi_i * pi_j:
+                    anew = True
+                    break
+                probability[j] = both / pi_i
+        if anew:
+            _successes_after(p, fail, i, m - 1, after)
+            _inclusion(p, fail, i, m - 1, after, before, taken, probability)
+        for j in range(n):
+            if taken[j] and j != i:
+                beside[j] += 1.0 / (probability[j] * (m - 1))
+
+
+@njit(cache=True)
 def _unequal_without_replacement(
     weight: Any,
     m: int,
@@ -189,16 +238,8 @@ def _unequal_without_replacement(
     for i in range(n):
         if taken[i]:
             correction[i] = -np.log(probability[i])
-    beside[:] = 0.0 if m > 1 else np.inf
-    if not pairs or m == 1:
-        return
-    for other in range(n):
-        if taken[other]:
-            _successes_after(p, fail, other, m - 1, after)
-            _inclusion(p, fail, other, m - 1, after, before, taken, probability)
-            for i in range(n):
-                if taken[i] and i != other:
-                    beside[i] += 1.0 / (probability[i] * (m - 1))
+    if pairs:
+        _fill_beside(p, fail, m, after, before, probability, taken, correction, beside)
 
 
 @njit(cache=True)
@@ -390,13 +431,15 @@ def draw(
 
 
 def _by_stratum(first: Ints, last: Ints, stratum: Ints, size: Ints) -> tuple[Ints, Ints]:
-    """Return the cells in order of set and stratum, and the most that each case can hold."""
-    starts, of_case = np.unique(first, return_inverse=True)
-    block = np.searchsorted(starts, np.arange(len(stratum)), side="right")
+    """Return the cells in order of set and stratum, and the most that each case can hold.
+
+    Two cases have the same cells or none in common, and some cells may be of no case.
+    """
+    bounds = np.unique(np.concatenate([first, last]))
+    block = np.searchsorted(bounds, np.arange(len(stratum)), side="right")
     order = np.lexsort((stratum, block)).astype(np.int64)
     T = len(size)
-    pair, offered = np.unique((block - 1) * T + stratum, return_counts=True)
-    held = np.bincount(
-        pair // T, weights=np.minimum(offered, size[pair % T]), minlength=len(starts)
-    )
-    return order, held[of_case].astype(np.int64)
+    pair, offered = np.unique(block * T + stratum, return_counts=True)
+    room = np.minimum(offered, size[pair % T])
+    held = np.bincount(pair // T, weights=room, minlength=len(bounds) + 1)
+    return order, held[np.searchsorted(bounds, first, side="right")].astype(np.int64)

@@ -18,6 +18,7 @@ from choicemodels import (
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.keyed_random import stream_key
 from choicemodels.sampling_kernels import draw
+from choicemodels.scenario_data import keep_cases
 from choicemodels.specify import specify
 from estimation import fit, load_result
 from tests.choice.test_factored import build, tables
@@ -78,7 +79,11 @@ def inclusion(design, j):
 
 
 @pytest.mark.parametrize("forced", [-1, 0, 4])
-@pytest.mark.parametrize("weight", [WEIGHT, np.ones(6)], ids=["unequal", "equal"])
+@pytest.mark.parametrize(
+    "weight",
+    [WEIGHT, np.ones(6), np.array([2.0, 2, 2, 8, 8, 1]), np.array([1e3, 1e3, 1, 1, 1e-3, 1e-3])],
+    ids=["unequal", "equal", "tied", "far apart"],
+)
 def test_draws_without_replacement_follow_the_design_exactly(weight, forced):
     size, N = 3, 40_000
     found = drawn(size, forced, () if (weight == 1).all() else weight)
@@ -97,7 +102,7 @@ def test_draws_without_replacement_follow_the_design_exactly(weight, forced):
     for n in range(50):
         for k, j in enumerate(sets[n]):
             mean = np.mean([1 / given[i, j] for i in sets[n] if i != j])
-            assert beside[n, k] == pytest.approx(mean, rel=1e-11)
+            assert beside[n, k] == pytest.approx(mean, rel=1e-10)
 
 
 def test_corrections_are_the_log_probabilities_of_the_set_given_each_choice():
@@ -290,6 +295,11 @@ def test_factored_data_are_sampled_as_the_long_layout_is(options):
     np.testing.assert_array_equal(ours.chosen, theirs.chosen)
     np.testing.assert_array_equal(ours.alternative, theirs.alternative)
     np.testing.assert_array_equal(ours.sample.correction, theirs.sample.correction)
+    some = np.flatnonzero(data.origin == 2)[::-1]
+    few = sample_alternatives(data.take(some), **options, seed=4)
+    kept = keep_cases(ours, some)
+    pd.testing.assert_frame_equal(few.table, kept.table)
+    np.testing.assert_array_equal(few.sample.correction, kept.sample.correction)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
