@@ -58,8 +58,13 @@ def add_product(W: Any, out: int, a: int, b: int, factor: float) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def dots(W: Any, out: Any, y: int, shift: int, index: Any, begin: int, end: int) -> None:
-    """Add the inner products of row y and the rows ``shift + index[begin:end]`` to out."""
+def dots(
+    W: Any, out: Any, line: int, place: int, y: int, shift: int, index: Any, begin: int, end: int
+) -> None:
+    """Add the inner products of row y and the rows ``shift + index_i``, i from begin to end.
+
+    They are added to ``out[line, place + i]``.
+    """
     v = W[y]
     i = begin
     while i + 4 <= end:
@@ -71,14 +76,22 @@ def dots(W: Any, out: Any, y: int, shift: int, index: Any, begin: int, end: int)
             b += v[r] * x1[r]
             c += v[r] * x2[r]
             d += v[r] * x3[r]
-        out[i] += a
-        out[i + 1] += b
-        out[i + 2] += c
-        out[i + 3] += d
+        out[line, place + i] += a
+        out[line, place + i + 1] += b
+        out[line, place + i + 2] += c
+        out[line, place + i + 3] += d
         i += 4
-    while i < end:
+    if i + 2 <= end:
+        x0, x1 = W[shift + index[i]], W[shift + index[i + 1]]
+        a, b = 0.0, 0.0
+        for r in range(BLOCK):
+            a += v[r] * x0[r]
+            b += v[r] * x1[r]
+        out[line, place + i] += a
+        out[line, place + i + 1] += b
+        i += 2
+    if i < end:
         x0, a = W[shift + index[i]], 0.0
         for r in range(BLOCK):
             a += v[r] * x0[r]
-        out[i] += a
-        i += 1
+        out[line, place + i] += a

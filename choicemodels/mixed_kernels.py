@@ -54,7 +54,6 @@ def _columns(
     """Fill xbar, g and A; row ``k * Q + q`` of A is that of column k and varying column q."""
     K = D.shape[1]
     for k in range(K):
-        W[rows.g + k] = 0.0
         for t in range(count):
             x, terms = rows.xbar + t * K + k, 0
             for j in range(row[t], row[t + 1]):
@@ -63,7 +62,10 @@ def _columns(
                     terms += 1
             W[x] = 0.0
             add_rows(W, x, rows.P, index, term, 0, terms)
-            add_product(W, rows.g + k, rows.one, x, -1.0)
+            if t == 0:
+                multiply(W, rows.g + k, rows.one, x, -1.0)
+            else:
+                add_product(W, rows.g + k, rows.one, x, -1.0)
         for q in range(min(Q, k + 1)):
             A, terms = rows.A + k * Q + q, 0
             for j in range(row[count]):
@@ -126,60 +128,72 @@ def _from_prices(K: int, mixture: Mixture, rows: Rows, W: Any) -> None:
 
 @njit(cache=True, fastmath=FAST)
 def _add_varying(
-    first: Any, second: Any, K: int, mixture: Mixture, rows: Rows, W: Any, e: Any, slope: Any
-) -> None:  # fmt: skip
+    sums: Any, K: int, mixture: Mixture, rows: Rows, W: Any, e: Any, slope: Any
+) -> None:
     """Add a block of draws to the sums that involve the parameters of varying coefficients."""
-    Q = mixture.kind.shape[0]
+    kind, first = mixture.kind, mixture.first
+    Q, size = kind.shape[0], sums.shape[1]
     F, y, z = K - Q, rows.y, rows.z
-    starts = mixture.first
     for q in range(Q):
-        begin, end = starts[q], starts[q + 1]
+        begin, end = first[q], first[q + 1]
         for k in range(F):
             multiply(W, y, rows.weight, rows.A + (Q + k) * Q + q, 1.0)
-            dots(W, second[k, F:], y, 0, slope, begin, end)
+            dots(W, sums, k, F, y, 0, slope, begin, end)
         multiply(W, y, rows.weight, rows.g + q, 1.0)
-        dots(W, first[F:], y, 0, slope, begin, end)
-        if mixture.kind[q] != IDENTITY:
+        dots(W, sums, size, F, y, 0, slope, begin, end)
+        if kind[q] != IDENTITY:
             multiply(W, y, y, rows.bend + q, 1.0)
             for a in range(begin, end):
                 multiply(W, z, y, e[a], 1.0)
-                dots(W, second[F + a, F:], z, 0, e, a, end)
+                dots(W, sums, F + a, F, z, 0, e, a, end)
         for p in range(q, Q):
             multiply(W, y, rows.weight, rows.A + p * Q + q, 1.0)
             for a in range(begin, end):
-                multiply(W, z, y, slope[a], 1.0)
-                dots(
-                    W, second[F + a, F:], z, 0, slope, max(a, starts[p]), starts[p + 1]
-                )  # fmt: skip
+                source = y
+                if slope[a] != rows.one:
+                    multiply(W, z, y, slope[a], 1.0)
+                    source = z
+                dots(W, sums, F + a, F, source, 0, slope, max(a, first[p]), first[p + 1])
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_fixed(
-    first: Any, second: Any, count: int, K: int, Q: int, rows: Rows, W: Any, index: Any
-) -> None:
+def _add_fixed(sums: Any, count: int, K: int, Q: int, rows: Rows, W: Any, index: Any) -> None:
     """Add a block of draws to the sums of the other parameters, but for the products of D."""
-    F, y = K - Q, rows.y
+    F, y, size = K - Q, rows.y, sums.shape[1]
     for k in range(F):
         index[k] = k
-    dots(W, first, rows.weight, rows.g + Q, index, 0, F)
+    dots(W, sums, size, 0, rows.weight, rows.g + Q, index, 0, F)
     for k in range(F):
         multiply(W, y, rows.weight, rows.g + Q + k, 2.0 if count == 1 else 1.0)
-        dots(W, second[k], y, rows.g + Q, index, k, F)
+        dots(W, sums, k, 0, y, rows.g + Q, index, k, F)
         if count > 1:
             for x in range(rows.xbar + Q, rows.xbar + Q + count * K, K):
                 multiply(W, y, rows.weight, x + k, 1.0)
-                dots(W, second[k], y, x, index, k, F)
+                dots(W, sums, k, 0, y, x, index, k, F)
 
 
 @njit(cache=True, fastmath=FAST)
-def _subtract_products(second: Any, P: Any, D: Any, Q: int, count: int) -> None:
+def _subtract_products(sums: Any, P: Any, D: Any, Q: int, count: int) -> None:
     """Subtract ``sum_j P_j D_j D_j'`` of the fixed columns from the second sums."""
     for j in range(count):
         for k in range(Q, D.shape[1]):
-            product = P[j] * D[j, k]
+            product = P[0, j] * D[j, k]
             if product != 0.0:
                 for q in range(k, D.shape[1]):
-                    second[k - Q, q - Q] -= product * D[j, q]
+                    sums[k - Q, q - Q] -= product * D[j, q]
+
+
+@njit(cache=True, fastmath=FAST)
+def _add_maker(sums: Any, total: float, weight: float, score: Any, H: Any) -> None:
+    """Add a maker to score and Hessian, and turn the first sums into its score."""
+    size = score.shape[0]
+    own = sums[size]
+    for a in range(size):
+        own[a] /= total
+        score[a] += weight * own[a]
+    for a in range(size):
+        for b in range(a, size):
+            H[a, b] += weight * (sums[a, b] / total - own[a] * own[b])
 
 
 @njit(cache=True)
@@ -219,63 +233,50 @@ def _derivatives_of_makers(
     D, base = np.empty((most_rows, K)), np.empty(most_rows)
     row = np.zeros(most_cases + 1, dtype=np.int64)
     index, term = np.empty(most_rows + K, dtype=np.int64), np.empty(most_rows + K)
-    # Sums over the draws of L, L g, L (g g' + H) and L P.
-    first, second, P = np.empty(size), np.empty((size, size)), np.empty(most_rows)
-    blocks = (S + BLOCK - 1) // BLOCK
+    # Sums over the draws of ``L (g g' + H)`` and, in the last line, ``L g``; and of ``L P``.
+    sums, P = np.empty((size + 1, size)), np.empty((1, most_rows))
     averaged = K > Q or score_rows.shape[0] > 0
     llf = 0.0
     for maker in range(begin, end):
         count = take_maker(maker, choices, D, base, row)
-        first[:] = 0.0
-        second[:] = 0.0
+        sums[:] = 0.0
         P[:] = 0.0
         total, top = 0.0, -np.inf
-        for block in range(blocks):
-            drawn = draws[maker, :, block * BLOCK : (block + 1) * BLOCK]
-            n = drawn.shape[1]
+        for start in range(0, S, BLOCK):
+            drawn = draws[maker, :, start : start + BLOCK]
             far = simulate(
                 mixture, drawn, count, D, base, row, rows, W, e, slope, c, index, term
             )  # fmt: skip
-            highest = block_weights(rows, W, n, far, top)
+            highest = block_weights(rows, W, drawn.shape[1], far, top)
             if highest != top:
                 factor = np.exp(top - highest)
                 total *= factor
-                for a in range(size):
-                    first[a] *= factor
-                    for b in range(a, size):
-                        second[a, b] *= factor
-                for j in range(row[count]):
-                    P[j] *= factor
+                sums *= factor
+                P *= factor
                 top = highest
-            for r in range(n):
+            for r in range(BLOCK):
                 total += W[rows.weight, r]
             _columns(count, Q, D, row, rows, W, index, term)
             if mixture.price >= 0:
                 _from_prices(K, mixture, rows, W)
-            _add_varying(first, second, K, mixture, rows, W, e, slope)
+            _add_varying(sums, K, mixture, rows, W, e, slope)
             if K > Q:
-                _add_fixed(first, second, count, K, Q, rows, W, index)
+                _add_fixed(sums, count, K, Q, rows, W, index)
             if averaged:
                 for j in range(row[count]):
                     index[j] = j
-                dots(W, P, rows.weight, rows.P, index, 0, row[count])
+                dots(W, P, 0, 0, rows.weight, rows.P, index, 0, row[count])
         if K > Q:
-            _subtract_products(second, P, D, Q, row[count])
+            _subtract_products(sums, P, D, Q, row[count])
+        _add_maker(sums, total, weights[maker], score, H)
         value = weights[maker] * (np.log(total / S) + top)
         llf += value
         if loglike_obs.shape[0] > 0:
             loglike_obs[maker] = value
-        for a in range(size):
-            first[a] /= total
-            score[a] += weights[maker] * first[a]
-        for a in range(size):
-            for b in range(a, size):
-                H[a, b] += weights[maker] * (second[a, b] / total - first[a] * first[b])
-        if score_obs.shape[0] > 0:
             for a in range(size):
-                score_obs[maker, a] = weights[maker] * first[a]
+                score_obs[maker, a] = weights[maker] * sums[size, a]
         if score_rows.shape[0] > 0:
-            _fill_rows(maker, weights[maker] / total, choices, P, score_rows)
+            _fill_rows(maker, weights[maker] / total, choices, P[0], score_rows)
     return llf
 
 
@@ -301,7 +302,7 @@ def simulated_derivatives(
     draws : float64 (M, D, S)
         Standard draws.
     loglike_obs : float64 (M,) or (0,), score_obs : float64 (M, F + A) or (0, 0)
-        Filled with weighted contributions unless empty.
+        Both filled with weighted contributions, or both empty.
     score_rows : float64 (R,) or (0,)
         Filled with the derivatives by the rows' utilities unless empty.
 

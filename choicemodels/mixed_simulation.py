@@ -225,23 +225,22 @@ def take_case(n: int, choices: Choices, D: Any, base: Any, first: int) -> int:
 @njit(cache=True, fastmath=FAST)
 def _coefficients(mixture: Mixture, rows: Rows, W: Any, e: Any, slope: Any, c: Any) -> None:
     """Fill the coefficients, their derivatives by the parameters, and the columns' weights."""
-    for q in range(mixture.kind.shape[0]):
-        kind, sign = mixture.kind[q], mixture.sign[q]
-        begin, end = mixture.first[q], mixture.first[q + 1]
-        if kind == TRUNCATED:
+    kind, first, value = mixture.kind, mixture.first, mixture.value
+    for q in range(kind.shape[0]):
+        if kind[q] == TRUNCATED:
             _truncated(mixture, q, rows, W)
             continue
-        b, bend = W[rows.b + q], W[rows.bend + q]
-        b[:] = 0.0
-        add_rows(W, rows.b + q, 0, e, mixture.value, begin, end)
-        if kind == IDENTITY:
+        W[rows.b + q] = 0.0
+        add_rows(W, rows.b + q, 0, e, value, first[q], first[q + 1])
+        if kind[q] == IDENTITY:
             continue
+        b, bend, sign = W[rows.b + q], W[rows.bend + q], mixture.sign[q]
         for r in range(BLOCK):
             b[r] = sign * vector_exp(min(b[r], _LARGEST))
             bend[r] = b[r]
-        for a in range(begin, end):
+        for a in range(first[q], first[q + 1]):
             multiply(W, slope[a], rows.bend + q, e[a], 1.0)
-    for q in range(mixture.kind.shape[0]):
+    for q in range(kind.shape[0]):
         if c[q] != rows.b + q:
             multiply(W, c[q], rows.b + mixture.price, rows.b + q, -1.0)
 
