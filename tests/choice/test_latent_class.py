@@ -21,6 +21,7 @@ from choicemodels.errors import (
     IdentificationError,
     SpecificationError,
 )
+from choicemodels.partitioned import PartitionedChoiceData
 from choicemodels.restrictions import Restrictions
 from choicemodels.specify import specify
 from estimation import fit, load_result
@@ -490,6 +491,17 @@ def test_shares_posteriors_and_predictions(tmp_path):
     assert len(class_probabilities(result, unknown)) == len(data.table)
     with pytest.raises(DataError, match="posteriors need known choices"):
         posterior_memberships(result, unknown)
+
+
+def test_files_give_the_same_answer(tmp_path):
+    model, data, _ = drawn(6, makers=120)
+    for number, rows in data.table.groupby(data.table["who"] // 50):
+        rows.to_parquet(tmp_path / f"{number}.parquet")
+    files = PartitionedChoiceData.from_long(tmp_path, "case", "alt", "chosen", panel="who")
+    apart, together = fit(model, files, start=FEW), fit(model, data, start=FEW)
+    assert apart.llf == pytest.approx(together.llf, abs=1e-9)
+    np.testing.assert_allclose(apart.params, together.params, atol=1e-6)
+    np.testing.assert_allclose(apart.bse, together.bse, rtol=1e-5)
 
 
 def test_surplus_needs_one_price_coefficient():
