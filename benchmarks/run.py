@@ -6,34 +6,38 @@ is at least that of the process that started it.
 """
 
 import argparse
-import csv
 import json
-import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
+import startup
+from agreement import DIFFERENCES, EXACT, SIMULATED, TRUTH, agree, differences, distance_from_truth
+from record import HERE, console, machine, results, warn_if_busy, write
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-HERE = Path(__file__).resolve().parent
 PEERS = {
     "mnl": ("larch", "xlogit", "xlogit_bhhh"),
     "nested": ("larch",),
+    "nested12": ("larch", "biogeme"),
+    "mixed": ("xlogit", "biogeme"),
+    "fullset": (),
     "ppml2": ("pyfixest",),
     "ppml3": ("pyfixest",),
 }
-GROUPS = {"mnl": ("mnl",), "nested": ("nested",), "ppml": ("ppml2", "ppml3")}
-
-# Estimates agree if they differ by less than this: log-likelihoods by an amount and a share of
-# themselves, coefficients by a share of their standard error, standard errors by a share.
-LLF_AMOUNT, LLF_SHARE, COEFFICIENT, STANDARD_ERROR = 1e-3, 1e-8, 1e-2, 1e-3
+GROUPS = {
+    "startup": (),
+    "mnl": ("mnl",),
+    "nested": ("nested", "nested12"),
+    "mixed": ("mixed",),
+    "fullset": ("fullset",),
+    "ppml": ("ppml2", "ppml3"),
+}
+TOLERANCES = {"mixed": SIMULATED}
 
 # What a process measures, and the sums of it that ratios are taken of.
 MEASURED = (
@@ -50,8 +54,10 @@ RATIOS = {
     "ratio_warm_total": ("warm_container_s", "warm_fit_s"),
     "ratio_first_total": ("import_s", "first_container_s", "first_fit_s"),
 }
-DIFFERENCES = ("llf_difference", "coefficient_difference_in_se", "se_relative_difference")
-console = Console()
+COLUMNS = (
+    *("problem", "package", "version", "repeats", "agrees", *RATIOS, *MEASURED),
+    *("nobs", "llf", "se_kind", *DIFFERENCES, "truth_distance_in_se"),
+)
 
 
 def distribution(package: str) -> str:
@@ -104,35 +110,6 @@ def measure(package: str, data: Path, compiled: Path | None) -> dict:
         return json.loads(output.read_text())
 
 
-def worst(values: Iterable[float]) -> float:
-    """Return the largest value, and infinity if one of them is no number: ``max`` would skip it."""
-    found = list(values)
-    return max(found) if all(map(math.isfinite, found)) else math.inf
-
-
-def differences(ours: dict, theirs: dict) -> dict:
-    """Return the largest differences between two records' estimates."""
-    (kind,) = set(ours["bse"]) & set(theirs["bse"])
-    a, b = ours["bse"][kind], theirs["bse"][kind]
-    if a.keys() != b.keys() or ours["nobs"] != theirs["nobs"]:
-        return dict.fromkeys(DIFFERENCES, math.inf) | {"se_kind": kind}
-    gaps = {name: abs(ours["params"][name] - theirs["params"][name]) for name in a}
-    return {
-        "se_kind": kind,
-        "llf_difference": worst([abs(ours["llf"] - theirs["llf"])]),
-        "coefficient_difference_in_se": worst(gaps[name] / a[name] for name in a),
-        "se_relative_difference": worst(abs(b[name] / a[name] - 1) for name in a),
-    }
-
-
-def agree(found: dict, llf: float) -> bool:
-    return (
-        found["llf_difference"] <= LLF_AMOUNT + LLF_SHARE * abs(llf)
-        and found["coefficient_difference_in_se"] <= COEFFICIENT
-        and found["se_relative_difference"] <= STANDARD_ERROR
-    )
-
-
 def row(problem: str, package: str, records: list[dict]) -> dict:
     """Sum up the repetitions of one package on one problem, by medians."""
     if any("failed" in record for record in records):
@@ -140,7 +117,7 @@ def row(problem: str, package: str, records: list[dict]) -> dict:
     last = records[-1]
     versions = " ".join(f"{name}={version}" for name, version in last["versions"].items())
     medians = {key: statistics.median(r[key] for r in records) for key in MEASURED}
-    return {
+    found = {
         "problem": problem,
         "package": package,
         "version": last["versions"][distribution(package)],
@@ -151,6 +128,14 @@ def row(problem: str, package: str, records: list[dict]) -> dict:
         "python": last["python"],
         "versions": versions,
     }
+    away = distance_from_truth(last)
+    return found if away is None else found | {"truth_distance_in_se": away}
+
+
+def judge(ours: dict) -> None:
+    """Hold our own estimates to what drew the data, where that is known."""
+    if "truth_distance_in_se" in ours:
+        ours["agrees"] = ours["truth_distance_in_se"] <= TRUTH
 
 
 def compare(ours: dict, theirs: dict, records: dict[str, list[dict]]) -> None:
@@ -158,11 +143,12 @@ def compare(ours: dict, theirs: dict, records: dict[str, list[dict]]) -> None:
     theirs["agrees"] = False
     if "failed" in ours or "failed" in theirs:
         return
+    tolerance = TOLERANCES.get(ours["problem"], EXACT)
     pairs = zip(records["nestflow"], records[theirs["package"]], strict=True)
     found = [differences(a, b) for a, b in pairs]
     theirs |= {key: max(f[key] for f in found) for key in DIFFERENCES}
     theirs["se_kind"] = found[0]["se_kind"]
-    theirs["agrees"] = all(agree(f, ours["llf"]) for f in found)
+    theirs["agrees"] = all(agree(f, ours["llf"], tolerance) for f in found)
     if theirs["agrees"]:
         for ratio, parts in RATIOS.items():
             theirs[ratio] = sum(theirs[p] for p in parts) / sum(ours[p] for p in parts)
@@ -183,37 +169,10 @@ def bench(problem: str, scale: str, repeat: int) -> list[dict]:
             taken.append(measure(package, data, compiled))
     data.unlink()
     rows = [row(problem, package, taken) for package, taken in records.items()]
+    judge(rows[0])
     for theirs in rows[1:]:
         compare(rows[0], theirs, records)
     return rows
-
-
-def machine(scale: str) -> dict:
-    cpu = Path("/proc/cpuinfo")
-    models = [line for line in cpu.read_text().splitlines() if "model name" in line]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "scale": scale,
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": models[0].partition(": ")[2] if models else platform.machine(),
-        "memory_gb": round(memory, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def write(rows: list[dict], folder: Path, facts: dict) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = [
-        *("problem", "package", "version", "repeats", "agrees", *RATIOS, *MEASURED),
-        *("nobs", "llf", "se_kind", *DIFFERENCES, *facts, "python", "versions"),
-    ]
-    with (folder / f"{rows[0]['problem']}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        for values in rows:
-            shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
-            table.writerow(shown | facts)
 
 
 def show(rows: list[dict]) -> None:
@@ -237,7 +196,7 @@ def show(rows: list[dict]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Time nestflow beside its peers.")
     parser.add_argument("--scale", choices=("full", "small"), default="full")
-    parser.add_argument("--only", default="mnl,nested,ppml", help="of mnl,nested,ppml")
+    parser.add_argument("--only", default=",".join(GROUPS), help=f"of {','.join(GROUPS)}")
     parser.add_argument("--repeat", type=int, default=1, help="processes each; medians are kept")
     options = parser.parse_args()
     wanted = options.only.split(",")
@@ -248,18 +207,17 @@ def main() -> int:
     problems = [problem for group in GROUPS if group in wanted for problem in GROUPS[group]]
     refuse_missing(problems)
     facts = machine(options.scale)
-    if facts["load_before"] > 0.25 * facts["cores"]:
-        console.print(
-            f"[yellow]The machine is busy (load {facts['load_before']}): the times will not do "
-            "for the record.[/]"
-        )
-    folder = HERE / "results" / ("" if options.scale == "full" else options.scale)
+    warn_if_busy(facts)
+    folder = results(options.scale)
+    if "startup" in wanted:
+        startup.bench(folder, facts)
     rows = []
     for problem in problems:
         found = bench(problem, options.scale, options.repeat)
-        write(found, folder, facts)
+        write(folder / f"{problem}.csv", COLUMNS, found, facts)
         rows += found
-    show(rows)
+    if rows:
+        show(rows)
     return int(any("failed" in r or r.get("agrees") is False for r in rows))
 
 

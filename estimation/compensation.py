@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.choicedata import ChoiceData
-from choicemodels.cross_nested_probabilities import cross_nested_probabilities
 from choicemodels.cross_nested_likelihood import CrossNestedParameters
+from choicemodels.cross_nested_probabilities import cross_nested_probabilities
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.likelihood import Layout, LogitParameters
 from choicemodels.probabilities import probabilities

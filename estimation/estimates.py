@@ -165,7 +165,9 @@ class Estimates:
         if not (scale > 0).all() or np.linalg.cond(spread / np.outer(scale, scale)) > 1e13:
             reason = "the model's own constraints fix a combination of these parameters"
             return HypothesisTest.refused("Wald test", text, reason, df=rank)
-        return HypothesisTest.chi2("Wald test", text, float(gap @ np.linalg.solve(spread, gap)), rank)
+        return HypothesisTest.chi2(
+            "Wald test", text, float(gap @ np.linalg.solve(spread, gap)), rank
+        )
 
     def t_test(self, hypothesis: str | Sequence[str] | Array) -> pd.DataFrame:
         """Test each restriction by itself; one row a restriction, as a labelled table."""

@@ -1,6 +1,13 @@
 """nestflow itself."""
 
-from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
+from choicemodels import (
+    ChoiceData,
+    FlowData,
+    Gravity,
+    MixedLogit,
+    MultinomialLogit,
+    NestedLogit,
+)
 from estimation import fit
 
 VERSIONS = ("nestflow", "numba", "numpy", "pandas")
@@ -9,19 +16,31 @@ VERSIONS = ("nestflow", "numba", "numpy", "pandas")
 def prepare(problem):
     if problem.effects:
         return FlowData(problem.table, "origin", "destination", "flow", time="year")
+    if "choosers" in problem.tables:
+        return ChoiceData.from_factors(
+            **problem.tables, origin="home", alternative="place", chosen="took"
+        )
     return ChoiceData.from_long(problem.table, case="case", alternative="alt", chosen="chosen")
 
 
-def estimate(problem, data):
+def specify(problem):
     regressors = " + ".join(problem.regressors)
     if problem.effects:
-        model = Gravity(f"{regressors} | {' + '.join(problem.effects)}")
-        return fit(model, data, cov="cluster", groups="origin^destination", ssc="fixest")
+        return Gravity(f"{regressors} | {' + '.join(problem.effects)}")
     formula = f"{regressors} | 0"
-    if not problem.nests:
-        return fit(MultinomialLogit(formula), data, cov="robust")
+    if problem.random:
+        return MixedLogit(formula, dict.fromkeys(problem.random, "normal"), draws=problem.draws)
     nests = {name: [str(alt) for alt in members] for name, members in problem.nests.items()}
-    return fit(NestedLogit(formula, nests), data, cov="robust")
+    if "choosers" in problem.tables:
+        return NestedLogit.move_stay(formula, groups=nests, specific=problem.specific)
+    return NestedLogit(formula, nests) if nests else MultinomialLogit(formula)
+
+
+def estimate(problem, data):
+    if problem.effects:
+        options = {"cov": "cluster", "groups": "origin^destination", "ssc": "fixest"}
+        return fit(specify(problem), data, **options)
+    return fit(specify(problem), data, cov="robust")
 
 
 def report(problem, result):

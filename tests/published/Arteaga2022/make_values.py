@@ -14,7 +14,7 @@ DATA = Path(__file__).parents[3] / "data"
 DRAWS = 100
 ALL = ["pf", "cl", "loc", "wk", "tod", "seas"]
 MODELS = {
-    "normal": {name: "n" for name in ALL},
+    "normal": dict.fromkeys(ALL, "n"),
     "bounded": {"cl": "n", "loc": "t", "tod": "u"},
 }
 
