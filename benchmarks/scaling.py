@@ -131,8 +131,9 @@ def draw_figure(rows: list[dict], path: Path) -> None:
 
     matplotlib.use("Agg")
     # Without a salt of its own every run would write other identifiers.
-    matplotlib.rcParams["svg.hashsalt"] = "nestflow"
+    matplotlib.rcParams |= {"svg.hashsalt": "nestflow", "svg.fonttype": "none"}
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     figure, axes = plt.subplots(1, len(LABELS), figsize=(12, 3.4), sharey=True, layout="tight")
     for axis, (varied, label) in zip(axes, LABELS.items(), strict=True):
@@ -145,7 +146,8 @@ def draw_figure(rows: list[dict], path: Path) -> None:
             line = [seconds[0] * size / sizes[0] for size in sizes]
             axis.loglog(sizes, line, ":", color=f"C{position}", linewidth=0.8)
         axis.set_xlabel(label)
-        axis.grid(alpha=0.3, which="both")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3)
     axes[0].set_ylabel("seconds, fit and covariance")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].legend(handles, labels, fontsize=8, frameon=False)
