@@ -52,3 +52,4 @@ bench: .venv/.installed $(PEERS:%=.venvs/%/.installed) ## time nestflow beside i
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venvs runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name '*.nb[ic]' -delete
