@@ -98,7 +98,8 @@ class ChoiceEstimate(Result):
     @property
     def df_model(self) -> int:
         """Number of free parameters, absorbed constants among them."""
-        absorbed = 0 if self.absorbed is None else len(self.alternatives) - 1
+        # The base's constant, and those of alternatives added later, were not estimated.
+        absorbed = 0 if self.absorbed is None else int((self.absorbed.bse["hessian"] > 0).sum())
         return int(self.basis.shape[1]) + absorbed
 
     @property
