@@ -104,7 +104,7 @@ def measure(package: str, data: Path, compiled: Path | None) -> dict:
             check=False,
         )
         if done.returncode:
-            console.print(f"[red]{package} failed on {data.stem}:[/]")
+            console.print(f"[red]{package} failed on {data.stem} (status {done.returncode}):[/]")
             console.print(done.stderr[-2000:], markup=False, soft_wrap=True)
             return {"failed": True}
         return json.loads(output.read_text())
