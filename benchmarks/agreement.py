@@ -29,7 +29,7 @@ class Tolerance:
 
 EXACT = Tolerance(1e-3, 1e-8, 1e-2, 1e-3)
 # The likelihood is an average over draws, and each package draws its own.
-SIMULATED = Tolerance(0.0, 2e-4, 0.1, 0.05)
+SIMULATED = Tolerance(0.0, 5e-4, 0.1, 0.05)
 # Data drawn from a model lie this many standard errors from it, at most: beyond chance for the few
 # dozen parameters here.
 TRUTH = 4.5

@@ -65,7 +65,7 @@ def rows(X: np.ndarray, chosen: np.ndarray) -> Arrays:
 
 
 REGIONS = 9
-STAY = {"(Intercept):stay": 3.0, "age:stay": 0.4, "kids:stay": 0.3, "college:stay": -0.3}
+STAY = {"(Intercept):stay": 6.5, "age:stay": 0.4, "kids:stay": 0.3, "college:stay": -0.3}
 MOVE = {
     "log(distance)": -0.9,
     "border": 0.4,
