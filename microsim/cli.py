@@ -202,7 +202,9 @@ def fit(
     }
     asked = [
         name
-        for name, given in zip(families, (nests, coefficients, classes > 1), strict=True)
+        for name, given in zip(
+            families, (nests, coefficients, classes != 1 or membership), strict=True
+        )
         if given
     ]
     if len(asked) > 1:

@@ -68,6 +68,12 @@ def test_fit_takes_one_family_at_a_time(nestflow):
     assert "--nest and --classes are different models" in " ".join(said.split())
 
 
+def test_fit_refuses_no_classes_at_all(nestflow):
+    code, _, said = nestflow("fit", TRAVEL, *MODE, "--formula", "gc", "--classes", "0")
+    assert code == 2
+    assert "classes" in said
+
+
 def test_gravity_clusters_two_ways(nestflow, tmp_path):
     code, shown, said = nestflow(
         "gravity", AUSTRIA, "--formula", "log(distance) | origin + destination",
