@@ -110,7 +110,7 @@ def _constants_of_cases(
     # The derivatives by the other parameters alone come along; they are known already.
     known, g = np.zeros((size, size)), np.empty(size)
     pull, outer = np.empty((3, M + 1)), np.empty(M + 1)
-    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
+    kin, per_unit = neighbours(parent[parent.shape[0] - M :]), 1.0 / s
     q, scratch = np.zeros((place.shape[0], _BLOCK)), np.empty(_BLOCK)
     q_weight, q_factor = np.empty((M + 1, _BLOCK)), np.empty((M + 1, _BLOCK))
     b = 0
@@ -139,7 +139,7 @@ def _constants_of_cases(
             omega,
             weight,
             lam,
-            s,
+            per_unit,
             slot,
             rum,
         )
@@ -157,7 +157,6 @@ def _constants_of_cases(
             slot,
             parent,
             kin,
-            alike,
             rum,
             weight,
             size,

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from choicemodels.nest_steps import (
     BLOCK,
     add_chosen,
+    add_crosses,
     add_leaves,
     add_nests,
     add_rows,
     adjoints,
+    fold,
     neighbours,
 )
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
@@ -65,9 +67,31 @@ def _fill_utilities(u: Any, D: Any, a: Any, g: int, first: int, last: int, offse
 
 
 @njit(cache=True, fastmath=FAST)
-def _flush(H: Any, S: Any, B: Any, first: int, last: int, part: Any, z: Any) -> None:
-    """Add the outer products of an origin's places, and empty their sums of weights."""
+def _flush(
+    H: Any,
+    bent: Any,
+    S: Any,
+    Z: Any,
+    B: Any,
+    first: int,
+    last: int,
+    part: Any,
+    runs: int,
+    run_start: Any,
+    run_nest: Any,
+    per_unit: Any,
+    z: Any,
+) -> None:
+    """Add an origin's places to H and to ``bent[0]``, and empty their sums of weights."""
     size, parts = last - first, S.shape[0]
+    for k in range(B.shape[0]):
+        x, total = B[k, first:last], Z[part[k]]
+        for run in range(runs):
+            value = 0.0
+            for i in range(run_start[run], run_start[run + 1]):
+                value += total[i] * x[i]
+            bent[0, k, run_nest[run]] += value * per_unit[run_nest[run]]
+    Z[:] = 0.0
     for k in range(B.shape[0]):
         x = B[k, first:last]
         for p in range(parts):
@@ -116,16 +140,30 @@ def _derivatives_of_choosers(
     nest_values = np.empty((4, M + 1))
     omega, on_path = np.empty(M + 1), np.zeros(M + 1)
     slopes, curves, filled = np.empty((size, M + 1 + BLOCK)), np.empty(M + 1 + BLOCK), 0
-    z = np.empty(max(widest, M + 1) + BLOCK)
-    g, pull, f = np.empty(size), np.empty((3, M + 1)), np.ones(size)
-    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
-    local = np.zeros((size, size))
-    D, S = np.empty((C, widest)), np.zeros((C, C, widest))
-    llf, current, first, last = 0.0, -1, 0, 0
+    z, scratch = np.empty(widest), np.empty(max(widest, M + 1 + BLOCK))
+    g, pull, f, x = np.empty(size), np.empty((3, M + 1)), np.ones(size), np.empty(K)
+    kin, per_unit = neighbours(parent[parent.shape[0] - M :]), 1.0 / s
+    dI, bent = np.empty((size, M + 1)), np.zeros((2, size, M + 1))
+    D, S, Z = np.empty((C, widest)), np.zeros((C, C, widest)), np.zeros((C, widest))
+    llf, current, first, last, runs = 0.0, -1, 0, 0, 0
     for n in range(begin, end):
         if origin[n] != current:
             if current >= 0:
-                _flush(H, S, B, first, last, part, z)
+                _flush(
+                    H,
+                    bent,
+                    S,
+                    Z,
+                    B,
+                    first,
+                    last,
+                    part,
+                    runs,
+                    run_start,
+                    run_nest,
+                    per_unit,
+                    scratch,
+                )
             current = origin[n]
             first, last = cells[current], cells[current + 1]
             _collapse(D, B, first, last, beta, part)
@@ -139,12 +177,10 @@ def _derivatives_of_choosers(
         llf += weight * logP
         if loglike_obs.shape[0] > 0:
             loglike_obs[n] = logP
-        dI, outer = slopes[:, filled : filled + M + 1], curves[filled : filled + M + 1]
         dI[:] = 0.0
         g[:] = 0.0
-        local[:] = 0.0
-        add_leaves(
-            local,
+        bends = add_leaves(
+            H,
             g,
             dI,
             B,
@@ -160,16 +196,15 @@ def _derivatives_of_choosers(
             omega,
             weight,
             lam,
-            s,
+            per_unit,
             slot,
             rum,
         )
-        add_chosen(local, g, B, c, nest, u[c - first], weight, lam, s, slot, rum)
         add_nests(
-            local,
+            H,
             g,
             dI,
-            outer,
+            curves[filled : filled + M + 1],
             pull,
             omega,
             on_path,
@@ -179,35 +214,42 @@ def _derivatives_of_choosers(
             slot,
             parent,
             kin,
-            alike,
             rum,
             weight,
             size,
         )
         for k in range(K):
             f[k] = a[part[k], n]
+            x[k] = f[k] * B[k, c]
         for k in range(size):
-            slope, t = dI[k], f[k]
+            slope, out, t = dI[k], slopes[k, filled : filled + M + 1], f[k]
             for m in range(M + 1):
                 slope[m] *= t
+                out[m] = slope[m]
             g[k] *= t
+        add_crosses(bent, dI, pull)
+        add_chosen(H, g, bent, x, nest, u[c - first], weight, lam, s, slot, rum)
+        for k in range(size):
             score[k] += weight * g[k]
-            for q in range(k + 1):
-                H[k, q] += t * f[q] * local[k, q]
         filled += M + 1
         if filled >= BLOCK or n == end - 1:
-            add_rows(H, slopes, 0, filled, curves, z)
+            add_rows(H, slopes, 0, filled, curves, scratch)
             filled = 0
         if score_obs.shape[0] > 0:
             score_obs[n] = g
         for p in range(C):
+            if bends and a[p, n] != 0.0:
+                t, total = a[p, n], Z[p]
+                for i in range(last - first):
+                    total[i] += t * z[i]
             for q in range(p + 1):
                 t, total = a[p, n] * a[q, n], S[p, q]
                 if t != 0.0:
                     for i in range(last - first):
                         total[i] += t * w[i]
     if current >= 0:
-        _flush(H, S, B, first, last, part, z)
+        _flush(H, bent, S, Z, B, first, last, part, runs, run_start, run_nest, per_unit, scratch)
+    fold(H, bent, slot, parent, rum)
     return llf
 
 

@@ -33,11 +33,14 @@ from numpy.typing import NDArray
 
 from choicemodels.nest_steps import (
     BLOCK,
+    add_by_nest,
     add_chosen,
+    add_crosses,
     add_leaves,
     add_nests,
     add_rows,
     adjoints,
+    fold,
     neighbours,
 )
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
@@ -81,9 +84,10 @@ def _derivatives_of_cases(
     omega, on_path = np.empty(M + 1), np.zeros(M + 1)
     # The nests of many cases side by side, for their outer products.
     slopes, curves, filled = np.empty((size, M + 1 + BLOCK)), np.empty(M + 1 + BLOCK), 0
+    dI, bent = np.empty((size, M + 1)), np.zeros((2, size, M + 1))
     z = np.empty(max(widest, M + 1) + BLOCK)
     g, pull = np.empty(size), np.empty((3, M + 1))
-    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
+    kin, per_unit = neighbours(parent[parent.shape[0] - M :]), 1.0 / s
     llf = 0.0
     block = offsets[begin]
     for n in range(begin, end):
@@ -103,10 +107,9 @@ def _derivatives_of_cases(
                 for i in range(run_start[run], run_start[run + 1]):
                     score_rows[first + i] = scale * P[i]
             score_rows[c] += weight / s[parent[alternative[c]]]
-        dI, outer = slopes[:, filled : filled + M + 1], curves[filled : filled + M + 1]
         dI[:] = 0.0
         g[:] = 0.0
-        add_leaves(
+        bends = add_leaves(
             H,
             g,
             dI,
@@ -123,19 +126,21 @@ def _derivatives_of_cases(
             omega,
             weight,
             lam,
-            s,
+            per_unit,
             slot,
             rum,
         )
+        if bends:
+            add_by_nest(bent[0], X, first, last, runs, run_start, run_nest, z, per_unit)
         if last - block >= BLOCK or n == end - 1:
             add_rows(H, X, block, last, w, z)
             block = last
-        add_chosen(H, g, X, c, parent[alternative[c]], u[c - first], weight, lam, s, slot, rum)
+        add_chosen(H, g, bent, X[:, c], nest, u[c - first], weight, lam, s, slot, rum)
         add_nests(
             H,
             g,
             dI,
-            outer,
+            curves[filled : filled + M + 1],
             pull,
             omega,
             on_path,
@@ -145,11 +150,12 @@ def _derivatives_of_cases(
             slot,
             parent,
             kin,
-            alike,
             rum,
             weight,
             size,
         )
+        add_crosses(bent, dI, pull)
+        slopes[:, filled : filled + M + 1] = dI
         filled += M + 1
         if filled >= BLOCK or n == end - 1:
             add_rows(H, slopes, 0, filled, curves, z)
@@ -159,6 +165,7 @@ def _derivatives_of_cases(
         if score_obs.shape[0] > 0:
             for k in range(size):
                 score_obs[n, k] = weight * g[k]
+    fold(H, bent, slot, parent, rum)
     return llf
 
 

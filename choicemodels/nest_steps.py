@@ -13,13 +13,16 @@ from choicemodels.vector_exp import vector_exp
 
 __all__ = [
     "BLOCK",
+    "add_by_nest",
     "add_chosen",
     "add_cross",
+    "add_crosses",
     "add_leaves",
     "add_nests",
     "add_outer",
     "add_rows",
     "adjoints",
+    "fold",
     "neighbours",
 ]
 
@@ -133,8 +136,8 @@ def adjoints(
 def add_chosen(
     H: Any,
     g: Any,
-    X: Any,
-    c: int,
+    bent: Any,
+    x: Any,
     m: int,
     u: float,
     weight: float,
@@ -143,31 +146,32 @@ def add_chosen(
     slot: Any,
     rum: bool,
 ) -> None:
-    """Add what the chosen alternative gives directly, through its utility in its nest m."""
-    for k in range(X.shape[0]):
-        g[k] += X[k, c] / s[m]
+    """Add what the chosen alternative, with the design x (K,), gives through its nest m."""
+    for k in range(x.shape[0]):
+        g[k] += x[k] / s[m]
     if slot[m] >= 0 and rum:
         square = lam[m] * lam[m]
         g[slot[m]] -= u / lam[m]
         H[slot[m], slot[m]] += weight * 2.0 * u / square
-        for k in range(X.shape[0]):
-            H[slot[m], k] -= weight * X[k, c] / square
+        for k in range(x.shape[0]):
+            bent[0, k, m] -= weight * x[k] / square
 
 
 @njit(cache=True, fastmath=FAST)
-def _add_means(
-    dI: Any,
+def add_by_nest(
+    out: Any,
     X: Any,
     first: int,
     last: int,
     runs: int,
     run_start: Any,
     run_nest: Any,
-    P: Any,
-    s: Any,
+    weights: Any,
+    factor: Any,
 ) -> None:
-    """Add the means of the columns within each nest to dI, four columns at a time."""
+    """Add each nest's weighted sums of the columns, times its factor, to out (K, M + 1)."""
     K, k = X.shape[0], 0
+    # Four columns at a time: the weights are read once for all of them.
     while k + 4 <= K:
         x0, x1 = X[k, first:last], X[k + 1, first:last]
         x2, x3 = X[k + 2, first:last], X[k + 3, first:last]
@@ -175,23 +179,24 @@ def _add_means(
             m = run_nest[run]
             a, b, c, d = 0.0, 0.0, 0.0, 0.0
             for i in range(run_start[run], run_start[run + 1]):
-                p = P[i]
-                a += p * x0[i]
-                b += p * x1[i]
-                c += p * x2[i]
-                d += p * x3[i]
-            dI[k, m] += a / s[m]
-            dI[k + 1, m] += b / s[m]
-            dI[k + 2, m] += c / s[m]
-            dI[k + 3, m] += d / s[m]
+                w = weights[i]
+                a += w * x0[i]
+                b += w * x1[i]
+                c += w * x2[i]
+                d += w * x3[i]
+            t = factor[m]
+            out[k, m] += a * t
+            out[k + 1, m] += b * t
+            out[k + 2, m] += c * t
+            out[k + 3, m] += d * t
         k += 4
     while k < K:
         x = X[k, first:last]
         for run in range(runs):
-            mean = 0.0
+            total = 0.0
             for i in range(run_start[run], run_start[run + 1]):
-                mean += P[i] * x[i]
-            dI[k, run_nest[run]] += mean / s[run_nest[run]]
+                total += weights[i] * x[i]
+            out[k, run_nest[run]] += total * factor[run_nest[run]]
         k += 1
 
 
@@ -213,53 +218,39 @@ def add_leaves(
     omega: Any,
     weight: float,
     lam: Any,
-    s: Any,
+    per_unit: Any,
     slot: Any,
     rum: bool,
-) -> None:
-    """Add the alternatives to dI, to the score, and to their curvature with the lambdas.
+) -> bool:
+    """Add the alternatives to dI, which is zero before, and to the score.
 
-    Also fill their weights ``w`` in the outer products.
+    Also fill their weights ``w`` in the outer products of the Hessian, and ``z`` in its mixed
+    derivatives with the lambdas, which the caller adds to ``bent[0]`` by :func:`add_by_nest`
+    with the factors ``per_unit = 1 / s``. Return whether there are any of these.
     """
-    size = last - first
-    only, bends = -1, False
+    bends = False
     for run in range(runs):
         m = run_nest[run]
-        scale = omega[m] / s[m]
-        linear, quadratic = 0.0, 0.0
-        for i in range(run_start[run], run_start[run + 1]):
-            w[i] = scale * P[i]
-            pu = P[i] * u[i]
-            linear += pu
-            quadratic += pu * (u[i] + 2.0)
+        scale = weight * omega[m] * per_unit[m] * per_unit[m]
         along = 0.0
         if slot[m] >= 0 and rum:
             bends = True
-            only = slot[m] if only == -1 or only == slot[m] else -2
-            along = -weight * omega[m] / (lam[m] * lam[m])
+            along = -weight * omega[m] / lam[m]
+            linear, quadratic = 0.0, 0.0
+            for i in range(run_start[run], run_start[run + 1]):
+                pu = P[i] * u[i]
+                linear += pu
+                quadratic += pu * (u[i] + 2.0)
             dI[slot[m], m] -= linear / lam[m]
             g[slot[m]] -= omega[m] * linear / lam[m]
             H[slot[m], slot[m]] += weight * omega[m] * quadratic / (lam[m] * lam[m])
         for i in range(run_start[run], run_start[run + 1]):
+            w[i] = scale * P[i]
             z[i] = along * (P[i] + P[i] * u[i])
-    _add_means(dI, X, first, last, runs, run_start, run_nest, P, s)
+    add_by_nest(dI, X, first, last, runs, run_start, run_nest, P, per_unit)
     for k in range(X.shape[0]):
-        x = X[k, first:last]
-        g[k] += _dot(w[:size], x)
-        if only >= 0:
-            H[only, k] += _dot(z[:size], x)
-        elif bends:
-            for run in range(runs):
-                m, bent = run_nest[run], 0.0
-                if slot[m] >= 0:
-                    for i in range(run_start[run], run_start[run + 1]):
-                        bent += z[i] * x[i]
-                    H[slot[m], k] += bent
-    for run in range(runs):
-        m = run_nest[run]
-        scale = weight / s[m]
-        for i in range(run_start[run], run_start[run + 1]):
-            w[i] *= scale
+        g[k] += _dot(omega, dI[k])
+    return bends
 
 
 @njit(cache=True, fastmath=FAST)
@@ -277,7 +268,6 @@ def add_nests(
     slot: Any,
     parent: Any,
     kin: Any,
-    alike: Any,
     rum: bool,
     weight: float,
     size: int,
@@ -286,10 +276,11 @@ def add_nests(
 
     A nest's value in its parent has the derivatives ``du_m = dI_m lambda_m / s_p + x e_m + y e_p``,
     e being unit vectors of the two lambdas, so that its outer product is one of dI, and cross
-    products with e. The caller adds ``outer_m dI_m dI_m'`` to the Hessian, many cases at once.
+    products with e. Of the former the caller adds ``outer_m dI_m dI_m'`` to the Hessian, many
+    cases at once, and of the latter ``pull_1 dI`` and ``pull_2 dI`` to ``bent``, see :func:`fold`.
 
-    ``dI`` is (size, M + 1): every loop runs along the nests. ``kin`` and ``alike`` bound the runs
-    of nests with the same parent and the same lambda, and ``pull`` (3, M + 1) is room for weights.
+    ``dI`` is (size, M + 1): every loop runs along the nests. ``kin`` bounds the runs of nests with
+    the same parent, and ``pull`` (3, M + 1) is filled.
     """
     total, inclusive, node_u, inside = (
         nest_values[0],
@@ -326,23 +317,41 @@ def add_nests(
         if i >= 0 and j >= 0:
             both = q * x * y - weight * a * inclusive[m] / (lam[p] * lam[p])
             H[max(i, j), min(i, j)] += both if i != j else 2.0 * both
-    outer[M] = -weight * omega[M]
+    outer[M], own[M], above[M] = -weight * omega[M], 0.0, 0.0
     for k in range(size):
         d = dI[k]
         for run in range(kin.shape[0] - 1):
             low, high = kin[run], kin[run + 1]
-            p = parent[J + np.int64(low)]
-            d[p] += _dot(up[low:high], d[low:high])
-            j = slot[p] if rum else -1
-            if j >= 0:
-                total_above = _dot(above[low:high], d[low:high])
-                H[max(j, k), min(j, k)] += total_above if j != k else 2.0 * total_above
-        for run in range(alike.shape[0] - 1):
-            low, high = alike[run], alike[run + 1]
-            i = slot[np.int64(low)]
+            d[parent[J + np.int64(low)]] += _dot(up[low:high], d[low:high])
+
+
+@njit(cache=True, fastmath=FAST)
+def add_crosses(bent: Any, dI: Any, pull: Any) -> None:
+    """Add the cross products of the nests' dI with their own lambda and with their parent's."""
+    own, above = pull[1], pull[2]
+    for k in range(dI.shape[0]):
+        d, b, c = dI[k], bent[0, k], bent[1, k]
+        for m in range(own.shape[0]):
+            b[m] += own[m] * d[m]
+            c[m] += above[m] * d[m]
+
+
+@njit(cache=True)
+def fold(H: Any, bent: Any, slot: Any, parent: Any, rum: bool) -> None:
+    """Add the mixed derivatives with the lambdas to the lower triangle of H.
+
+    ``bent[0, k, m]`` (2, size, M + 1) is summed over cases and belongs to parameter k and the
+    lambda of nest m, ``bent[1, k, m]`` to the lambda of its parent.
+    """
+    M = slot.shape[0] - 1
+    J = parent.shape[0] - M
+    for m in range(M):
+        above = slot[parent[J + m]] if rum else -1
+        for side, i in enumerate((slot[m], above)):
             if i >= 0:
-                total_own = _dot(own[low:high], d[low:high])
-                H[max(i, k), min(i, k)] += total_own if i != k else 2.0 * total_own
+                for k in range(bent.shape[1]):
+                    value = bent[side, k, m]
+                    H[max(i, k), min(i, k)] += value if i != k else 2.0 * value
 
 
 @njit(cache=True)

@@ -17,7 +17,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.nest_steps import add_leaves, add_nests, add_outer, add_rows, neighbours
+from choicemodels.nest_steps import (
+    add_by_nest,
+    add_crosses,
+    add_leaves,
+    add_nests,
+    add_outer,
+    add_rows,
+    fold,
+    neighbours,
+)
 from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
 from choicemodels.sampled_nested_probabilities import (
     Rows,
@@ -197,7 +206,8 @@ def _derivatives_of_cases(
     dI, dA, Y = np.empty((size, M + 1)), np.empty((size, M + 1)), np.empty((size, M + 1))
     g, mean, both = np.empty(size), np.empty(size), np.empty(M + 1)
     outer, pull = np.empty(M + 1), np.empty((3, M + 1))
-    kin, alike = neighbours(parent[parent.shape[0] - M :]), neighbours(slot[:M])
+    kin, per_unit = neighbours(parent[parent.shape[0] - M :]), 1.0 / s
+    bent = np.zeros((2, size, M + 1))
     llf = 0.0
     for n in range(begin, end):
         first, last, first2, last2 = offsets[n], offsets[n + 1], offsets2[n], offsets2[n + 1]
@@ -226,10 +236,12 @@ def _derivatives_of_cases(
         dI[:] = 0.0
         Y[:] = 0.0
         g[:] = 0.0
-        add_leaves(
+        bends = add_leaves(
             H, g, dI, X2, first2, last2, runs, run_start, run_nest, u, P2, w, z, omega,
-            weight, lam, s, slot, rum,
+            weight, lam, per_unit, slot, rum,
         )  # fmt: skip
+        if bends:
+            add_by_nest(bent[0], X2, first2, last2, runs, run_start, run_nest, z, per_unit)
         if not shared:
             add_rows(H, X2, first2, last2, w, z)
             w[:] = 0.0
@@ -238,9 +250,10 @@ def _derivatives_of_cases(
         )
         add_rows(H, X, first, last, w, z)
         add_nests(
-            H, g, dI, outer, pull, omega, below, nest_values, lam, s, slot, parent, kin, alike,
+            H, g, dI, outer, pull, omega, below, nest_values, lam, s, slot, parent, kin,
             rum, weight, size,
         )  # fmt: skip
+        add_crosses(bent, dI, pull)
         add_rows(H, dI, 0, M + 1, outer, z)
         _add_spread(
             H, Y, at, dI, dA, both, mean, nest_values, weight, lam, s, slot, parent, rum, size
@@ -250,6 +263,7 @@ def _derivatives_of_cases(
         if score_obs.shape[0] > 0:
             for k in range(size):
                 score_obs[n, k] = weight * g[k]
+    fold(H, bent, slot, parent, rum)
     return llf
 
 
