@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from choicemodels.absorbed import Concentrated
 from choicemodels.errors import EstimationError, IdentificationError, SpecificationError
@@ -94,8 +94,8 @@ class AbsorbedConstants:
             )
         bse = pd.Series(self.bse[kind], index=constants.index)
         params, bse = constants[bse > 0], bse[bse > 0]
-        z, reach = params / bse, stats.norm.isf(0.025) * bse
-        pvalues = pd.Series(2 * stats.norm.sf(np.abs(z)), index=z.index)
+        z, reach = params / bse, -ndtri(0.025) * bse
+        pvalues = pd.Series(2 * ndtr(-np.abs(z)), index=z.index)
         limits = pd.DataFrame({"lower": params - reach, "upper": params + reach})
         return coefficient_table(params, bse, z, pvalues, limits)
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.errors import EstimationError, NestflowError, SpecificationError
@@ -127,7 +127,7 @@ class Bootstrap:
             raise SpecificationError(f"alpha is {alpha}; it must lie between 0 and 1.")
         params = self.source.params
         if method == "normal":
-            reach = stats.norm.isf(alpha / 2) * self.draws.std()
+            reach = -ndtri(alpha / 2) * self.draws.std()
             return pd.DataFrame({"lower": params - reach, "upper": params + reach})
         lower, upper = (self.draws.quantile(q) for q in (alpha / 2, 1 - alpha / 2))
         if method == "basic":

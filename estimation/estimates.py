@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from choicemodels.errors import SpecificationError
 from choicemodels.restrictions import linear_equations
@@ -116,9 +116,7 @@ class Estimates:
     @cached_property
     def pvalues(self) -> pd.Series:
         """Two-sided p-values under the normal distribution."""
-        return pd.Series(
-            2 * stats.norm.sf(np.abs(self.tvalues)), index=list(self.names), name="pvalues"
-        )
+        return pd.Series(2 * ndtr(-np.abs(self.tvalues)), index=list(self.names), name="pvalues")
 
     def cov_params(self) -> pd.DataFrame:
         """Return the covariance matrix of the estimates, labelled."""
@@ -135,7 +133,7 @@ class Estimates:
         """
         if not 0 < alpha < 1:
             raise SpecificationError(f"alpha is {alpha}; it must lie between 0 and 1.")
-        reach = stats.norm.isf(alpha / 2) * self.bse
+        reach = -ndtri(alpha / 2) * self.bse
         return pd.DataFrame({"lower": self.params - reach, "upper": self.params + reach})
 
     def wald_test(self, hypothesis: str | Sequence[str] | Array) -> HypothesisTest:
@@ -182,7 +180,7 @@ class Estimates:
                 "hypothesis": q,
                 "bse": se,
                 "z": z,
-                "pvalue": 2 * stats.norm.sf(np.abs(z)),
+                "pvalue": 2 * ndtr(-np.abs(z)),
             },
             index=pd.Index(labels, name="restriction"),
         )

@@ -10,9 +10,7 @@ from choicemodels.ordered import OrderedChoice
 from choicemodels.partitioned import AnyChoiceData
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
-from estimation.gravity_fit import fit_gravity
 from estimation.gravity_result import GravityResult
-from estimation.ordered_fit import fit_ordered
 from estimation.ordered_result import OrderedResult
 
 __all__ = ["fit"]
@@ -53,9 +51,14 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
     """
     if isinstance(model, LogitUtility) and isinstance(data, AnyChoiceData):
         return fit_choice(model, data, **options)
+    # The other families are loaded when they are first asked for.
     if isinstance(model, Gravity) and isinstance(data, FlowData):
+        from estimation.gravity_fit import fit_gravity
+
         return fit_gravity(model, data, **options)
     if isinstance(model, OrderedChoice) and not isinstance(data, AnyChoiceData | FlowData):
+        from estimation.ordered_fit import fit_ordered
+
         return fit_ordered(model, data, **options)
     raise SpecificationError(
         f"fit() was given a {type(model).__name__} and a {type(data).__name__}; choice models take "

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from choicemodels.errors import DataError
 from choicemodels.flowdata import Factor
@@ -155,6 +153,10 @@ def _normalize(values: dict[int, Array], effects: Effects) -> None:
 
 def _connected_sets(effects: Effects) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the connected set of each level: of the sorted effect, and of the other."""
+    # The sparse graphs of scipy take a while to load, and few results need them.
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     G, L = len(effects.starts) - 1, effects.others
     group = np.repeat(np.arange(G), np.diff(effects.starts))
     links = coo_matrix((np.ones(len(group)), (group, effects.codes[0] + G)), shape=(G + L, G + L))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from scipy import stats
+from scipy.special import chdtrc
 
 __all__ = ["HypothesisTest"]
 
@@ -46,7 +46,7 @@ class HypothesisTest:
     @classmethod
     def chi2(cls, name: str, hypothesis: str, statistic: float, df: int, note: str = "") -> Self:
         """Refer a statistic to the chi-squared distribution."""
-        pvalue = float(stats.chi2.sf(statistic, df))
+        pvalue = float(chdtrc(df, statistic))
         return cls(name, hypothesis, float(statistic), df, pvalue, note=note)
 
     @classmethod

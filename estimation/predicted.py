@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.design import UtilityTerms
@@ -116,14 +116,14 @@ def estimate_table(value: Array, std_err: Array, index: pd.Index) -> pd.DataFram
 
     A value that no parameter moves has a standard error of zero, and no z.
     """
-    reach = stats.norm.isf(0.025) * std_err
+    reach = -ndtri(0.025) * std_err
     z = np.divide(value, std_err, out=np.full(len(value), np.nan), where=std_err > 0)
     return pd.DataFrame(
         {
             "estimate": value,
             "std err": std_err,
             "z": z,
-            "P>|z|": 2 * stats.norm.sf(np.abs(z)),
+            "P>|z|": 2 * ndtr(-np.abs(z)),
             "[0.025": value - reach,
             "0.975]": value + reach,
         },

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize
+from scipy import linalg
 
 from choicemodels.flowdata import Factor
 from estimation.absorb import Effects, solve, sum_by
@@ -219,6 +219,8 @@ def _largest_certificate(basis: Array) -> Mask:
 
     Certificates can be scaled and added, so the largest ``sum of min(1, z)`` covers all rows.
     """
+    from scipy import optimize
+
     rows, unknowns = basis.shape
     program = optimize.linprog(
         np.concatenate([np.zeros(unknowns), -np.ones(rows)]),

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg
+from scipy.special import ndtr
 
 from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.errors import IdentificationError, SpecificationError
@@ -154,7 +155,7 @@ def ben_akiva_swait_test(first: ChoiceResult, second: ChoiceResult) -> Hypothesi
         reason = "the indices are too close, and the larger one belongs to the smaller model"
         return HypothesisTest.refused(name, null, reason)
     z = -float(np.sqrt(radicand))
-    return HypothesisTest(name, null, z, None, float(stats.norm.cdf(z)), "normal bound")
+    return HypothesisTest(name, null, z, None, float(ndtr(z)), "normal bound")
 
 
 def _adjusted_index(result: ChoiceResult) -> float:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
@@ -288,7 +288,7 @@ def _welfare(
 ) -> Welfare:
     """Average gains of the cases, shape (N,)."""
     means = derive(result, lambda theta: averages.weights @ gains(theta))
-    se, reach = means.std_err, stats.norm.isf(0.025) * means.std_err
+    se, reach = means.std_err, -ndtri(0.025) * means.std_err
     table = pd.DataFrame(
         {
             "weight": averages.mass,

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.frames import closest
@@ -157,7 +157,7 @@ def fieller_limits(
     left_out : str
         ``""`` for an interval, else ``"nothing"`` or the interval that the set leaves out.
     """
-    z2 = float(stats.norm.isf(alpha / 2)) ** 2
+    z2 = float(-ndtri(alpha / 2)) ** 2
     # The set solves A r^2 - 2 B r + C <= 0.
     A = c * c - z2 * variance[1, 1]
     B = a * c - z2 * variance[0, 1]
