@@ -4,8 +4,8 @@ from choicemodels.choicedata import ChoiceData
 from choicemodels.cross_nested import CrossNestedLogit
 from choicemodels.datasets import load_data
 from choicemodels.errors import NestflowError, NestflowWarning
-from choicemodels.flowdata import FlowData
-from choicemodels.gravity import Gravity
+from choicemodels.flows.flowdata import FlowData
+from choicemodels.flows.gravity import Gravity
 from choicemodels.latent_class import LatentClassLogit
 from choicemodels.mixed import MixedLogit
 from choicemodels.models import MultinomialLogit, NestedLogit

@@ -5,7 +5,7 @@ from estimation.choice_result import ChoiceResult
 from estimation.delta import delta_method
 from estimation.effects import elasticities
 from estimation.fit import fit
-from estimation.gravity_result import GravityResult
+from estimation.gravity.result import GravityResult
 from estimation.scenarios import compare
 from estimation.storage import load_result
 from estimation.table import Table, frame_table, table

@@ -3,14 +3,14 @@
 from typing import Any, overload
 
 from choicemodels.errors import SpecificationError
-from choicemodels.flowdata import FlowData
-from choicemodels.gravity import Gravity
+from choicemodels.flows.flowdata import FlowData
+from choicemodels.flows.gravity import Gravity
 from choicemodels.models import LogitUtility
 from choicemodels.ordered import OrderedChoice
 from choicemodels.partitioned import AnyChoiceData
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
-from estimation.gravity_result import GravityResult
+from estimation.gravity.result import GravityResult
 from estimation.ordered_result import OrderedResult
 
 __all__ = ["fit"]
@@ -41,7 +41,7 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
         outcome; or :class:`~choicemodels.FlowData`.
     **options
         Those of :func:`estimation.choice_fit.fit_choice`,
-        :func:`estimation.ordered_fit.fit_ordered` or :func:`estimation.gravity_fit.fit_gravity`;
+        :func:`estimation.ordered_fit.fit_ordered` or :func:`estimation.gravity.fit.fit_gravity`;
         all take ``cov``, ``groups`` and ``ssc``.
 
     Raises
@@ -53,7 +53,7 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
         return fit_choice(model, data, **options)
     # The other families are loaded when they are first asked for.
     if isinstance(model, Gravity) and isinstance(data, FlowData):
-        from estimation.gravity_fit import fit_gravity
+        from estimation.gravity.fit import fit_gravity
 
         return fit_gravity(model, data, **options)
     if isinstance(model, OrderedChoice) and not isinstance(data, AnyChoiceData | FlowData):

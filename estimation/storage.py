@@ -7,7 +7,7 @@ from typing import Any
 
 from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
-from estimation.gravity_result import GravityResult
+from estimation.gravity.result import GravityResult
 from estimation.jsonfile import FORMAT
 from estimation.ordered_result import OrderedResult
 

@@ -10,9 +10,9 @@ from scipy.special import xlogy
 
 from choicemodels import FlowData, Gravity
 from estimation import fit
-from estimation.absorb import arrange, solve, sum_by
-from estimation.ppml import ppml
-from estimation.ppml_kernels import moments, partial_out
+from estimation.gravity.absorb import arrange, solve, sum_by
+from estimation.gravity.ppml import ppml
+from estimation.gravity.ppml_kernels import moments, partial_out
 
 MODELS = [
     "log(distance) + treaty | origin",

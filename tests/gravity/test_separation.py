@@ -8,8 +8,8 @@ from scipy.optimize import linprog
 from choicemodels import FlowData, Gravity, NestflowWarning
 from choicemodels.errors import EstimationError, IdentificationError
 from estimation import fit
-from estimation.absorb import arrange
-from estimation.separation import rectify_absorbed, rectify_dense
+from estimation.gravity.absorb import arrange
+from estimation.gravity.separation import rectify_absorbed, rectify_dense
 
 
 def flows(**columns):

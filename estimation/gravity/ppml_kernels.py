@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from estimation.absorb import FAST, Effects, over_blocks
+from estimation.gravity.absorb import FAST, Effects, over_blocks
 
 __all__ = ["Advance", "Moments", "advance", "moments", "partial_out"]
 

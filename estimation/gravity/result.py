@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.flowdata import FlowData
+from choicemodels.flows.flowdata import FlowData
 from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample, group_codes
-from estimation.gravity_covariance import Grouping, LevelCount, gravity_covariance, nested_in
-from estimation.gravity_effects import EffectEstimate
+from estimation.gravity.covariance import Grouping, LevelCount, gravity_covariance, nested_in
+from estimation.gravity.effects import EffectEstimate
 from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 

@@ -8,9 +8,9 @@ are ``mu``, and a step solves
 
     X~' W X~ d_beta = X~' (y - mu),    d_alpha = e - A d_beta,
 
-where ``A`` and ``e`` solve the normal equations of :mod:`estimation.absorb` for the columns of X
-and for ``(y - mu) / mu``, and ``X~ = X - D A`` less the group means. The equations are solved as
-accurately as the step deserves: coarsely at first, finely at the end.
+where ``A`` and ``e`` solve the normal equations of :mod:`estimation.gravity.absorb` for the
+columns of X and for ``(y - mu) / mu``, and ``X~ = X - D A`` less the group means. The equations
+are solved as accurately as the step deserves: coarsely at first, finely at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ from scipy import linalg
 from scipy.special import xlogy
 
 from choicemodels.errors import IdentificationError, enumerate_some
-from estimation.absorb import Effects, invert, solve, sum_by
 from estimation.covariance import inverse_information
-from estimation.ppml_kernels import Moments, advance, moments, partial_out
+from estimation.gravity.absorb import Effects, invert, solve, sum_by
+from estimation.gravity.ppml_kernels import Moments, advance, moments, partial_out
 
 __all__ = ["PpmlFit", "Progress", "Stopping", "ppml", "ppml_dense"]
 

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError
-from choicemodels.flowdata import Factor
+from choicemodels.flows.flowdata import Factor
 from choicemodels.frames import require_columns
-from estimation.absorb import Effects
+from estimation.gravity.absorb import Effects
 
 __all__ = ["EffectEstimate", "label_effects"]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from choicemodels.flowdata import Factor
-from estimation.absorb import Effects, solve, sum_by
-from estimation.ppml_kernels import moments, partial_out
+from choicemodels.flows.flowdata import Factor
+from estimation.gravity.absorb import Effects, solve, sum_by
+from estimation.gravity.ppml_kernels import moments, partial_out
 
 __all__ = ["Drop", "prune", "rectify", "rectify_absorbed", "rectify_dense", "redundant_columns"]
 

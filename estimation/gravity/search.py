@@ -12,10 +12,10 @@ from choicemodels.errors import (
     IdentificationError,
     enumerate_some,
 )
-from choicemodels.flowdata import Factor
-from estimation.absorb import Effects, arrange
-from estimation.ppml import PpmlFit, Stopping, ppml, ppml_dense
-from estimation.separation import Drop, prune, rectify, redundant_columns
+from choicemodels.flows.flowdata import Factor
+from estimation.gravity.absorb import Effects, arrange
+from estimation.gravity.ppml import PpmlFit, Stopping, ppml, ppml_dense
+from estimation.gravity.separation import Drop, prune, rectify, redundant_columns
 
 __all__ = ["Found", "Search"]
 

@@ -13,23 +13,23 @@ from choicemodels.errors import (
     NestflowWarning,
     SpecificationError,
 )
-from choicemodels.flowdata import FlowData
+from choicemodels.flows.flowdata import FlowData
+from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand, term_values
-from choicemodels.gravity import Gravity
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample
-from estimation.gravity_covariance import KINDS
-from estimation.gravity_effects import label_effects
-from estimation.gravity_result import (
+from estimation.gravity.covariance import KINDS
+from estimation.gravity.effects import label_effects
+from estimation.gravity.ppml import PpmlFit, Progress, Stopping
+from estimation.gravity.result import (
     Convergence,
     GravityResult,
     GroupsArgument,
     Sample,
 )
-from estimation.gravity_search import Search
-from estimation.ppml import PpmlFit, Progress, Stopping
+from estimation.gravity.search import Search
+from estimation.gravity.separation import Drop
 from estimation.results import Covariance
-from estimation.separation import Drop
 
 __all__ = ["fit_gravity"]
 
@@ -62,7 +62,7 @@ def fit_gravity(
         For ``"cluster"``; see :meth:`GravityResult.with_cov`.
     ssc
         Small-sample factor, ``"fixest"``, ``"stata"`` or ``"none"``;
-        see :mod:`estimation.gravity_covariance`.
+        see :mod:`estimation.gravity.covariance`.
     tol
         The last step changes the deviance by less than this share of it.
     max_iterations

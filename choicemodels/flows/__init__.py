@@ -1,0 +1,1 @@
+"""Flows between places, and what may be assumed about them."""

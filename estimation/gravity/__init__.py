@@ -1,0 +1,1 @@
+"""Gravity models by Poisson pseudo-maximum likelihood, and what follows from them."""
