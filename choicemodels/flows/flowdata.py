@@ -1,9 +1,10 @@
 """Origin–destination flows: one row a pair (and period), zeros kept, gaps stated."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -117,11 +118,7 @@ class FlowData:
                 f"origin, destination, flow and time must be different columns; got {roles}."
             )
         object.__setattr__(self, "table", frame)
-        y = numeric_column(frame, self.flow, what="the flow table")
-        _refuse(~np.isfinite(y), self.flow, "not a finite number", "drop them or fill them in", y)
-        _refuse(y < 0, self.flow, "negative", "flows count moves and cannot be below zero", y)
-        y.flags.writeable = False
-        object.__setattr__(self, "_flows", y)
+        object.__setattr__(self, "_flows", _checked_flows(frame, self.flow))
         self._refuse_duplicates()
 
     def _refuse_duplicates(self) -> None:
@@ -140,6 +137,23 @@ class FlowData:
             f"{enumerate_some(first.tolist())}; add them up, or name the column that tells them "
             "apart as time=."
         )
+
+    def with_flow(self, name: str) -> Self:
+        """Return the same rows with another flow column.
+
+        Coded columns are shared and the pairs are not checked again.
+
+        Raises
+        ------
+        DataError
+            If the column is missing, has another role, or holds what is no flow.
+        """
+        if name in self._keys:
+            raise DataError(f"'{name}' names the places or periods; the flow is another column.")
+        other = copy(self)
+        object.__setattr__(other, "flow", name)
+        object.__setattr__(other, "_flows", _checked_flows(self.table, name))
+        return other
 
     @property
     def _keys(self) -> list[str]:
@@ -280,6 +294,15 @@ class FlowData:
         matrix[o.codes[rows], d.codes[rows]] = self.y[rows]
         index = o.levels[0].rename(self.origin)
         return pd.DataFrame(matrix, index=index, columns=d.levels[0].rename(self.destination))
+
+
+def _checked_flows(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a column of flows, read-only, and refuse what is no flow."""
+    y = numeric_column(frame, name, what="the flow table")
+    _refuse(~np.isfinite(y), name, "not a finite number", "drop them or fill them in", y)
+    _refuse(y < 0, name, "negative", "flows count moves and cannot be below zero", y)
+    y.flags.writeable = False
+    return y
 
 
 def _refuse(bad: NDArray[np.bool_], name: str, what: str, remedy: str, y: Any) -> None:

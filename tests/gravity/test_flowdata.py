@@ -127,3 +127,19 @@ def test_the_container_does_not_change():
     assert not data.y.flags.writeable
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.origin = "destination"
+
+
+def test_another_flow_column_shares_what_is_known_of_the_rows():
+    data = flows(table(stays=[1.0, 2.0, 3.0, 4.0, 5.0]))
+    other = data.with_flow("stays")
+    assert other.flow == "stays"
+    assert other.y.tolist() == [1, 2, 3, 4, 5]
+    assert data.y.tolist() == [4, 1, 0, 2, 3]
+    assert other.factor("origin").codes is data.factor("origin").codes
+    assert other.describe().loc["total flow", "value"] == 15
+    with pytest.raises(DataError, match="'stays' is negative"):
+        flows(table(stays=-1.0)).with_flow("stays")
+    with pytest.raises(DataError, match="no column 'stay'"):
+        data.with_flow("stay")
+    with pytest.raises(DataError, match="'origin' names the places"):
+        data.with_flow("origin")
