@@ -1,7 +1,7 @@
 """The gravity model: which covariates and which fixed effects stand behind a flow."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
@@ -15,7 +15,7 @@ _NAME = re.compile(r"`[^`]+`|[^\W\d]\w*", re.UNICODE)
 class Gravity:
     """A gravity model of flows with an exponential mean.
 
-    ``E[y_od | x] = mu_od = exp(x_od' beta + sum of the fixed effects of the row)``,
+    ``E[y_od | x] = mu_od = exp(x_od' beta + offset_od + sum of the fixed effects of the row)``,
     the constant-elasticity model of [SantosSilvaTenreyro2006]_.
 
     Parameters
@@ -26,6 +26,8 @@ class Gravity:
         ``"log(distance) + contiguous | origin^year + destination^year"``. Without a second
         part there is an intercept, unless ``0 +`` removes it. ``"1 | origin + destination"``
         has fixed effects only. There is no left-hand side: the data know the flow column.
+    offset : str
+        An expression that enters with the coefficient one, such as ``"log(population)"``.
 
     Raises
     ------
@@ -35,6 +37,7 @@ class Gravity:
     """
 
     formula: str
+    offset: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         parts = split_parts(self.formula, 2)

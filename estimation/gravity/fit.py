@@ -7,15 +7,18 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
 from choicemodels.errors import (
+    DataError,
     NestflowWarning,
     SpecificationError,
+    enumerate_some,
 )
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand, term_values
+from choicemodels.frames import numeric_column
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample
 from estimation.gravity.covariance import KINDS
@@ -43,6 +46,7 @@ def fit_gravity(
     cov: str = "robust",
     groups: GroupsArgument = None,
     ssc: SmallSample = "fixest",
+    weights: str | None = None,
     tol: float = 1e-8,
     max_iterations: int = 50,
     drop_separated: bool = True,
@@ -63,6 +67,9 @@ def fit_gravity(
     ssc
         Small-sample factor, ``"fixest"``, ``"stata"`` or ``"none"``;
         see :mod:`estimation.gravity.covariance`.
+    weights
+        Name of a column by which the rows count: probability or analytic weights, zero or more.
+        Rows of no weight are left out and counted.
     tol
         The last step changes the deviance by less than this share of it.
     max_iterations
@@ -96,29 +103,36 @@ def fit_gravity(
     _check_options(cov, ssc, tol, max_iterations)
     terms = _terms(model, data)
     factors = [data.factor(name) for name in model.effects]
+    w, fixed = _weights(weights, data), _offset(model.offset, data)
+    counted = np.arange(data.nobs) if w is None else np.flatnonzero(w > 0)
     search = Search(
-        data.y,
+        data.y if w is None else w * data.y,
         _design(terms, data),
+        _with_log_weights(fixed, w),
         factors,
         tuple(term.name for term in terms),
         Stopping(tol, max_iterations, progress),
     )
-    found = search.run(drop_separated=drop_separated, singletons=drop_singletons)
-    fit, y = found.fit, found.y
+    found = search.run(counted, drop_separated=drop_separated, singletons=drop_singletons)
+    fit, y, rows = found.fit, found.y, found.rows
+    drops = [Drop("no weight", "", np.setdiff1d(np.arange(data.nobs), counted)), *found.drops]
+    drops = [drop for drop in drops if len(drop.rows)]
     notes = found.notes if fit.converged else (_complaint(fit, tol), *found.notes)
     for note in notes:
         warnings.warn(note, NestflowWarning, stacklevel=3)
     terms = tuple(terms[k] for k in found.columns)
     scores = np.ascontiguousarray((fit.X_within * (y - fit.mu)).T)
+    w = None if w is None else w[rows]
+    fixed = None if fixed is None else fixed[rows]
     result = GravityResult(
         names=tuple(term.name for term in terms),
         estimate=fit.beta,
         covariance=Covariance(np.zeros((len(terms), len(terms))), "none", ssc=ssc),
-        llf=_loglike(y, fit.deviance),
+        llf=_loglike(data.y[rows], w, fit.deviance),
         nobs=len(y),
         formula=model.formula,
         depvar=data.flow,
-        llnull=_loglike(y, _null_deviance(y)),
+        llnull=_loglike(data.y[rows], w, _null_deviance(data.y[rows], w, fixed)),
         deviance=fit.deviance,
         convergence=Convergence(
             fit.converged, fit.iterations, fit.inner_iterations, fit.deviance, notes
@@ -127,9 +141,11 @@ def fit_gravity(
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,
         effects=label_effects(fit.effects, found.effects, factors),
-        dropped=_tabulate(found.drops),
-        dropped_rows=_list_rows(found.drops),
-        sample=Sample(data, found.rows, scores, fit.mu),
+        dropped=_tabulate(drops),
+        dropped_rows=_list_rows(drops),
+        offset=model.offset,
+        weights=weights or "",
+        sample=Sample(data, rows, scores, fit.mu if w is None else fit.mu / w, w, fixed),
     )
     return result.with_cov(cov, groups=groups, ssc=ssc)
 
@@ -165,6 +181,38 @@ def _design(terms: Sequence[Term], data: FlowData) -> Array:
     return X
 
 
+def _weights(name: str | None, data: FlowData) -> Array | None:
+    """Return the weights of all rows, and refuse what cannot be one."""
+    if name is None:
+        return None
+    w = numeric_column(data.table, name, what="the flow table")
+    bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+    if len(bad):
+        raise DataError(
+            f"the weights '{name}' are negative or not finite in {len(bad):,} rows (rows "
+            f"{enumerate_some(bad.tolist())}; the first holds {w[bad[0]]}); a weight is zero or "
+            "more."
+        )
+    if not w.any():
+        raise DataError(f"the weights '{name}' are zero in every row.")
+    return w
+
+
+def _offset(expression: str, data: FlowData) -> Array | None:
+    """Return the offset of all rows."""
+    if not expression.strip():
+        return None
+    values = term_values(Term("offset", (expression,)), data.table, what="the flow table")
+    return np.array(np.broadcast_to(values, data.nobs))
+
+
+def _with_log_weights(offset: Array | None, w: Array | None) -> Array | None:
+    if w is None:
+        return offset
+    logs = np.log(np.where(w > 0, w, 1.0))
+    return logs if offset is None else offset + logs
+
+
 def _complaint(fit: PpmlFit, tol: float) -> str:
     return (
         f"the Poisson iterations did not converge to tol={tol:g} in {fit.iterations} steps "
@@ -173,24 +221,28 @@ def _complaint(fit: PpmlFit, tol: float) -> str:
     )
 
 
-def _loglike(y: Array, deviance: float) -> float:
+def _loglike(y: Array, w: Array | None, deviance: float) -> float:
     """Return the log-likelihood, the saturated one less half the deviance."""
-    return _saturated(y) - 0.5 * deviance
+    return _saturated(y, w) - 0.5 * deviance
 
 
-def _saturated(y: Array) -> float:
-    """Return ``sum of y log y - y - log y!``; counts are tabulated, they repeat."""
-    times, value = np.ones(len(y)), y
+def _saturated(y: Array, w: Array | None) -> float:
+    """Return the weighted sum of ``y log y - y - log y!``; counts are tabulated, they repeat."""
+    times, value = np.ones(len(y)) if w is None else w, y
     if y.max() <= 4 * len(y) and (y == np.floor(y)).all():
-        times = np.bincount(y.astype(np.int64)).astype(np.float64)
+        times = np.bincount(y.astype(np.int64), weights=w).astype(np.float64)
         value = np.arange(len(times), dtype=np.float64)
     logs = np.log(np.where(value > 0, value, 1.0))
     return float((times * (value * logs - value - gammaln(value + 1))).sum())
 
 
-def _null_deviance(y: Array) -> float:
-    logs = np.log(np.where(y > 0, y, 1.0) / y.mean())
-    return 2 * float((y * logs).sum())
+def _null_deviance(y: Array, w: Array | None, offset: Array | None) -> float:
+    """Return the deviance of a constant, times the exponential of the offset."""
+    w = np.ones(len(y)) if w is None else w
+    fixed = np.zeros(len(y)) if offset is None else offset
+    level = np.log((w * y).sum()) - logsumexp(fixed, b=w)
+    logs = np.log(np.where(y > 0, y, 1.0)) - level - fixed
+    return 2 * float((w * y * logs).sum())
 
 
 def _tabulate(drops: Sequence[Drop]) -> pd.DataFrame:

@@ -158,17 +158,17 @@ def _solve_symmetric(H: Array, g: Array) -> Array:
     return np.asarray(scale * linalg.lstsq(scaled, scale * g, cond=1e-13)[0])
 
 
-def _begin(effects: Effects, y: Array, X: Array, names: Sequence[str]) -> _State:
+def _begin(effects: Effects, y: Array, X: Array, offset: Array, names: Sequence[str]) -> _State:
     """Take the first step from ``mu = (y + mean of y) / 2``, as ppmlhdfe does."""
     K, L = len(X), effects.others
     w = 0.5 * (y + y.mean())
-    z = w * np.log(w) + y - w
+    z = w * (np.log(w) - offset) + y - w
     total = sum_by(w, effects)
     # Columns without most of what the effects explain keep later cross-products accurate.
     within, projection, inner = _project(effects, w, z, X, total, names)
     at = moments(effects, w, z, within, total)
     state = _State(
-        effects, y, within, projection, np.zeros_like(y), w, z, np.zeros(K), np.zeros(L),
+        effects, y, within, projection, offset.copy(), w, z, np.zeros(K), np.zeros(L),
         np.zeros((K, L)), at, inner,
     )  # fmt: skip
     d_beta, d_alpha = state.step(1e-2)
@@ -222,6 +222,7 @@ def ppml(
     X: Array,
     names: Sequence[str],
     stopping: Stopping = DEFAULT,
+    offset: Array | None = None,
 ) -> PpmlFit:
     """Fit by Newton's method on the concentrated pseudo-likelihood.
 
@@ -237,6 +238,9 @@ def ppml(
         Names of the regressors, for messages.
     stopping
         When the iterations end.
+    offset
+        What enters eta with the coefficient one, shape (N,). Weights w are an offset too: the
+        estimate is that for the flows ``w y`` with ``log w`` added to the offset.
 
     Raises
     ------
@@ -245,7 +249,8 @@ def ppml(
     """
     # Fresh arrays: one writeable layout is one compilation of each kernel.
     y_sorted, X_sorted = np.array(effects.sort(y)), np.ascontiguousarray(effects.sort(X))
-    state = _begin(effects, y_sorted, X_sorted, names)
+    fixed = np.zeros_like(y_sorted) if offset is None else np.array(effects.sort(offset))
+    state = _begin(effects, y_sorted, X_sorted, fixed, names)
     saturated = float(xlogy(y_sorted, y_sorted).sum())
     share, converged, iteration = 1.0, False, 1
     while not converged and iteration < stopping.max_iterations:
@@ -267,7 +272,7 @@ def ppml(
         before_step = state.eta.copy()
         state.advance(*state.step(1e-5, floor=max(1e-4 * state.lowest, 1e-30)))
         falling = (y_sorted == 0) & (state.eta - before_step < _FALL)
-    return _finish(state, X_sorted, saturated, iteration, converged, falling)
+    return _finish(state, X_sorted, fixed, saturated, iteration, converged, falling)
 
 
 def _shorten(state: _State, d_beta: Array, d_alpha: Array, before: float) -> int:
@@ -283,6 +288,7 @@ def _shorten(state: _State, d_beta: Array, d_alpha: Array, before: float) -> int
 def _finish(
     state: _State,
     X: Array,
+    offset: Array,
     saturated: float,
     iterations: int,
     converged: bool,
@@ -298,7 +304,7 @@ def _finish(
     information = np.einsum("kn,mn,n->km", within, within, state.mu)
     return PpmlFit(
         beta=state.beta,
-        effects=_recover(state, X),
+        effects=_recover(state, X, offset),
         eta=effects.unsort(state.eta),
         mu=effects.unsort(state.mu),
         X_within=effects.unsort(within),
@@ -311,11 +317,11 @@ def _finish(
     )
 
 
-def _recover(state: _State, X: Array) -> tuple[Array, ...]:
+def _recover(state: _State, X: Array, offset: Array) -> tuple[Array, ...]:
     """Return the effects that go with X itself, the first one last to be known."""
     effects = state.effects
     alpha = state.alpha - np.einsum("kl,k->l", state.projection, state.beta)
-    rest = state.eta - np.einsum("kn,k->n", X, state.beta)
+    rest = state.eta - offset - np.einsum("kn,k->n", X, state.beta)
     for codes in effects.codes:
         rest -= alpha[codes]
     first = sum_by(rest, effects) / np.diff(effects.starts)
@@ -327,6 +333,7 @@ def ppml_dense(
     X: Array,
     names: Sequence[str],
     stopping: Stopping = DEFAULT,
+    offset: Array | None = None,
 ) -> PpmlFit:
     """Fit a model without fixed effects; an intercept is a column of X like any other.
 
@@ -340,20 +347,23 @@ def ppml_dense(
         Names of the regressors, for messages.
     stopping
         When the iterations end.
+    offset
+        As of :func:`ppml`.
 
     Raises
     ------
     IdentificationError
         If regressors are collinear.
     """
+    fixed = np.zeros_like(y) if offset is None else offset
     w = 0.5 * (y + y.mean())
     gram = _weighted_gram(X, w)
     flat = [f"'{name}'" for name, square in zip(names, np.diag(gram), strict=True) if square == 0]
     if flat:
         raise IdentificationError(f"{enumerate_some(flat)}: zero in every row used; drop it.")
     inverse_information(-gram, names)
-    beta = _solve_symmetric(gram, np.einsum("kn,n->k", X, w * np.log(w) + y - w))
-    eta = np.einsum("kn,k->n", X, beta)
+    beta = _solve_symmetric(gram, np.einsum("kn,n->k", X, w * (np.log(w) - fixed) + y - w))
+    eta = fixed + np.einsum("kn,k->n", X, beta)
     value = _value(y, eta)
     saturated = float((xlogy(y, y) - y).sum())
     converged, iteration, change = False, 1, eta

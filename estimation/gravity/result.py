@@ -58,13 +58,18 @@ class Sample:
     rows : ndarray of int64
         Positions of the rows used.
     scores : ndarray, shape (N, K)
+        Weights included.
     mu : ndarray, shape (N,)
+        Expected flows.
+    weights, offset : ndarray, shape (N,), or None
     """
 
     data: FlowData
     rows: NDArray[np.int64]
     scores: Array
     mu: Array
+    weights: Array | None = None
+    offset: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +98,10 @@ class GravityResult(Result):
         One row for each reason: reason, effect, rows.
     dropped_rows : Series
         The reason, by position of the row in the table that was given.
+    offset : str
+        The expression that entered with the coefficient one; empty if there was none.
+    weights : str
+        The column by which rows counted; empty if there was none.
     """
 
     formula: str
@@ -106,6 +115,8 @@ class GravityResult(Result):
     effects: tuple[EffectEstimate, ...]
     dropped: pd.DataFrame
     dropped_rows: "pd.Series[str]"
+    offset: str = ""
+    weights: str = ""
     sample: Sample | None = field(default=None, repr=False)
 
     @property
@@ -242,6 +253,8 @@ class GravityResult(Result):
         eta = np.zeros(len(frame))
         for term, coefficient in zip(self.terms, self.estimate, strict=True):
             eta += coefficient * term_values(term, frame, what="the new table")
+        if self.offset:
+            eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
         for effect in self.effects:
             eta += effect.lookup(frame)
         index = table.index if isinstance(table, pd.DataFrame) else frame.index
@@ -261,6 +274,10 @@ class GravityResult(Result):
             ("Iterations", f"{self.convergence.iterations}"),
             ("Standard errors", self.covariance.short),
         ]
+        if self.offset:
+            facts.append(("Offset", self.offset))
+        if self.weights:
+            facts.append(("Weights", self.weights))
         facts += [(f"Levels of {c.name}", f"{c.levels:,}") for c in self.effect_counts]
         notes = [
             f"{count:,} rows dropped: {reason}" + (f" of {effect}" if effect else "")
@@ -302,6 +319,8 @@ class GravityResult(Result):
             **super().to_dict(),
             "formula": self.formula,
             "depvar": self.depvar,
+            "offset": self.offset,
+            "weights": self.weights,
             "llnull": self.llnull,
             "deviance": self.deviance,
             "convergence": asdict(self.convergence),
@@ -329,6 +348,8 @@ class GravityResult(Result):
             nobs=saved["nobs"],
             formula=saved["formula"],
             depvar=saved["depvar"],
+            offset=saved["offset"],
+            weights=saved["weights"],
             llnull=saved["llnull"],
             deviance=saved["deviance"],
             convergence=Convergence(**{**convergence, "notes": tuple(convergence["notes"])}),

@@ -55,6 +55,7 @@ class Found:
 class _Sample:
     y: Array
     X: Array
+    offset: Array | None
     effects: Effects | None
     names: tuple[str, ...]
 
@@ -67,6 +68,8 @@ class Search:
     ----------
     y : ndarray, shape (N,)
     X : ndarray, shape (K, N)
+    offset : ndarray, shape (N,), or None
+        As of :func:`~estimation.gravity.ppml.ppml`, weights included.
     factors : sequence of Factor
     names : tuple of str, length K
     stopping : Stopping
@@ -74,12 +77,13 @@ class Search:
 
     y: Array
     X: Array
+    offset: Array | None
     factors: Sequence[Factor]
     names: tuple[str, ...]
     stopping: Stopping
 
-    def run(self, *, drop_separated: bool, singletons: bool) -> Found:
-        """Fit until no row is separated.
+    def run(self, rows: Positions, *, drop_separated: bool, singletons: bool) -> Found:
+        """Fit the rows at these positions until none is separated.
 
         Raises
         ------
@@ -91,7 +95,7 @@ class Search:
             If rows are separated and may not be dropped.
         """
         columns, notes = np.arange(len(self.X)), []
-        rows, drops = prune(self.y, self.factors, np.arange(len(self.y)), singletons=singletons)
+        rows, drops = prune(self.y, self.factors, rows, singletons=singletons)
         _refuse_empty(rows, self.y)
         _refuse_separated(drops, drop_separated)
         while True:
@@ -124,17 +128,20 @@ class Search:
         whole = len(rows) == len(self.y)
         y = self.y if whole else self.y[rows]
         X = self.X if whole else np.ascontiguousarray(self.X[np.ix_(columns, rows)])
+        offset = self.offset if whole or self.offset is None else self.offset[rows]
         if not self.factors:
-            return _Sample(y, X, None, names)
+            return _Sample(y, X, offset, None, names)
         codes = [factor.codes if whole else factor.codes[rows] for factor in self.factors]
         effects = arrange(codes, [factor.size for factor in self.factors])
-        return _Sample(y, X, effects, names)
+        return _Sample(y, X, offset, effects, names)
 
     def _fit(self, sample: _Sample) -> PpmlFit:
         try:
             if sample.effects is None:
-                return ppml_dense(sample.y, sample.X, sample.names, self.stopping)
-            return ppml(sample.effects, sample.y, sample.X, sample.names, self.stopping)
+                return ppml_dense(sample.y, sample.X, sample.names, self.stopping, sample.offset)
+            return ppml(
+                sample.effects, sample.y, sample.X, sample.names, self.stopping, sample.offset
+            )
         except IdentificationError as problem:
             dropped = len(self.y) - len(sample.y)
             if not dropped:
