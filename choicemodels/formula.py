@@ -18,7 +18,7 @@ from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import ColumnSource, require_columns
 from choicemodels.utility import Term, product, variables
 
-__all__ = ["expand", "split_parts", "term_values"]
+__all__ = ["expand", "split_outside", "split_parts", "term_values"]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +43,19 @@ def split_parts(formula: str, most: int) -> list[str]:
             "understood."
         )
     return parts
+
+
+def split_outside(text: str, separator: str) -> list[str]:
+    """Split at a one-character separator that stands outside of brackets and backticks."""
+    pieces, depth, quoted = [""], 0, False
+    for character in text:
+        quoted ^= character == "`"
+        depth += (character in "([{") - (character in ")]}")
+        if character == separator and not depth and not quoted:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return [piece.strip() for piece in pieces]
 
 
 def expand(rhs: str, frame: ColumnSource, *, drop_intercept: bool = False) -> tuple[Term, ...]:

@@ -16,7 +16,7 @@ the number of threads.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,7 +24,20 @@ from numpy.typing import NDArray
 
 from choicemodels.threads import run_blocks
 
-__all__ = ["FAST", "Effects", "Solution", "arrange", "invert", "over_blocks", "solve", "sum_by"]
+__all__ = [
+    "FAST",
+    "Columns",
+    "Effects",
+    "Solution",
+    "Varying",
+    "add_fitted",
+    "add_products",
+    "arrange",
+    "invert",
+    "over_blocks",
+    "solve",
+    "sum_by",
+]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -38,6 +51,46 @@ _MOST_BLOCKS = 32
 _LEAST_ROWS = 16_384
 
 
+class Columns(NamedTuple):
+    """The sparse columns of all effects but the first, as the kernels read them.
+
+    Attributes
+    ----------
+    codes : ndarray of uint32, shape (J, N)
+        Codes of the effects, numbered through.
+    slope : ndarray of int64, shape (J,)
+        Which row of ``values`` holds the entries of the columns; -1 where they are ones.
+    values : ndarray, shape (S, N)
+        Variables with slopes, less their means by level where the effect has levels too.
+    """
+
+    codes: Any
+    slope: Any
+    values: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Varying:
+    """A variable whose slope differs between the levels of an effect.
+
+    Attributes
+    ----------
+    codes : ndarray of int64, shape (N,)
+        The effect's codes.
+    size : int
+        One more than the largest possible code.
+    values : ndarray, shape (N,)
+    base : int
+        Which of the effects in levels it is, -1 if none: from its slopes the means of the
+        variable can then be taken, which keeps both apart.
+    """
+
+    codes: Codes
+    size: int
+    values: Array
+    base: int
+
+
 @dataclass(frozen=True, eq=False)
 class Effects:
     """Fixed effects as codes, rows sorted by the one with the most levels.
@@ -48,9 +101,9 @@ class Effects:
         Position in the data of each sorted row; None if the data were sorted already.
     starts : ndarray of int64, shape (G + 1,)
         First sorted row of each group of the first effect.
-    codes : ndarray of uint32, shape (J, N)
-        Codes of the other effects, numbered through: effect j has ``offsets[j]`` to
-        ``offsets[j + 1] - 1``.
+    columns : Columns
+        The other effects, those in levels before the slopes: effect j has the codes
+        ``offsets[j]`` to ``offsets[j + 1] - 1``.
     offsets : ndarray of int64, shape (J + 1,)
     blocks : ndarray of int64, shape (B + 1,)
         First group of each block.
@@ -58,15 +111,19 @@ class Effects:
         Which of the given effects is the first.
     levels : tuple of ndarray of int64
         For each effect, the first one leading, the given code of each number.
+    centres : tuple of (int, ndarray)
+        For each slope, which of ``levels`` is its effect in levels, and the mean of its variable
+        at each level; -1 and zeros if it has none.
     """
 
     order: Codes | None
     starts: Codes
-    codes: NDArray[np.uint32]
+    columns: Columns
     offsets: Codes
     blocks: Codes
     first: int
     levels: tuple[Codes, ...]
+    centres: tuple[tuple[int, Array], ...] = ()
 
     @property
     def widest(self) -> int:
@@ -109,7 +166,9 @@ class Solution:
     iterations: int
 
 
-def arrange(codes: Sequence[Codes], sizes: Sequence[int]) -> Effects:
+def arrange(
+    codes: Sequence[Codes], sizes: Sequence[int], varying: Sequence[Varying] = ()
+) -> Effects:
     """Sort rows by the effect with the most levels and number all levels by appearance.
 
     Numbers by appearance make rows that follow each other touch neighbouring memory.
@@ -120,28 +179,42 @@ def arrange(codes: Sequence[Codes], sizes: Sequence[int]) -> Effects:
         For each effect, a code for each row, shape (N,).
     sizes
         For each effect, one more than its largest possible code.
+    varying
+        Variables with slopes by level.
     """
     used = [_count_used(c, size) for c, size in zip(codes, sizes, strict=True)]
     first = max(range(len(codes)), key=lambda j: (used[j], _runs(codes[j]) == used[j], -j))
     order = None
     if _runs(codes[first]) != used[first]:
         order = _counting_sort(codes[first], sizes[first])
-    rest = [j for j in range(len(codes)) if j != first]
-    numbered = [_number(codes[j], sizes[j], order) for j in [first, *rest]]
+    levels_first = [first, *(j for j in range(len(codes)) if j != first)]
+    numbered = [_number(codes[j], sizes[j], order) for j in levels_first]
+    numbered += [_number(v.codes, v.size, order) for v in varying]
     group, levels = numbered[0]
     starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(levels)))))
     offsets = np.concatenate(([0], np.cumsum([len(found) for _, found in numbered[1:]])))
-    others = np.empty((len(rest), len(group)), dtype=np.uint32)
+    others = np.empty((len(numbered) - 1, len(group)), dtype=np.uint32)
     for j, (numbers, _) in enumerate(numbered[1:]):
         others[j] = numbers + offsets[j]
+    values, centres = np.empty((len(varying), len(group))), []
+    for s, v in enumerate(varying):
+        numbers, found = numbered[len(codes) + s]
+        values[s] = v.values if order is None else v.values[order]
+        mean = np.zeros(len(found))
+        if v.base >= 0:
+            mean = np.bincount(numbers, weights=values[s]) / np.bincount(numbers)
+            values[s] -= mean[numbers]
+        centres.append((levels_first.index(v.base) if v.base >= 0 else -1, mean))
+    slope = np.append(np.full(len(codes) - 1, -1), np.arange(len(varying))).astype(np.int64)
     return Effects(
         order,
         starts.astype(np.int64),
-        others,
+        Columns(others, slope, values),
         offsets.astype(np.int64),
         _cut(starts, int(offsets[-1])),
         first,
         tuple(found for _, found in numbered),
+        tuple(centres),
     )
 
 
@@ -209,31 +282,51 @@ def _number_rows(codes: Any, size: int, order: Any) -> Any:
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
-def _product_of_group(
-    p: Any, w: Any, total: float, low: int, high: int, codes: Any, fitted: Any, out: Any
-) -> None:
+def add_fitted(columns: Any, low: int, high: int, value: Any, out: Any) -> None:
+    """Add ``D a`` for the coefficients in value (L,) to out, over the rows low to high - 1."""
     # Slices and unsigned codes spare the check for negative indices in every access.
-    n, J = high - low, codes.shape[0]
+    for j in range(columns.codes.shape[0]):
+        code, s = columns.codes[j, low:high], columns.slope[j]
+        if s < 0:
+            for i in range(high - low):
+                out[i] += value[code[i]]
+        else:
+            x = columns.values[s, low:high]
+            for i in range(high - low):
+                out[i] += value[code[i]] * x[i]
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")
+def add_products(columns: Any, low: int, high: int, column: Any, out: Any) -> None:
+    """Add ``D' column`` over the rows low to high - 1 to out, shape (L,)."""
+    for j in range(columns.codes.shape[0]):
+        code, s = columns.codes[j, low:high], columns.slope[j]
+        if s < 0:
+            for i in range(high - low):
+                out[code[i]] += column[i]
+        else:
+            x = columns.values[s, low:high]
+            for i in range(high - low):
+                out[code[i]] += column[i] * x[i]
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")
+def _product_of_group(
+    p: Any, w: Any, total: float, low: int, high: int, columns: Any, fitted: Any, out: Any
+) -> None:
+    n = high - low
     weight = w[low:high]
     for r in range(p.shape[0]):
-        value, target = p[r], out[r]
-        code = codes[0, low:high]
         for i in range(n):
-            fitted[i] = value[code[i]]
-        for j in range(1, J):
-            code = codes[j, low:high]
-            for i in range(n):
-                fitted[i] += value[code[i]]
+            fitted[i] = 0.0
+        add_fitted(columns, low, high, p[r], fitted)
         mean = 0.0
         for i in range(n):
             mean += weight[i] * fitted[i]
         mean /= total
         for i in range(n):
             fitted[i] = weight[i] * (fitted[i] - mean)
-        for j in range(J):
-            code = codes[j, low:high]
-            for i in range(n):
-                target[code[i]] += fitted[i]
+        add_products(columns, low, high, fitted, out[r])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -242,7 +335,7 @@ def _product_of_block(
     w: Any,
     total: Any,
     starts: Any,
-    codes: Any,
+    columns: Any,
     first: int,
     last: int,
     widest: int,
@@ -250,7 +343,7 @@ def _product_of_block(
 ) -> None:
     fitted = np.empty(widest)
     for g in range(first, last):
-        _product_of_group(p, w, total[g], starts[g], starts[g + 1], codes, fitted, out)
+        _product_of_group(p, w, total[g], starts[g], starts[g + 1], columns, fitted, out)
 
 
 def over_blocks(effects: Effects, work: Callable[[int, int, int], None]) -> None:
@@ -268,7 +361,7 @@ def _product(effects: Effects, w: Array, total: Array, p: Array) -> Array:
 
     def work(b: int, first: int, last: int) -> None:
         _product_of_block(
-            p, w, total, effects.starts, effects.codes, first, last, effects.widest, parts[b]
+            p, w, total, effects.starts, effects.columns, first, last, effects.widest, parts[b]
         )
 
     over_blocks(effects, work)

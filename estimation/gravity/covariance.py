@@ -41,10 +41,14 @@ KINDS = ("hessian", "robust", "cluster")
 
 @dataclass(frozen=True)
 class LevelCount:
-    """How many levels one fixed effect has among the rows used, e.g. 3,840 of origin^year."""
+    """How many levels one fixed effect has among the rows used, e.g. 3,840 of origin^year.
+
+    Slopes by level are counted as well; unlike levels, they all are parameters of their own.
+    """
 
     name: str
     levels: int
+    slopes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +156,11 @@ def gravity_covariance(
 
 def _parameters(K: int, counts: Sequence[LevelCount], groupings: Sequence[Grouping]) -> int:
     """Count parameters as fixest does; effects nested in a clustering count as one."""
-    k = K + sum(count.levels for count in counts) - max(len(counts) - 1, 0)
+    in_levels = sum(not count.slopes for count in counts)
+    k = K + sum(count.levels for count in counts) - max(in_levels - 1, 0)
     for j, count in enumerate(counts):
         if any(grouping.nests[j] for grouping in groupings):
-            k -= count.levels - 1
+            k -= count.levels - (not count.slopes)
     return k
 
 

@@ -10,38 +10,44 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError
 from choicemodels.flows.flowdata import Factor
+from choicemodels.formula import term_values
 from choicemodels.frames import require_columns
+from choicemodels.utility import Term
 from estimation.gravity.absorb import Effects
 
 __all__ = ["EffectEstimate", "label_effects"]
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class EffectEstimate:
-    """The estimated levels of one fixed effect.
+    """The estimated levels of one fixed effect, or its slopes of one variable.
 
     Attributes
     ----------
     name : str
-        Such as ``"origin^year"``.
+        Such as ``"origin^year"``, or ``"origin[log(distance)]"`` for slopes.
     levels : tuple of Index
         All labels of each joined column.
     codes : ndarray of int64, shape (L,)
         Ascending; the last column varies fastest.
     values : ndarray, shape (L,)
+    variable : str
+        The expression with these slopes; empty for levels.
     """
 
     name: str
     levels: tuple[pd.Index, ...]
     codes: NDArray[np.int64]
     values: Array
+    variable: str = ""
 
     @property
     def columns(self) -> list[str]:
         """Names of the joined columns."""
-        return self.name.split("^")
+        return self.name.removesuffix(f"[{self.variable}]").split("^")
 
     def series(self) -> "pd.Series[float]":
         """Return the values with their labels as index."""
@@ -55,14 +61,21 @@ class EffectEstimate:
             index = pd.MultiIndex.from_arrays(digits[::-1], names=self.columns)
         return pd.Series(self.values.copy(), index=index, name=self.name)
 
-    def lookup(self, frame: pd.DataFrame) -> Array:
-        """Return the value of each row of a table.
+    def at(self, frame: pd.DataFrame) -> Array:
+        """Return what the effect adds to eta in each row of a table.
 
         Raises
         ------
         DataError
-            If a row has a level that the estimation did not see.
+            If a row has a level that the estimation did not see, or the variable is missing.
         """
+        values = self._lookup(frame)
+        if not self.variable:
+            return values
+        variable = Term(self.variable, (self.variable,))
+        return values * term_values(variable, frame, what="the new table")
+
+    def _lookup(self, frame: pd.DataFrame) -> Array:
         require_columns(frame, self.columns, what="the new table")
         code = np.zeros(len(frame), dtype=np.int64)
         unknown = np.zeros(len(frame), dtype=np.bool_)
@@ -88,6 +101,7 @@ class EffectEstimate:
             "levels": [_level_to_dict(level) for level in self.levels],
             "codes": self.codes.tolist(),
             "values": self.values.tolist(),
+            "variable": self.variable,
         }
 
     @classmethod
@@ -98,6 +112,7 @@ class EffectEstimate:
             tuple(pd.Index(level["labels"]).astype(level["dtype"]) for level in stored["levels"]),
             np.asarray(stored["codes"], dtype=np.int64),
             np.asarray(stored["values"], dtype=np.float64),
+            stored["variable"],
         )
 
 
@@ -108,7 +123,10 @@ def _level_to_dict(level: pd.Index) -> dict[str, Any]:
 
 
 def label_effects(
-    coefficients: Sequence[Array], effects: Effects | None, factors: Sequence[Factor]
+    coefficients: Sequence[Array],
+    effects: Effects | None,
+    factors: Sequence[Factor],
+    slopes: Sequence[tuple[Factor, str]] = (),
 ) -> tuple[EffectEstimate, ...]:
     """Bring the effects into the formula's order, normalize and label them.
 
@@ -120,20 +138,28 @@ def label_effects(
         The arranged effects; None if the model has none.
     factors
         The effects in the formula's order.
+    slopes
+        Effect and variable of each set of slopes.
     """
     if effects is None:
         return ()
     order = [effects.first, *(j for j in range(len(factors)) if j != effects.first)]
-    values = dict(zip(order, coefficients, strict=True))
-    levels = dict(zip(order, effects.levels, strict=True))
+    J = len(factors)
+    values = dict(zip(order, coefficients[:J], strict=True))
+    levels = dict(zip(order, effects.levels[:J], strict=True))
     _normalize(values, effects)
-    out = []
-    for j, factor in enumerate(factors):
-        ascending = np.argsort(levels[j])
-        out.append(
-            EffectEstimate(factor.name, factor.levels, levels[j][ascending], values[j][ascending])
-        )
+    out = [_ascending(factor, "", levels[j], values[j]) for j, factor in enumerate(factors)]
+    for (factor, variable), found, slope in zip(
+        slopes, effects.levels[J:], coefficients[J:], strict=True
+    ):
+        out.append(_ascending(factor, variable, found, slope))
     return tuple(out)
+
+
+def _ascending(factor: Factor, variable: str, codes: Codes, values: Array) -> EffectEstimate:
+    order = np.argsort(codes)
+    name = f"{factor.name}[{variable}]" if variable else factor.name
+    return EffectEstimate(name, factor.levels, codes[order], values[order], variable)
 
 
 def _normalize(values: dict[int, Array], effects: Effects) -> None:
@@ -157,8 +183,10 @@ def _connected_sets(effects: Effects) -> tuple[NDArray[np.int64], NDArray[np.int
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    G, L = len(effects.starts) - 1, effects.others
+    G, L = len(effects.starts) - 1, int(effects.offsets[1])
     group = np.repeat(np.arange(G), np.diff(effects.starts))
-    links = coo_matrix((np.ones(len(group)), (group, effects.codes[0] + G)), shape=(G + L, G + L))
+    links = coo_matrix(
+        (np.ones(len(group)), (group, effects.columns.codes[0] + G)), shape=(G + L, G + L)
+    )
     labels = connected_components(links, directed=False)[1].astype(np.int64)
     return labels[:G], labels[G:]

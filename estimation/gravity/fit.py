@@ -21,6 +21,7 @@ from choicemodels.formula import expand, term_values
 from choicemodels.frames import numeric_column
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample
+from estimation.gravity.absorb import Varying
 from estimation.gravity.covariance import KINDS
 from estimation.gravity.effects import label_effects
 from estimation.gravity.ppml import PpmlFit, Progress, Stopping
@@ -110,6 +111,7 @@ def fit_gravity(
         _design(terms, data),
         _with_log_weights(fixed, w),
         factors,
+        _varying(model, data),
         tuple(term.name for term in terms),
         Stopping(tol, max_iterations, progress),
     )
@@ -140,7 +142,12 @@ def fit_gravity(
         hessian=fit.hessian,
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,
-        effects=label_effects(fit.effects, found.effects, factors),
+        effects=label_effects(
+            fit.effects,
+            found.effects,
+            factors,
+            [(data.factor(slope.effect), slope.variable) for slope in model.slopes],
+        ),
         dropped=_tabulate(drops),
         dropped_rows=_list_rows(drops),
         offset=model.offset,
@@ -179,6 +186,18 @@ def _design(terms: Sequence[Term], data: FlowData) -> Array:
     for column, term in zip(X, terms, strict=True):
         column[:] = term_values(term, data.table)
     return X
+
+
+def _varying(model: Gravity, data: FlowData) -> list[Varying]:
+    """Evaluate the variables with slopes by level."""
+    out = []
+    for slope in model.slopes:
+        factor = data.factor(slope.effect)
+        values = term_values(Term(slope.name, (slope.variable,)), data.table)
+        base = model.effects.index(slope.effect) if slope.effect in model.effects else -1
+        filled = np.array(np.broadcast_to(values, data.nobs))
+        out.append(Varying(factor.codes, factor.size, filled, base))
+    return out
 
 
 def _weights(name: str | None, data: FlowData) -> Array | None:

@@ -322,10 +322,15 @@ def _recover(state: _State, X: Array, offset: Array) -> tuple[Array, ...]:
     effects = state.effects
     alpha = state.alpha - np.einsum("kl,k->l", state.projection, state.beta)
     rest = state.eta - offset - np.einsum("kn,k->n", X, state.beta)
-    for codes in effects.codes:
-        rest -= alpha[codes]
+    columns = effects.columns
+    for codes, s in zip(columns.codes, columns.slope, strict=True):
+        rest -= alpha[codes] if s < 0 else alpha[codes] * columns.values[s]
     first = sum_by(rest, effects) / np.diff(effects.starts)
-    return (first, *np.split(alpha, effects.offsets[1:-1]))[: len(effects.codes) + 1]
+    found = [first, *np.split(alpha, effects.offsets[1:-1])][: len(columns.codes) + 1]
+    for s, (base, mean) in enumerate(effects.centres, start=len(found) - len(effects.centres)):
+        if base >= 0:
+            found[base] = found[base] - found[s] * mean
+    return tuple(found)
 
 
 def ppml_dense(

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from estimation.gravity.absorb import FAST, Effects, over_blocks
+from estimation.gravity.absorb import FAST, Effects, add_fitted, add_products, over_blocks
 
 __all__ = ["Advance", "Moments", "advance", "moments", "partial_out"]
 
@@ -60,14 +60,13 @@ class Advance:
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
 def _moments_of_group(
-    w: Any, r: Any, X: Any, total: float, low: int, high: int, codes: Any,
+    w: Any, r: Any, X: Any, total: float, low: int, high: int, columns: Any,
     centred: Any, rhs: Any, gram: Any, diagonal: Any,
 ) -> None:  # fmt: skip
-    # Slices and unsigned codes spare the check for negative indices in every access.
-    K, n, J = X.shape[0], high - low, codes.shape[0]
+    K, n = X.shape[0], high - low
     weight, left = w[low:high], r[low:high]
     for k in range(K + 1):
-        column, target = centred[k], rhs[k]
+        column = centred[k]
         mean = 0.0
         if k < K:
             x = X[k, low:high]
@@ -82,37 +81,35 @@ def _moments_of_group(
             mean /= total
             for i in range(n):
                 column[i] = left[i] - weight[i] * mean
-        for j in range(J):
-            code = codes[j, low:high]
-            for i in range(n):
-                target[code[i]] += column[i]
+        add_products(columns, low, high, column, rhs[k])
         for m in range(min(k + 1, K)):
             x = X[m, low:high]
             product = 0.0
             for i in range(n):
                 product += column[i] * x[i]
             gram[m, k] += product
-    for j in range(J):
-        code = codes[j, low:high]
+    for j in range(columns.codes.shape[0]):
+        code, s = columns.codes[j, low:high], columns.slope[j]
         for i in range(n):
-            diagonal[code[i]] += weight[i] * (1.0 - weight[i] / total)
+            entry = columns.values[s, low + i] if s >= 0 else 1.0
+            diagonal[code[i]] += weight[i] * (1.0 - weight[i] / total) * entry * entry
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _moments_of_block(
-    w: Any, r: Any, X: Any, total: Any, starts: Any, codes: Any, first: int, last: int,
+    w: Any, r: Any, X: Any, total: Any, starts: Any, columns: Any, first: int, last: int,
     widest: int, rhs: Any, gram: Any, diagonal: Any,
 ) -> None:  # fmt: skip
     centred = np.empty((X.shape[0] + 1, widest))
     for g in range(first, last):
         _moments_of_group(
-            w, r, X, total[g], starts[g], starts[g + 1], codes, centred, rhs, gram, diagonal
+            w, r, X, total[g], starts[g], starts[g + 1], columns, centred, rhs, gram, diagonal
         )
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
 def _move_group(
-    eta: Any, mu: Any, r: Any, y: Any, X: Any, Y: float, low: int, high: int, codes: Any,
+    eta: Any, mu: Any, r: Any, y: Any, X: Any, Y: float, low: int, high: int, columns: Any,
     beta: Any, alpha: Any, change: Any,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Add a step to eta and balance the group.
@@ -127,10 +124,7 @@ def _move_group(
         x, step = X[k, low:high], beta[k]
         for i in range(n):
             change[i] += step * x[i]
-    for j in range(codes.shape[0]):
-        code = codes[j, low:high]
-        for i in range(n):
-            change[i] += alpha[code[i]]
+    add_fitted(columns, low, high, alpha, change)
     top = -np.inf
     for i in range(n):
         top = max(top, e[i] + change[i])
@@ -154,7 +148,8 @@ def _move_group(
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _advance_block(
     eta: Any, mu: Any, r: Any, y: Any, X: Any, total: Any, beta: Any, alpha: Any, starts: Any,
-    codes: Any, first: int, last: int, widest: int, rhs: Any, gram: Any, diagonal: Any, value: Any,
+    columns: Any, first: int, last: int, widest: int, rhs: Any, gram: Any, diagonal: Any,
+    value: Any,
 ) -> None:  # fmt: skip
     centred = np.empty((X.shape[0] + 1, widest))
     change = np.empty(widest)
@@ -162,30 +157,30 @@ def _advance_block(
     for g in range(first, last):
         low, high = starts[g], starts[g + 1]
         part, fall, bottom = _move_group(
-            eta, mu, r, y, X, total[g], low, high, codes, beta, alpha, change
+            eta, mu, r, y, X, total[g], low, high, columns, beta, alpha, change
         )
         value[0] += part
         value[1] = min(value[1], fall)
         value[2] = min(value[2], bottom)
-        _moments_of_group(mu, r, X, total[g], low, high, codes, centred, rhs, gram, diagonal)
+        _moments_of_group(mu, r, X, total[g], low, high, columns, centred, rhs, gram, diagonal)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _within_of_block(
-    X: Any, w: Any, total: Any, starts: Any, codes: Any, first: int, last: int, A: Any, out: Any
-) -> None:
+    X: Any, w: Any, total: Any, starts: Any, columns: Any, first: int, last: int, widest: int,
+    A: Any, out: Any,
+) -> None:  # fmt: skip
     """Subtract from each column its projection: the other effects, then the group means."""
+    fitted = np.empty(widest)
     for g in range(first, last):
         low, high = starts[g], starts[g + 1]
         weight = w[low:high]
         for k in range(X.shape[0]):
-            x, left, value = X[k, low:high], out[k, low:high], A[k]
+            x, left = X[k, low:high], out[k, low:high]
+            fitted[:] = 0.0
+            add_fitted(columns, low, high, A[k], fitted)
             for i in range(high - low):
-                left[i] = x[i]
-            for j in range(codes.shape[0]):
-                code = codes[j, low:high]
-                for i in range(high - low):
-                    left[i] -= value[code[i]]
+                left[i] = x[i] - fitted[i]
             mean = 0.0
             for i in range(high - low):
                 mean += weight[i] * left[i]
@@ -206,7 +201,7 @@ def moments(effects: Effects, w: Array, r: Array, X: Array, total: Array) -> Mom
 
     def work(b: int, first: int, last: int) -> None:
         _moments_of_block(
-            w, r, X, total, effects.starts, effects.codes, first, last, effects.widest,
+            w, r, X, total, effects.starts, effects.columns, first, last, effects.widest,
             rhs[b], gram[b], diagonal[b],
         )  # fmt: skip
 
@@ -240,8 +235,8 @@ def advance(
 
     def work(b: int, first: int, last: int) -> None:
         _advance_block(
-            eta, mu, r, y, X, total, d_beta, d_alpha, effects.starts, effects.codes, first, last,
-            effects.widest, rhs[b], gram[b], diagonal[b], value[b],
+            eta, mu, r, y, X, total, d_beta, d_alpha, effects.starts, effects.columns, first,
+            last, effects.widest, rhs[b], gram[b], diagonal[b], value[b],
         )  # fmt: skip
 
     over_blocks(effects, work)
@@ -254,7 +249,9 @@ def partial_out(effects: Effects, X: Array, w: Array, total: Array, A: Array) ->
     out = np.empty_like(X)
 
     def work(b: int, first: int, last: int) -> None:
-        _within_of_block(X, w, total, effects.starts, effects.codes, first, last, A, out)
+        _within_of_block(
+            X, w, total, effects.starts, effects.columns, first, last, effects.widest, A, out
+        )
 
     over_blocks(effects, work)
     return out

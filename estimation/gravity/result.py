@@ -132,13 +132,18 @@ class GravityResult(Result):
     @property
     def effect_counts(self) -> tuple[LevelCount, ...]:
         """Name and number of levels of each fixed effect."""
-        return tuple(LevelCount(effect.name, len(effect.values)) for effect in self.effects)
+        return tuple(
+            LevelCount(effect.name, len(effect.values), bool(effect.variable))
+            for effect in self.effects
+        )
 
     @property
     def df_model(self) -> int:
         """Coefficients and absorbed levels, less one level for each effect after the first."""
-        levels = sum(count.levels for count in self.effect_counts)
-        return len(self.names) + levels - max(len(self.effects) - 1, 0)
+        counts = self.effect_counts
+        in_levels = sum(not count.slopes for count in counts)
+        levels = sum(count.levels for count in counts)
+        return len(self.names) + levels - max(in_levels - 1, 0)
 
     def with_cov(
         self, kind: str, *, groups: GroupsArgument = None, ssc: SmallSample | None = None
@@ -195,7 +200,8 @@ class GravityResult(Result):
             isinstance(way, str) or np.ndim(way) == 1 for way in groups
         )
         ways: Sequence[Any] = list(groups) if several else [groups]
-        effects = [self.sample.data.factor(e.name).codes[self.sample.rows] for e in self.effects]
+        data, rows = self.sample.data, self.sample.rows
+        effects = [data.factor("^".join(e.columns)).codes[rows] for e in self.effects]
         out = []
         for number, way in enumerate(ways):
             name, codes = self._codes(way, f"groups {number + 1}")
@@ -218,7 +224,7 @@ class GravityResult(Result):
         return name, group_codes(labels[rows], name)
 
     def fixed_effects(self) -> "dict[str, pd.Series[float]]":
-        """Return the fixed effects, labelled, by name.
+        """Return the fixed effects and slopes by level, labelled, by name.
 
         Only sums over the effects of a row are identified. The first effect carries the level;
         of two effects, the second sums to zero over its levels within each connected set of
@@ -256,7 +262,7 @@ class GravityResult(Result):
         if self.offset:
             eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
         for effect in self.effects:
-            eta += effect.lookup(frame)
+            eta += effect.at(frame)
         index = table.index if isinstance(table, pd.DataFrame) else frame.index
         return pd.Series(np.exp(eta), index=index, name="mu")
 

@@ -1,7 +1,7 @@
 """The search for an estimate that exists: fit, certify separated rows, drop them, fit again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from choicemodels.errors import (
     enumerate_some,
 )
 from choicemodels.flows.flowdata import Factor
-from estimation.gravity.absorb import Effects, arrange
+from estimation.gravity.absorb import Effects, Varying, arrange
 from estimation.gravity.ppml import PpmlFit, Stopping, ppml, ppml_dense
 from estimation.gravity.separation import Drop, prune, rectify, redundant_columns
 
@@ -71,6 +71,8 @@ class Search:
     offset : ndarray, shape (N,), or None
         As of :func:`~estimation.gravity.ppml.ppml`, weights included.
     factors : sequence of Factor
+    varying : sequence of Varying
+        Variables with slopes by level.
     names : tuple of str, length K
     stopping : Stopping
     """
@@ -79,6 +81,7 @@ class Search:
     X: Array
     offset: Array | None
     factors: Sequence[Factor]
+    varying: Sequence[Varying]
     names: tuple[str, ...]
     stopping: Stopping
 
@@ -132,7 +135,10 @@ class Search:
         if not self.factors:
             return _Sample(y, X, offset, None, names)
         codes = [factor.codes if whole else factor.codes[rows] for factor in self.factors]
-        effects = arrange(codes, [factor.size for factor in self.factors])
+        varying = self.varying
+        if not whole:
+            varying = [replace(v, codes=v.codes[rows], values=v.values[rows]) for v in varying]
+        effects = arrange(codes, [factor.size for factor in self.factors], varying)
         return _Sample(y, X, offset, effects, names)
 
     def _fit(self, sample: _Sample) -> PpmlFit:

@@ -173,8 +173,9 @@ def _dummies(effects: Effects) -> Array:
     out = np.zeros((G + effects.others, int(effects.starts[-1])))
     rows = np.arange(out.shape[1])
     out[np.repeat(np.arange(G), np.diff(effects.starts)), rows] = 1.0
-    for codes in effects.codes:
-        out[G + codes, rows] = 1.0
+    columns = effects.columns
+    for codes, s in zip(columns.codes, columns.slope, strict=True):
+        out[G + codes, rows] = 1.0 if s < 0 else columns.values[s]
     return effects.unsort(out)
 
 

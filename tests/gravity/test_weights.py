@@ -1,11 +1,11 @@
-"""Offsets and weights: against statsmodels with explicit dummies, and what they must collapse to."""
+"""Offsets and weights: statsmodels with explicit dummies, and what they must collapse to."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from choicemodels import FlowData, Gravity, NestflowWarning
+from choicemodels import FlowData, Gravity
 from choicemodels.errors import DataError
 from estimation import fit, load_result
 
