@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from choicemodels.errors import (
     SpecificationError,
     enumerate_some,
 )
-from choicemodels.flows.flowdata import FlowData
+from choicemodels.flows.flowdata import Factor, FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand, term_values
 from choicemodels.frames import numeric_column
@@ -31,7 +32,7 @@ from estimation.gravity.result import (
     GroupsArgument,
     Sample,
 )
-from estimation.gravity.search import Search
+from estimation.gravity.search import Found, Search
 from estimation.gravity.separation import Drop
 from estimation.results import Covariance
 
@@ -52,6 +53,7 @@ def fit_gravity(
     max_iterations: int = 50,
     drop_separated: bool = True,
     drop_singletons: bool = True,
+    start: GravityResult | None = None,
     progress: Progress | None = None,
 ) -> GravityResult:
     """Estimate a gravity model by Poisson pseudo-maximum likelihood.
@@ -81,6 +83,8 @@ def fit_gravity(
     drop_singletons
         Drop fixed-effect groups of a single row, as ppmlhdfe and pyfixest do. They change
         no coefficient, only the number of rows that small-sample factors see.
+    start
+        A result over the same rows, whose expected flows the search begins with.
     progress
         Called with the number and the deviance of each step.
 
@@ -102,39 +106,104 @@ def fit_gravity(
         rows alone identified it, or rows look separated but could not be certified.
     """
     _check_options(cov, ssc, tol, max_iterations)
-    terms = _terms(model, data)
-    factors = [data.factor(name) for name in model.effects]
-    w, fixed = _weights(weights, data), _offset(model.offset, data)
-    counted = np.arange(data.nobs) if w is None else np.flatnonzero(w > 0)
+    inputs = _read(model, data, weights)
+    counted = inputs.counted
     search = Search(
-        data.y if w is None else w * data.y,
-        _design(terms, data),
-        _with_log_weights(fixed, w),
-        factors,
+        inputs.weighted_flows,
+        _design(inputs.terms, data),
+        inputs.offset_with_weights,
+        inputs.factors,
         _varying(model, data),
-        tuple(term.name for term in terms),
+        tuple(term.name for term in inputs.terms),
         Stopping(tol, max_iterations, progress),
+        None if start is None else _start_from(start, inputs),
     )
     found = search.run(counted, drop_separated=drop_separated, singletons=drop_singletons)
-    fit, y, rows = found.fit, found.y, found.rows
-    drops = [Drop("no weight", "", np.setdiff1d(np.arange(data.nobs), counted)), *found.drops]
-    drops = [drop for drop in drops if len(drop.rows)]
-    notes = found.notes if fit.converged else (_complaint(fit, tol), *found.notes)
+    unweighted = Drop("no weight", "", np.setdiff1d(np.arange(data.nobs), counted))
+    drops = [drop for drop in (unweighted, *found.drops) if len(drop.rows)]
+    notes = found.notes if found.fit.converged else (_complaint(found.fit, tol), *found.notes)
     for note in notes:
         warnings.warn(note, NestflowWarning, stacklevel=3)
-    terms = tuple(terms[k] for k in found.columns)
-    scores = np.ascontiguousarray((fit.X_within * (y - fit.mu)).T)
-    w = None if w is None else w[rows]
-    fixed = None if fixed is None else fixed[rows]
-    result = GravityResult(
+    return _report(inputs, found, drops, notes).with_cov(cov, groups=groups, ssc=ssc)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What the model reads from the data, over all N rows."""
+
+    model: Gravity
+    data: FlowData
+    terms: tuple[Term, ...]
+    factors: list[Factor]
+    weights: str | None
+    w: Array | None
+    offset: Array | None
+
+    @property
+    def counted(self) -> NDArray[np.int64]:
+        """Positions of the rows with some weight."""
+        return np.arange(self.data.nobs) if self.w is None else np.flatnonzero(self.w > 0)
+
+    @property
+    def weighted_flows(self) -> Array:
+        return self.data.y if self.w is None else self.w * self.data.y
+
+    @property
+    def offset_with_weights(self) -> Array | None:
+        if self.w is None:
+            return self.offset
+        logs = np.log(np.where(self.w > 0, self.w, 1.0))
+        return logs if self.offset is None else self.offset + logs
+
+
+def _read(model: Gravity, data: FlowData, weights: str | None) -> _Inputs:
+    return _Inputs(
+        model,
+        data,
+        _terms(model, data),
+        [data.factor(name) for name in model.effects],
+        weights,
+        _weights(weights, data),
+        _offset(model.offset, data),
+    )
+
+
+def _start_from(start: GravityResult, inputs: _Inputs) -> Array:
+    """Return expected flows to begin with, weights included, from those of another result."""
+    if start.sample is None or start.sample.data.nobs != inputs.data.nobs:
+        raise SpecificationError(
+            "start= must be a result over the same rows, fitted in this session: it gives the "
+            "search the expected flows to begin with."
+        )
+    y = inputs.weighted_flows
+    mu = 0.5 * (y + y.mean())
+    w = 1.0 if inputs.w is None else inputs.w[start.sample.rows]
+    known = w * start.sample.mu
+    # A mean next to nothing would keep its row from moving for many steps.
+    mu[start.sample.rows] = np.maximum(known, 1e-3 * mu[start.sample.rows])
+    return np.asarray(mu)
+
+
+def _report(
+    inputs: _Inputs, found: Found, drops: Sequence[Drop], notes: tuple[str, ...]
+) -> GravityResult:
+    """Put what was found into a result, without a covariance."""
+    model, data, fit, rows = inputs.model, inputs.data, found.fit, found.rows
+    terms = tuple(inputs.terms[k] for k in found.columns)
+    w = None if inputs.w is None else inputs.w[rows]
+    offset = None if inputs.offset is None else inputs.offset[rows]
+    y = data.y[rows]
+    scores = np.ascontiguousarray((fit.X_within * (found.y - fit.mu)).T)
+    slopes = [(data.factor(slope.effect), slope.variable) for slope in model.slopes]
+    return GravityResult(
         names=tuple(term.name for term in terms),
         estimate=fit.beta,
-        covariance=Covariance(np.zeros((len(terms), len(terms))), "none", ssc=ssc),
-        llf=_loglike(data.y[rows], w, fit.deviance),
+        covariance=Covariance(np.zeros((len(terms), len(terms))), "none"),
+        llf=_loglike(y, w, fit.deviance),
         nobs=len(y),
         formula=model.formula,
         depvar=data.flow,
-        llnull=_loglike(data.y[rows], w, _null_deviance(data.y[rows], w, fixed)),
+        llnull=_loglike(y, w, _null_deviance(y, w, offset)),
         deviance=fit.deviance,
         convergence=Convergence(
             fit.converged, fit.iterations, fit.inner_iterations, fit.deviance, notes
@@ -142,19 +211,13 @@ def fit_gravity(
         hessian=fit.hessian,
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,
-        effects=label_effects(
-            fit.effects,
-            found.effects,
-            factors,
-            [(data.factor(slope.effect), slope.variable) for slope in model.slopes],
-        ),
+        effects=label_effects(fit.effects, found.effects, inputs.factors, slopes),
         dropped=_tabulate(drops),
         dropped_rows=_list_rows(drops),
         offset=model.offset,
-        weights=weights or "",
-        sample=Sample(data, rows, scores, fit.mu if w is None else fit.mu / w, w, fixed),
+        weights=inputs.weights or "",
+        sample=Sample(data, rows, scores, fit.mu if w is None else fit.mu / w, w, offset),
     )
-    return result.with_cov(cov, groups=groups, ssc=ssc)
 
 
 def _check_options(cov: str, ssc: str, tol: float, max_iterations: int) -> None:
@@ -223,13 +286,6 @@ def _offset(expression: str, data: FlowData) -> Array | None:
         return None
     values = term_values(Term("offset", (expression,)), data.table, what="the flow table")
     return np.array(np.broadcast_to(values, data.nobs))
-
-
-def _with_log_weights(offset: Array | None, w: Array | None) -> Array | None:
-    if w is None:
-        return offset
-    logs = np.log(np.where(w > 0, w, 1.0))
-    return logs if offset is None else offset + logs
 
 
 def _complaint(fit: PpmlFit, tol: float) -> str:

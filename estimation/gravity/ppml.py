@@ -158,10 +158,11 @@ def _solve_symmetric(H: Array, g: Array) -> Array:
     return np.asarray(scale * linalg.lstsq(scaled, scale * g, cond=1e-13)[0])
 
 
-def _begin(effects: Effects, y: Array, X: Array, offset: Array, names: Sequence[str]) -> _State:
-    """Take the first step from ``mu = (y + mean of y) / 2``, as ppmlhdfe does."""
+def _begin(
+    effects: Effects, y: Array, X: Array, offset: Array, w: Array, names: Sequence[str]
+) -> _State:
+    """Take the first step from the means w, by default ``(y + mean of y) / 2`` as in ppmlhdfe."""
     K, L = len(X), effects.others
-    w = 0.5 * (y + y.mean())
     z = w * (np.log(w) - offset) + y - w
     total = sum_by(w, effects)
     # Columns without most of what the effects explain keep later cross-products accurate.
@@ -223,6 +224,7 @@ def ppml(
     names: Sequence[str],
     stopping: Stopping = DEFAULT,
     offset: Array | None = None,
+    start: Array | None = None,
 ) -> PpmlFit:
     """Fit by Newton's method on the concentrated pseudo-likelihood.
 
@@ -241,6 +243,8 @@ def ppml(
     offset
         What enters eta with the coefficient one, shape (N,). Weights w are an offset too: the
         estimate is that for the flows ``w y`` with ``log w`` added to the offset.
+    start
+        Means to begin with, shape (N,), positive.
 
     Raises
     ------
@@ -250,7 +254,8 @@ def ppml(
     # Fresh arrays: one writeable layout is one compilation of each kernel.
     y_sorted, X_sorted = np.array(effects.sort(y)), np.ascontiguousarray(effects.sort(X))
     fixed = np.zeros_like(y_sorted) if offset is None else np.array(effects.sort(offset))
-    state = _begin(effects, y_sorted, X_sorted, fixed, names)
+    w = 0.5 * (y_sorted + y_sorted.mean()) if start is None else np.array(effects.sort(start))
+    state = _begin(effects, y_sorted, X_sorted, fixed, w, names)
     saturated = float(xlogy(y_sorted, y_sorted).sum())
     share, converged, iteration = 1.0, False, 1
     while not converged and iteration < stopping.max_iterations:
@@ -339,6 +344,7 @@ def ppml_dense(
     names: Sequence[str],
     stopping: Stopping = DEFAULT,
     offset: Array | None = None,
+    start: Array | None = None,
 ) -> PpmlFit:
     """Fit a model without fixed effects; an intercept is a column of X like any other.
 
@@ -352,7 +358,7 @@ def ppml_dense(
         Names of the regressors, for messages.
     stopping
         When the iterations end.
-    offset
+    offset, start
         As of :func:`ppml`.
 
     Raises
@@ -361,7 +367,7 @@ def ppml_dense(
         If regressors are collinear.
     """
     fixed = np.zeros_like(y) if offset is None else offset
-    w = 0.5 * (y + y.mean())
+    w = 0.5 * (y + y.mean()) if start is None else start
     gram = _weighted_gram(X, w)
     flat = [f"'{name}'" for name, square in zip(names, np.diag(gram), strict=True) if square == 0]
     if flat:

@@ -56,6 +56,7 @@ class _Sample:
     y: Array
     X: Array
     offset: Array | None
+    start: Array | None
     effects: Effects | None
     names: tuple[str, ...]
 
@@ -75,6 +76,8 @@ class Search:
         Variables with slopes by level.
     names : tuple of str, length K
     stopping : Stopping
+    start : ndarray, shape (N,), or None
+        Expected flows to begin with.
     """
 
     y: Array
@@ -84,6 +87,7 @@ class Search:
     varying: Sequence[Varying]
     names: tuple[str, ...]
     stopping: Stopping
+    start: Array | None = None
 
     def run(self, rows: Positions, *, drop_separated: bool, singletons: bool) -> Found:
         """Fit the rows at these positions until none is separated.
@@ -131,23 +135,29 @@ class Search:
         whole = len(rows) == len(self.y)
         y = self.y if whole else self.y[rows]
         X = self.X if whole else np.ascontiguousarray(self.X[np.ix_(columns, rows)])
-        offset = self.offset if whole or self.offset is None else self.offset[rows]
+        offset, start = (
+            column if whole or column is None else column[rows]
+            for column in (self.offset, self.start)
+        )
         if not self.factors:
-            return _Sample(y, X, offset, None, names)
+            return _Sample(y, X, offset, start, None, names)
         codes = [factor.codes if whole else factor.codes[rows] for factor in self.factors]
         varying = self.varying
         if not whole:
             varying = [replace(v, codes=v.codes[rows], values=v.values[rows]) for v in varying]
         effects = arrange(codes, [factor.size for factor in self.factors], varying)
-        return _Sample(y, X, offset, effects, names)
+        return _Sample(y, X, offset, start, effects, names)
 
     def _fit(self, sample: _Sample) -> PpmlFit:
         try:
             if sample.effects is None:
-                return ppml_dense(sample.y, sample.X, sample.names, self.stopping, sample.offset)
+                return ppml_dense(
+                    sample.y, sample.X, sample.names, self.stopping, sample.offset, sample.start
+                )
             return ppml(
-                sample.effects, sample.y, sample.X, sample.names, self.stopping, sample.offset
-            )
+                sample.effects, sample.y, sample.X, sample.names, self.stopping, sample.offset,
+                sample.start,
+            )  # fmt: skip
         except IdentificationError as problem:
             dropped = len(self.y) - len(sample.y)
             if not dropped:
