@@ -1,8 +1,8 @@
 """Origin–destination flows: one row a pair (and period), zeros kept, gaps stated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,9 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
+from choicemodels.flows.attach import attach, covariates, match_rows
+from choicemodels.flows.gaps import MissingPairs, fill_gaps, find_gaps
+from choicemodels.flows.matrices import stack_matrices, stack_matrix
 from choicemodels.frames import numeric_column, require_columns, to_pandas
 
-__all__ = ["Factor", "FlowData", "MissingPairs"]
+__all__ = ["Factor", "FlowData"]
 
 # Codes stay 64-bit: the product of two level counts soon outgrows 32 bits.
 Codes = NDArray[np.int64]
@@ -54,34 +57,6 @@ class Factor:
         return pd.Index(["^".join(pieces) for pieces in zip(*text, strict=True)], dtype=object)
 
 
-@dataclass(frozen=True)
-class MissingPairs:
-    """Pairs of an observed origin and an observed destination without a row.
-
-    A missing pair is not a zero: nobody said that nobody moved.
-
-    Attributes
-    ----------
-    count : int
-        Missing combinations, summed over the periods; pairs within one place not counted.
-    intrazonal : int
-        Missing combinations of a place with itself.
-    example : tuple or None
-        The first of them, as (origin, destination) or (origin, destination, time).
-    """
-
-    count: int
-    intrazonal: int
-    example: tuple[object, ...] | None
-
-    def __str__(self) -> str:
-        if self.example is None:
-            return "none" + (f" ({self.intrazonal:,} intrazonal)" if self.intrazonal else "")
-        where = " → ".join(map(str, self.example[:2]))
-        when = f" in {self.example[2]}" if len(self.example) > 2 else ""
-        return f"{self.count:,} (such as {where}{when}), and {self.intrazonal:,} intrazonal"
-
-
 @dataclass(frozen=True, eq=False)
 class FlowData:
     """Flows between places, validated once.
@@ -95,6 +70,9 @@ class FlowData:
         Names of the columns. Flows are counts or amounts, zero or more.
     time : str, optional
         Name of the column with the period.
+    record : mapping of str to number
+        What was done on the way to these rows, such as ``{"pairs filled with 0": 12}``;
+        :meth:`describe` shows it.
 
     Raises
     ------
@@ -108,6 +86,7 @@ class FlowData:
     destination: str
     flow: str
     time: str | None = None
+    record: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         frame = to_pandas(self.table, what="the flow table")
@@ -122,7 +101,7 @@ class FlowData:
         self._refuse_duplicates()
 
     def _refuse_duplicates(self) -> None:
-        keys = self.factor("^".join(f"`{name}`" for name in self._keys))
+        keys = self._pairs
         if keys.size <= 8 * len(keys.codes) + 1024:
             repeated = bool((np.bincount(keys.codes, minlength=1) > 1).any())
         else:
@@ -155,9 +134,288 @@ class FlowData:
         object.__setattr__(other, "_flows", _checked_flows(self.table, name))
         return other
 
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix: Any,
+        *,
+        origins: Sequence[Any] | None = None,
+        destinations: Sequence[Any] | None = None,
+        origin: str = "origin",
+        destination: str = "destination",
+        flow: str = "flow",
+        time: str = "time",
+    ) -> Self:
+        """Take a matrix of flows, origins by destinations, or one for each period.
+
+        A missing cell (NaN) is a missing pair and gets no row; a zero is a flow of zero.
+
+        Parameters
+        ----------
+        matrix
+            A DataFrame labelled by places, an array of shape (O, D), or a dict of such by
+            period.
+        origins, destinations
+            Labels of an array; without ``destinations`` those of the origins.
+        origin, destination, flow, time
+            What to call the columns.
+
+        Raises
+        ------
+        DataError
+            If labels are missing, repeat or do not fit, or a cell is no flow.
+        """
+        if isinstance(matrix, Mapping):
+            names = (origin, destination, flow, time)
+            table, missing = stack_matrices(matrix, names, origins, destinations)
+            return cls(table, *names, record={"missing cells": missing})
+        columns = (origin, destination, flow)
+        table, missing = stack_matrix(matrix, columns, origins, destinations)
+        return cls(table, *columns, record={"missing cells": missing})
+
+    @classmethod
+    def from_cells(
+        cls,
+        source: Any,
+        *,
+        origin: str,
+        destination: str,
+        flow: str | None = None,
+        time: str | None = None,
+        name: str = "flow",
+    ) -> Self:
+        """Add up microdata, or cells finer than pairs, without loading them.
+
+        DuckDB reads the source once; only the sums come into memory, and what it cannot keep
+        there meanwhile it puts into a temporary folder. Rows without a place or a finite flow
+        are left out and counted. A pair without any row stays missing.
+
+        Parameters
+        ----------
+        source
+            A DuckDB relation, the path of a Parquet or CSV file or a list of such paths (with
+            ``*`` for many), or a table.
+        origin, destination
+            Names of the columns.
+        flow
+            Column to add up; by default each row is one move.
+        time
+            Column of the period.
+        name
+            What to call the sums.
+
+        Raises
+        ------
+        DataError
+            If a file or column is missing, a flow is negative, or no row is left.
+        """
+        from choicemodels.flows.cells import add_up_cells
+
+        keys = [origin, destination] + ([time] if time else [])
+        table, record = add_up_cells(source, keys, flow, name)
+        return cls(table, origin, destination, name, time, record=record)
+
+    def with_columns(self, **columns: Any) -> Self:
+        """Return the same flows with further columns, one value a row.
+
+        Raises
+        ------
+        DataError
+            If a column exists already, or has another length.
+        """
+        other = copy(self)
+        object.__setattr__(other, "table", attach(self.table, columns))
+        return other
+
+    def with_places(
+        self,
+        table: Any,
+        *,
+        place: str = "place",
+        time: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Self:
+        """Attach covariates of places, as ``origin_...`` and ``destination_...``.
+
+        Parameters
+        ----------
+        table
+            One row for each place (and period).
+        place
+            Its column of the place; labels are compared as text.
+        time
+            Its column of the period, if the covariates change.
+        columns
+            What to attach; by default all other columns.
+
+        Raises
+        ------
+        DataError
+            If a place of the flows is not in the table, or twice, or a column exists already.
+        SpecificationError
+            If ``time`` is given to flows without periods.
+        """
+        frame = to_pandas(table, what="the table of places")
+        if time and not self.time:
+            raise SpecificationError("the flows have no periods; leave time= out.")
+        keys = [place, time] if time else [place]
+        chosen = covariates(frame, keys, columns, "the table of places")
+        new: dict[str, Any] = {}
+        for side, column in (("origin", self.origin), ("destination", self.destination)):
+            factor = self.factor(f"`{column}`^`{self.time}`" if time else f"`{column}`")
+            rows = match_rows(factor, frame, keys, "the table of places")
+            new |= {f"{side}_{name}": frame[name].take(rows) for name in chosen}
+        return self.with_columns(**new)
+
+    def with_pairs(
+        self,
+        table: Any,
+        *,
+        origin: str | None = None,
+        destination: str | None = None,
+        time: str | None = None,
+        columns: Sequence[str] | None = None,
+        symmetric: bool = False,
+    ) -> Self:
+        """Attach covariates of pairs of places.
+
+        Parameters
+        ----------
+        table
+            One row for each pair (and period).
+        origin, destination
+            Its columns of the places; by default called as those of the flows.
+        time
+            Its column of the period, if the covariates change.
+        columns
+            What to attach; by default all other columns.
+        symmetric
+            The table has each pair once, and holds both ways.
+
+        Raises
+        ------
+        DataError
+            If a pair of the flows is not in the table, or twice, or a column exists already.
+        SpecificationError
+            If ``time`` is given to flows without periods.
+        """
+        frame = to_pandas(table, what="the table of pairs")
+        if time and not self.time:
+            raise SpecificationError("the flows have no periods; leave time= out.")
+        keys = [origin or self.origin, destination or self.destination] + ([time] if time else [])
+        chosen = covariates(frame, keys, columns, "the table of pairs")
+        if symmetric:
+            turned = frame.rename(columns={keys[0]: keys[1], keys[1]: keys[0]})
+            other = turned[(frame[keys[0]] != frame[keys[1]]).to_numpy()]
+            frame = pd.concat([frame, other], ignore_index=True)
+        names = [self.origin, self.destination] + ([self.time] if time and self.time else [])
+        factor = self.factor("^".join(f"`{name}`" for name in names))
+        rows = match_rows(factor, frame, keys, "the table of pairs")
+        return self.with_columns(**{name: frame[name].take(rows) for name in chosen})
+
+    def with_matrix(self, matrix: Any, name: str) -> Self:
+        """Attach a covariate of pairs that stands in a labelled matrix, such as travel time.
+
+        Parameters
+        ----------
+        matrix
+            DataFrame, origins by destinations; places that the flows lack are ignored.
+        name
+            What to call the column.
+
+        Raises
+        ------
+        DataError
+            If a pair of the flows has no cell or a missing one, or the column exists already.
+        """
+        table, _ = stack_matrix(matrix, (self.origin, self.destination, name), what=f"'{name}'")
+        return self.with_pairs(table)
+
+    def complete(
+        self,
+        fill: float = 0.0,
+        *,
+        intrazonal: bool = False,
+        places: Sequence[Any] | None = None,
+    ) -> "FlowData":
+        """Declare the missing pairs to be flows of zero, and give each a row.
+
+        Only who made the data knows whether a pair without a row had no flow or was not
+        observed; this says the former, and :meth:`describe` shows how many rows it made.
+        Other columns are missing in these rows: attach covariates afterwards.
+
+        Parameters
+        ----------
+        fill
+            The flow declared.
+        intrazonal
+            Fill pairs of a place with itself too.
+        places
+            Places that belong to both sides, also if no row names them.
+
+        Raises
+        ------
+        SpecificationError
+            If the fill is negative or not finite.
+        """
+        if not (np.isfinite(fill) and fill >= 0):
+            raise SpecificationError(f"fill is {fill}; a flow is finite, zero or more.")
+        table, count = fill_gaps(
+            self._pairs, self.table, self._keys, self.flow, fill, intrazonal, places
+        )
+        record = {**self.record, f"pairs filled with {fill:g}": count}
+        return replace(self, table=table, record=record)
+
+    def aggregate(
+        self,
+        crosswalk: Any,
+        *,
+        source: str = "from",
+        target: str = "to",
+        weight: str | None = "weight",
+        sides: Sequence[str] = ("origin", "destination"),
+    ) -> "FlowData":
+        """Add up flows to other places by a crosswalk; the total stays.
+
+        The flow of a pair goes to the pairs of target places in the product of their shares,
+        which takes flows to be spread over a place as the weights are. What is missing stays
+        so: a target pair of which no part is known has no row, and :meth:`describe` counts
+        those of which some part is missing, whose sums are therefore too small. Other columns
+        are not kept.
+
+        Parameters
+        ----------
+        crosswalk
+            A table with one row for each source place and a target place with a part of it.
+        source, target, weight
+            Names of its columns; ``weight=None`` if every source lies within one target.
+        sides
+            ``"origin"``, ``"destination"`` or both.
+
+        Raises
+        ------
+        DataError
+            If a place is not in the crosswalk, or the weights of a source do not sum to one.
+        SpecificationError
+            If ``sides`` is neither.
+        """
+        from choicemodels.flows.crosswalk import read_crosswalk
+        from choicemodels.flows.regroup import regroup
+
+        chosen = {sides} if isinstance(sides, str) else set(sides)
+        if not chosen or not chosen <= {"origin", "destination"}:
+            raise SpecificationError(f"sides is {sides}; it names 'origin', 'destination' or both.")
+        table, record = regroup(self, read_crosswalk(crosswalk, source, target, weight), chosen)
+        return replace(self, table=table, record={**self.record, **record})
+
     @property
     def _keys(self) -> list[str]:
         return [self.origin, self.destination] + ([self.time] if self.time else [])
+
+    @property
+    def _pairs(self) -> Factor:
+        """What tells rows apart."""
+        return self.factor("^".join(f"`{name}`" for name in self._keys))
 
     @property
     def y(self) -> NDArray[np.float64]:
@@ -183,29 +441,7 @@ class FlowData:
     @cached_property
     def missing_pairs(self) -> MissingPairs:
         """Combinations of observed origins, destinations and periods that have no row."""
-        keys = self.factor("^".join(f"`{name}`" for name in self._keys))
-        o, d = keys.levels[0], keys.levels[1]
-        periods = keys.size // (len(o) * len(d))
-        within = len(o.intersection(d)) * periods
-        present_within = int(self.intrazonal.sum())
-        count = (keys.size - within) - (self.nobs - present_within)
-        example = self._first_gap(keys) if count else None
-        return MissingPairs(int(count), within - present_within, example)
-
-    def _first_gap(self, keys: Factor) -> tuple[object, ...] | None:
-        present = np.unique(keys.codes)
-        place = keys.levels[1].get_indexer(keys.levels[0])
-        D = len(keys.levels[1])
-        periods = keys.size // (len(keys.levels[0]) * D)
-        # Rows follow each other by one, but at a gap; look at a few gaps to pass intrazonal ones.
-        edges = np.concatenate(([-1], present, [keys.size]))
-        for after in np.flatnonzero(np.diff(edges) > 1):
-            for code in range(int(edges[after]) + 1, int(edges[after + 1])):
-                o, d = code // periods // D, code // periods % D
-                if place[o] != d:
-                    digits = (o, d) if len(keys.levels) == 2 else (o, d, code % periods)
-                    return tuple(level[i] for level, i in zip(keys.levels, digits, strict=True))
-        return None
+        return find_gaps(self._pairs, int(self.intrazonal.sum()))
 
     def factor(self, name: str) -> Factor:
         """Return a column, or several joined by ``^``, as integer codes.
@@ -260,7 +496,23 @@ class FlowData:
             "missing intrazonal pairs": self.missing_pairs.intrazonal,
             "total flow": float(self.y.sum()),
         }
+        if self.time:
+            rows |= self._describe_panel(self._column(self.time))
+        rows |= self.record
         return pd.Series(rows, dtype=object).to_frame("value")
+
+    def _describe_panel(self, time: Factor) -> dict[str, object]:
+        """Say whether the same pairs are there in every period."""
+        pair = self.factor(f"`{self.origin}`^`{self.destination}`").codes
+        times = np.bincount(pd.factorize(pair)[0])
+        rows = np.bincount(time.codes, minlength=time.size)
+        fewest = int(rows.argmin())
+        return {
+            "pairs": len(times),
+            "pairs in every period": int((times == time.size).sum()),
+            "balanced": bool((times == time.size).all()),
+            "fewest rows in a period": f"{rows[fewest]:,} ({time.levels[0][fewest]})",
+        }
 
     def to_matrix(self, period: object | None = None) -> pd.DataFrame:
         """Return the flows as a matrix, origins by destinations; missing pairs are NaN.
