@@ -2,29 +2,29 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from choicemodels.errors import (
-    DataError,
     NestflowWarning,
     SpecificationError,
-    enumerate_some,
 )
-from choicemodels.flows.flowdata import Factor, FlowData
+from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
-from choicemodels.formula import expand, term_values
-from choicemodels.frames import numeric_column
-from choicemodels.utility import Term
 from estimation.covariance import SmallSample
-from estimation.gravity.absorb import Varying
 from estimation.gravity.covariance import KINDS
 from estimation.gravity.effects import label_effects
+from estimation.gravity.inputs import (
+    Inputs,
+    design,
+    list_dropped_rows,
+    read_inputs,
+    tabulate_drops,
+    varying,
+)
 from estimation.gravity.ppml import PpmlFit, Progress, Stopping
 from estimation.gravity.result import (
     Convergence,
@@ -106,14 +106,14 @@ def fit_gravity(
         rows alone identified it, or rows look separated but could not be certified.
     """
     _check_options(cov, ssc, tol, max_iterations)
-    inputs = _read(model, data, weights)
+    inputs = read_inputs(model, data, weights)
     counted = inputs.counted
     search = Search(
         inputs.weighted_flows,
-        _design(inputs.terms, data),
+        design(inputs.terms, data),
         inputs.offset_with_weights,
         inputs.factors,
-        _varying(model, data),
+        varying(model, data),
         tuple(term.name for term in inputs.terms),
         Stopping(tol, max_iterations, progress),
         None if start is None else _start_from(start, inputs),
@@ -127,48 +127,7 @@ def fit_gravity(
     return _report(inputs, found, drops, notes).with_cov(cov, groups=groups, ssc=ssc)
 
 
-@dataclass(frozen=True, eq=False)
-class _Inputs:
-    """What the model reads from the data, over all N rows."""
-
-    model: Gravity
-    data: FlowData
-    terms: tuple[Term, ...]
-    factors: list[Factor]
-    weights: str | None
-    w: Array | None
-    offset: Array | None
-
-    @property
-    def counted(self) -> NDArray[np.int64]:
-        """Positions of the rows with some weight."""
-        return np.arange(self.data.nobs) if self.w is None else np.flatnonzero(self.w > 0)
-
-    @property
-    def weighted_flows(self) -> Array:
-        return self.data.y if self.w is None else self.w * self.data.y
-
-    @property
-    def offset_with_weights(self) -> Array | None:
-        if self.w is None:
-            return self.offset
-        logs = np.log(np.where(self.w > 0, self.w, 1.0))
-        return logs if self.offset is None else self.offset + logs
-
-
-def _read(model: Gravity, data: FlowData, weights: str | None) -> _Inputs:
-    return _Inputs(
-        model,
-        data,
-        _terms(model, data),
-        [data.factor(name) for name in model.effects],
-        weights,
-        _weights(weights, data),
-        _offset(model.offset, data),
-    )
-
-
-def _start_from(start: GravityResult, inputs: _Inputs) -> Array:
+def _start_from(start: GravityResult, inputs: Inputs) -> Array:
     """Return expected flows to begin with, weights included, from those of another result."""
     if start.sample is None or start.sample.data.nobs != inputs.data.nobs:
         raise SpecificationError(
@@ -185,7 +144,7 @@ def _start_from(start: GravityResult, inputs: _Inputs) -> Array:
 
 
 def _report(
-    inputs: _Inputs, found: Found, drops: Sequence[Drop], notes: tuple[str, ...]
+    inputs: Inputs, found: Found, drops: Sequence[Drop], notes: tuple[str, ...]
 ) -> GravityResult:
     """Put what was found into a result, without a covariance."""
     model, data, fit, rows = inputs.model, inputs.data, found.fit, found.rows
@@ -212,8 +171,8 @@ def _report(
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,
         effects=label_effects(fit.effects, found.effects, inputs.factors, slopes),
-        dropped=_tabulate(drops),
-        dropped_rows=_list_rows(drops),
+        dropped=tabulate_drops(drops),
+        dropped_rows=list_dropped_rows(drops),
         offset=model.offset,
         weights=inputs.weights or "",
         sample=Sample(data, rows, scores, fit.mu if w is None else fit.mu / w, w, offset),
@@ -234,58 +193,6 @@ def _check_options(cov: str, ssc: str, tol: float, max_iterations: int) -> None:
         raise SpecificationError(f"tol is {tol}; it must lie between 0 and 1.")
     if max_iterations < 2:
         raise SpecificationError(f"max_iterations is {max_iterations}; at least 2 are needed.")
-
-
-def _terms(model: Gravity, data: FlowData) -> tuple[Term, ...]:
-    terms = expand(model.regressors, data.table, drop_intercept=bool(model.effects))
-    if not terms and not model.effects:
-        raise SpecificationError(f"the formula '{model.formula}' leaves nothing to estimate.")
-    return terms
-
-
-def _design(terms: Sequence[Term], data: FlowData) -> Array:
-    """Fill the regressors, shape (K, N), and refuse what is not finite."""
-    X = np.empty((len(terms), data.nobs))
-    for column, term in zip(X, terms, strict=True):
-        column[:] = term_values(term, data.table)
-    return X
-
-
-def _varying(model: Gravity, data: FlowData) -> list[Varying]:
-    """Evaluate the variables with slopes by level."""
-    out = []
-    for slope in model.slopes:
-        factor = data.factor(slope.effect)
-        values = term_values(Term(slope.name, (slope.variable,)), data.table)
-        base = model.effects.index(slope.effect) if slope.effect in model.effects else -1
-        filled = np.array(np.broadcast_to(values, data.nobs))
-        out.append(Varying(factor.codes, factor.size, filled, base))
-    return out
-
-
-def _weights(name: str | None, data: FlowData) -> Array | None:
-    """Return the weights of all rows, and refuse what cannot be one."""
-    if name is None:
-        return None
-    w = numeric_column(data.table, name, what="the flow table")
-    bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
-    if len(bad):
-        raise DataError(
-            f"the weights '{name}' are negative or not finite in {len(bad):,} rows (rows "
-            f"{enumerate_some(bad.tolist())}; the first holds {w[bad[0]]}); a weight is zero or "
-            "more."
-        )
-    if not w.any():
-        raise DataError(f"the weights '{name}' are zero in every row.")
-    return w
-
-
-def _offset(expression: str, data: FlowData) -> Array | None:
-    """Return the offset of all rows."""
-    if not expression.strip():
-        return None
-    values = term_values(Term("offset", (expression,)), data.table, what="the flow table")
-    return np.array(np.broadcast_to(values, data.nobs))
 
 
 def _complaint(fit: PpmlFit, tol: float) -> str:
@@ -318,19 +225,3 @@ def _null_deviance(y: Array, w: Array | None, offset: Array | None) -> float:
     level = np.log((w * y).sum()) - logsumexp(fixed, b=w)
     logs = np.log(np.where(y > 0, y, 1.0)) - level - fixed
     return 2 * float((w * y * logs).sum())
-
-
-def _tabulate(drops: Sequence[Drop]) -> pd.DataFrame:
-    table = pd.DataFrame(
-        [(drop.reason, drop.effect, len(drop.rows)) for drop in drops],
-        columns=["reason", "effect", "rows"],
-    )
-    return table.groupby(["reason", "effect"], as_index=False, sort=False).sum()
-
-
-def _list_rows(drops: Sequence[Drop]) -> "pd.Series[str]":
-    rows = [drop.rows for drop in drops]
-    reasons = [np.full(len(drop.rows), drop.reason, dtype=object) for drop in drops]
-    index = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-    values = np.concatenate(reasons) if reasons else np.empty(0, dtype=object)
-    return pd.Series(values, index=index, name="reason", dtype=object).sort_index()
