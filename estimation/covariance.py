@@ -13,7 +13,6 @@ and several ways of grouping combine by inclusion and exclusion [CameronGelbachM
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from choicemodels.errors import DataError, IdentificationError, enumerate_some
+from estimation.meat import by_cluster, cross_product, repair
 
 __all__ = [
     "REPAIRED",
@@ -200,10 +200,8 @@ def cluster_covariance(
 ) -> Clustering:
     """Return the clustered covariance, in any number of ways.
 
-    The middle of the sandwich is the sum over the non-empty subsets S of the ways of
-    ``(-1)^(|S|+1) M_S``, where ``M_S`` clusters by the intersection of the ways in S. Inclusion
-    and exclusion can leave an indefinite covariance; the usual repair, fixest's and reghdfe's
-    too, sets its negative eigenvalues to zero.
+    Several ways combine by inclusion and exclusion (:func:`estimation.meat.by_cluster`), which
+    can leave negative eigenvalues; they are set to zero.
 
     Parameters
     ----------
@@ -222,39 +220,10 @@ def cluster_covariance(
     DataError
         If a way of clustering has a single group.
     """
+    parts = by_cluster(groupings)
     counts = tuple(int(g.max()) + 1 for g in groupings)
-    for way, count in enumerate(counts):
-        if count < 2:
-            raise DataError(
-                f"clustering number {way + 1} has a single group; clustered standard errors "
-                "need at least two: choose a finer grouping or cov='robust'."
-            )
-    meat = np.zeros((scores.shape[1], scores.shape[1]))
-    for size in range(1, len(groupings) + 1):
-        for ways in combinations(range(len(groupings)), size):
-            sums = _sum_by(scores, _intersect([groupings[w] for w in ways]))
-            meat += (-1) ** (size + 1) * (sums.T @ sums)
     smallest = min(counts)
     factor = 1.0 if ssc == "none" else smallest / (smallest - 1)
-    matrix = factor * sandwich(bread, meat)
-    values, vectors = linalg.eigh(matrix)
-    if len(groupings) == 1 or values[0] >= 0:
-        return Clustering(matrix, counts, adjusted=False)
-    repaired = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return Clustering(repaired, counts, adjusted=True)
-
-
-def _intersect(groupings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    codes = groupings[0]
-    for other in groupings[1:]:
-        joint = codes * (int(other.max()) + 1) + other
-        codes = pd.factorize(joint)[0].astype(np.int64)
-    return codes
-
-
-def _sum_by(scores: Array, codes: NDArray[np.int64]) -> Array:
-    groups = int(codes.max()) + 1
-    columns = [
-        np.bincount(codes, weights=scores[:, k], minlength=groups) for k in range(scores.shape[1])
-    ]
-    return np.column_stack(columns)
+    matrix = factor * sandwich(bread, cross_product(parts, scores))
+    matrix, adjusted = (matrix, False) if len(groupings) == 1 else repair(matrix)
+    return Clustering(matrix, counts, adjusted)

@@ -61,7 +61,8 @@ class Covariance:
     @property
     def short(self) -> str:
         """Say it in the width of a table's column."""
-        return f"by {' & '.join(self.groups)}" if self.groups else self.kind
+        kind = "" if self.kind == "cluster" else f"{self.kind} "
+        return f"{kind}by {' & '.join(self.groups)}" if self.groups else self.kind
 
     @property
     def footnotes(self) -> tuple[str, ...]:
@@ -78,7 +79,9 @@ class Covariance:
             f"{name} ({count:,})"
             for name, count in zip(self.groups, self.group_counts, strict=True)
         )
-        return f"{self.kind} by {ways}; small-sample factor: {self.ssc}"
+        # The jackknife has a factor of its own.
+        factor = "" if self.kind == "CRV3" else f"; small-sample factor: {self.ssc}"
+        return f"{self.kind} by {ways}{factor}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -69,13 +69,22 @@ class EffectEstimate:
         DataError
             If a row has a level that the estimation did not see, or the variable is missing.
         """
-        values = self._lookup(frame)
-        if not self.variable:
-            return values
-        variable = Term(self.variable, (self.variable,))
-        return values * term_values(variable, frame, what="the new table")
+        values = self.values[self.positions(frame)]
+        return values * self.variable_at(frame) if self.variable else values
 
-    def _lookup(self, frame: pd.DataFrame) -> Array:
+    def variable_at(self, frame: pd.DataFrame) -> Array:
+        """Return the variable with slopes in each row of a table."""
+        values = term_values(Term(self.name, (self.variable,)), frame, what="the new table")
+        return np.array(np.broadcast_to(values, len(frame)))
+
+    def positions(self, frame: pd.DataFrame) -> Codes:
+        """Return where in ``codes`` the level of each row of a table stands.
+
+        Raises
+        ------
+        DataError
+            If a row has a level that the estimation did not see.
+        """
         require_columns(frame, self.columns, what="the new table")
         code = np.zeros(len(frame), dtype=np.int64)
         unknown = np.zeros(len(frame), dtype=np.bool_)
@@ -92,7 +101,7 @@ class EffectEstimate:
                 f"{len(rows):,} rows have a level of '{self.name}' that was not estimated "
                 f"(row {rows[0]} has {label}); predict only for levels among the rows used."
             )
-        return self.values[place]
+        return place.astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists for JSON."""

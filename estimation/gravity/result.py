@@ -1,6 +1,6 @@
 """What a fitted gravity model answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -8,21 +8,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.flows.flowdata import FlowData
+from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
-from estimation.covariance import SmallSample, group_codes
-from estimation.gravity.covariance import Grouping, LevelCount, gravity_covariance, nested_in
+from estimation.covariance import SmallSample
+from estimation.gravity.covariance import (
+    LevelCount,
+    Middle,
+    check_kind,
+    gravity_covariance,
+    middle_of,
+    rescaling,
+)
 from estimation.gravity.effects import EffectEstimate
+from estimation.gravity.sample import GroupsArgument, Sample
 from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 
 __all__ = ["Convergence", "GravityResult", "GroupsArgument", "Sample"]
 
 Array = NDArray[np.float64]
-GroupsArgument = str | Sequence[str] | Sequence[Any] | NDArray[Any] | pd.Series | None
+
+# What a result that was read from a file can still compute: no scores of rows are needed.
+_WITHOUT_ROWS = ("hessian", "robust", "HC0", "HC1")
 
 
 @dataclass(frozen=True)
@@ -46,30 +55,6 @@ class Convergence:
     inner_iterations: int
     deviance: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The data behind a result; a result read from a file has none.
-
-    Attributes
-    ----------
-    data : FlowData
-    rows : ndarray of int64
-        Positions of the rows used.
-    scores : ndarray, shape (N, K)
-        Weights included.
-    mu : ndarray, shape (N,)
-        Expected flows.
-    weights, offset : ndarray, shape (N,), or None
-    """
-
-    data: FlowData
-    rows: NDArray[np.int64]
-    scores: Array
-    mu: Array
-    weights: Array | None = None
-    offset: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +87,10 @@ class GravityResult(Result):
         The expression that entered with the coefficient one; empty if there was none.
     weights : str
         The column by which rows counted; empty if there was none.
+    sample : Sample or None
+        The data behind the result; None if it was read from a file.
+    middle : Middle or None
+        How the covariance was put together; None for the jackknife or without data.
     """
 
     formula: str
@@ -118,6 +107,7 @@ class GravityResult(Result):
     offset: str = ""
     weights: str = ""
     sample: Sample | None = field(default=None, repr=False)
+    middle: Middle | None = field(default=None, repr=False)
 
     @property
     def converged(self) -> bool:
@@ -153,75 +143,89 @@ class GravityResult(Result):
         Parameters
         ----------
         kind
-            ``"hessian"``, ``"robust"`` or ``"cluster"``.
+            ``"hessian"``, ``"robust"``, ``"HC0"`` to ``"HC3"``, ``"cluster"``, ``"dyadic"`` or
+            ``"CRV3"``; :mod:`estimation.gravity.covariance` has the formulas.
         groups
-            For ``"cluster"``: the name of a column of the table that was given, several joined
-            by ``^``, a list of such names for multi-way clustering, or labels, one a row.
+            For ``"cluster"`` and ``"CRV3"``: the name of a column of the table that was given,
+            several joined by ``^``, or labels, one a row; for ``"cluster"`` also a list of these,
+            for multi-way clustering.
         ssc
             Small-sample factor, ``"fixest"``, ``"stata"`` or ``"none"``; by default as before.
 
         Raises
         ------
         EstimationError
-            If a clustered covariance is asked of a result that was read from a file.
+            If a result that was read from a file is asked for what needs the rows, or the
+            leverages of HC2 and HC3 are too many or one, or a refit of CRV3 does not exist.
         SpecificationError
             If an option is unknown, or groups are missing.
         """
-        groupings: tuple[Grouping, ...] = ()
-        if kind == "cluster":
-            if self.sample is None:
-                raise EstimationError(
-                    "this result was read from a file, which does not hold the scores of the "
-                    "rows: choose 'hessian' or 'robust', or fit again to cluster."
-                )
-            groupings = self._groupings(groups)
-        elif groups is not None:
-            raise SpecificationError(f"groups= goes with cov='cluster', not with '{kind}'.")
-        covariance = gravity_covariance(
-            kind,
-            self.hessian,
-            self.scores_product,
-            self.names,
-            self.effect_counts,
-            self.nobs,
-            ssc=self.covariance.ssc if ssc is None else ssc,
-            scores=None if self.sample is None else self.sample.scores,
-            groupings=groupings,
-        )
-        return replace(self, covariance=covariance)
-
-    def _groupings(self, groups: GroupsArgument) -> tuple[Grouping, ...]:
-        if groups is None or self.sample is None:
+        ssc = self.covariance.ssc if ssc is None else ssc
+        check_kind(kind, ssc)
+        if groups is not None and kind not in ("cluster", "CRV3"):
             raise SpecificationError(
-                "cov='cluster' needs groups=, such as groups='origin' or "
-                "groups=['origin', 'destination']."
+                f"groups= goes with cov='cluster' or 'CRV3', not with '{kind}'."
             )
-        several = isinstance(groups, list | tuple) and all(
-            isinstance(way, str) or np.ndim(way) == 1 for way in groups
+        if self.sample is None and kind not in _WITHOUT_ROWS:
+            raise EstimationError(
+                "this result was read from a file, which does not hold the scores of the rows: "
+                f"choose one of {', '.join(_WITHOUT_ROWS)}, or fit again for '{kind}'."
+            )
+        if kind == "CRV3":
+            return replace(self, covariance=self._jackknife(groups, ssc), middle=None)
+        middle = self._middle(kind, groups, ssc)
+        scores = None if self.sample is None else self.sample.scores
+        covariance = gravity_covariance(
+            middle, self.hessian, self.names, scores, self.scores_product
         )
-        ways: Sequence[Any] = list(groups) if several else [groups]
-        data, rows = self.sample.data, self.sample.rows
-        effects = [data.factor("^".join(e.columns)).codes[rows] for e in self.effects]
-        out = []
-        for number, way in enumerate(ways):
-            name, codes = self._codes(way, f"groups {number + 1}")
-            out.append(Grouping(name, codes, tuple(nested_in(e, codes) for e in effects)))
-        return tuple(out)
+        return replace(self, covariance=covariance, middle=middle)
 
-    def _codes(self, way: Any, default: str) -> tuple[str, NDArray[np.int64]]:
-        """Turn one way of grouping into a name and codes over the rows used."""
-        assert self.sample is not None
-        data, rows = self.sample.data, self.sample.rows
-        if isinstance(way, str):
-            return way, group_codes(data.factor(way).codes[rows], way)
-        labels = np.asarray(way)
-        if len(labels) != data.nobs:
-            raise DataError(
-                f"the groups have {len(labels):,} labels, but the table has {data.nobs:,} rows; "
-                "give one for each row of the table, also for rows that were dropped."
+    def _middle(self, kind: str, groups: GroupsArgument, ssc: SmallSample) -> Middle:
+        K, counts, sample = len(self.names), self.effect_counts, self.sample
+        if sample is None or kind in _WITHOUT_ROWS:
+            return middle_of(kind, ssc, K, counts, self.nobs)
+        if kind in ("HC2", "HC3"):
+            scale = rescaling(kind, np.asarray(self.leverages(), np.float64), sample.rows)
+            return middle_of(kind, ssc, K, counts, self.nobs, rescale=scale)
+        places = None
+        if kind == "dyadic":
+            groups, places = (
+                [f"`{sample.data.origin}`", f"`{sample.data.destination}`"],
+                sample.places(),
             )
-        name = str(getattr(way, "name", None) or default)
-        return name, group_codes(labels[rows], name)
+        groupings = sample.groupings(groups, self.effects)
+        return middle_of(kind, ssc, K, counts, self.nobs, groupings=groupings, places=places)
+
+    def _jackknife(self, groups: GroupsArgument, ssc: SmallSample) -> Covariance:
+        # Refits stand on the search, which few results need again.
+        from estimation.gravity.jackknife import jackknife_covariance
+        from estimation.gravity.problem import problem_of
+
+        assert self.sample is not None
+        groupings = self.sample.groupings(groups, self.effects)
+        problem = problem_of(self.sample, self.terms, self.effects)
+        return jackknife_covariance(problem, self.estimate, groupings, ssc)
+
+    def leverages(self) -> "pd.Series[float]":
+        """Return how much each flow moves its own fit, by the row's position in the table.
+
+        ``h_i = w_i mu_i z_i' (Z' W Z)^- z_i`` with the regressors and all dummies in Z. They sum
+        to the number of parameters.
+
+        Raises
+        ------
+        EstimationError
+            If the result was read from a file, or there are too many effects.
+        """
+        # The sparse arrays of scipy take a while to load, and few results need them.
+        from estimation.gravity.working import working_of
+
+        if self.sample is None:
+            raise EstimationError(
+                "this result was read from a file, without its data; fit again for leverages."
+            )
+        regression = working_of(self.sample, self.terms, self.effects)
+        return pd.Series(regression.leverages(), index=self.sample.rows, name="leverage")
 
     def fixed_effects(self) -> "dict[str, pd.Series[float]]":
         """Return the fixed effects and slopes by level, labelled, by name.

@@ -64,8 +64,8 @@ def test_groups_may_be_labels(result, panel):
         result.with_cov("cluster", groups=np.array([1, 2, 3]))
     with pytest.raises(DataError, match="no column 'orgin'"):
         result.with_cov("cluster", groups="orgin")
-    with pytest.raises(SpecificationError, match="'HC1' is unknown"):
-        result.with_cov("HC1")
+    with pytest.raises(SpecificationError, match="'HC4' is unknown"):
+        result.with_cov("HC4")
 
 
 def test_a_result_is_immutable(result):
