@@ -1,0 +1,1 @@
+"""What changes everywhere when something changes somewhere: equilibria over fitted flows."""
