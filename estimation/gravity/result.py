@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError
+from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
@@ -110,6 +111,11 @@ class GravityResult(Result):
     middle: Middle | None = field(default=None, repr=False)
 
     @property
+    def model(self) -> Gravity:
+        """The specification."""
+        return Gravity(self.formula, offset=self.offset)
+
+    @property
     def converged(self) -> bool:
         """Whether the iterations converged."""
         return self.convergence.converged
@@ -203,7 +209,7 @@ class GravityResult(Result):
 
         assert self.sample is not None
         groupings = self.sample.groupings(groups, self.effects)
-        problem = problem_of(self.sample, self.terms, self.effects)
+        problem = problem_of(self.sample, self.terms, self.model)
         return jackknife_covariance(problem, self.estimate, groupings, ssc)
 
     def leverages(self) -> "pd.Series[float]":
@@ -224,7 +230,7 @@ class GravityResult(Result):
             raise EstimationError(
                 "this result was read from a file, without its data; fit again for leverages."
             )
-        regression = working_of(self.sample, self.terms, self.effects)
+        regression = working_of(self.sample, self.terms, self.model)
         return pd.Series(regression.leverages(), index=self.sample.rows, name="leverage")
 
     def fixed_effects(self) -> "dict[str, pd.Series[float]]":

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from choicemodels.errors import DataError, EstimationError, enumerate_some
+from choicemodels.flows.gravity import Gravity
 from choicemodels.utility import Term
 from estimation.covariance import inverse_information
 from estimation.gravity.absorb import Effects, invert, solve, sum_by
-from estimation.gravity.effects import EffectEstimate
 from estimation.gravity.ppml_kernels import moments, partial_out
 from estimation.gravity.problem import arranged, problem_of
 from estimation.gravity.sample import Sample
@@ -240,11 +240,9 @@ def _refuse_unidentified(residual: Array, rhs: Array) -> None:
         )
 
 
-def working_of(
-    sample: Sample, terms: Sequence[Term], effects: Sequence[EffectEstimate]
-) -> WorkingRegression:
-    """Lay out the working regression of a result."""
-    problem = problem_of(sample, terms, effects)
+def working_of(sample: Sample, terms: Sequence[Term], model: Gravity) -> WorkingRegression:
+    """Lay out the working regression of a result with these regressors."""
+    problem = problem_of(sample, terms, model)
     return working_regression(problem.X, sample.working_weights, arranged(problem), problem.names)
 
 
