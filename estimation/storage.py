@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
+from estimation.gravity.linear_result import LinearResult
 from estimation.gravity.result import GravityResult
 from estimation.jsonfile import FORMAT
 from estimation.ordered_result import OrderedResult
 
 __all__ = ["load_result"]
 
+AnyResult: TypeAlias = ChoiceResult | GravityResult | LinearResult | OrderedResult
 
-def load_result(path: str | Path) -> ChoiceResult | GravityResult | OrderedResult:
+
+def load_result(path: str | Path) -> AnyResult:
     """Read a result that ``result.save()`` wrote.
 
     The data and the contributions of the cases are not in the file: covariances that need
@@ -34,9 +37,10 @@ def load_result(path: str | Path) -> ChoiceResult | GravityResult | OrderedResul
         raise DataError(f"'{path}' is not a saved result: {problem}.") from None
     if not isinstance(saved, dict) or saved.get("nestflow") != FORMAT:
         raise DataError(f"'{path}' is not a result saved by this version of nestflow.")
-    readers: dict[str, Callable[[dict[str, Any]], ChoiceResult | GravityResult | OrderedResult]] = {
+    readers: dict[str, Callable[[dict[str, Any]], AnyResult]] = {
         "choice": ChoiceResult.from_dict,
         "gravity": GravityResult.from_dict,
+        "linear": LinearResult.from_dict,
         "ordered": OrderedResult.from_dict,
     }
     read = readers.get(saved.get("kind", ""))

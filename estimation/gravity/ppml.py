@@ -25,6 +25,7 @@ from choicemodels.errors import IdentificationError, enumerate_some
 from estimation.covariance import inverse_information
 from estimation.gravity.absorb import Effects, invert, solve, sum_by
 from estimation.gravity.ppml_kernels import Moments, advance, moments, partial_out
+from estimation.gravity.within import level_coefficients
 
 __all__ = ["PpmlFit", "Progress", "Stopping", "ppml", "ppml_dense"]
 
@@ -327,15 +328,7 @@ def _recover(state: _State, X: Array, offset: Array) -> tuple[Array, ...]:
     effects = state.effects
     alpha = state.alpha - np.einsum("kl,k->l", state.projection, state.beta)
     rest = state.eta - offset - np.einsum("kn,k->n", X, state.beta)
-    columns = effects.columns
-    for codes, s in zip(columns.codes, columns.slope, strict=True):
-        rest -= alpha[codes] if s < 0 else alpha[codes] * columns.values[s]
-    first = sum_by(rest, effects) / np.diff(effects.starts)
-    found = [first, *np.split(alpha, effects.offsets[1:-1])][: len(columns.codes) + 1]
-    for s, (base, mean) in enumerate(effects.centres, start=len(found) - len(effects.centres)):
-        if base >= 0:
-            found[base] = found[base] - found[s] * mean
-    return tuple(found)
+    return level_coefficients(effects, rest, alpha)
 
 
 def ppml_dense(
