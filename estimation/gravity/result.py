@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -203,7 +203,6 @@ class GravityResult(Result):
         return middle_of(kind, ssc, K, counts, self.nobs, groupings=groupings, places=places)
 
     def _jackknife(self, groups: GroupsArgument, ssc: SmallSample) -> Covariance:
-        # Refits stand on the search, which few results need again.
         from estimation.gravity.jackknife import jackknife_covariance
         from estimation.gravity.problem import problem_of
 
@@ -223,7 +222,6 @@ class GravityResult(Result):
         EstimationError
             If the result was read from a file, or there are too many effects.
         """
-        # The sparse arrays of scipy take a while to load, and few results need them.
         from estimation.gravity.working import working_of
 
         if self.sample is None:
@@ -243,7 +241,29 @@ class GravityResult(Result):
         """
         return {effect.name: effect.series() for effect in self.effects}
 
-    def predict(self, table: Any = None) -> "pd.Series[float]":
+    @overload
+    def predict(
+        self, table: Any = None, *, scale: Literal["mu", "eta"] = "mu"
+    ) -> "pd.Series[float]": ...
+
+    @overload
+    def predict(
+        self,
+        table: Any = None,
+        *,
+        std_err: Literal[True],
+        alpha: float = 0.05,
+        scale: Literal["mu", "eta"] = "mu",
+    ) -> pd.DataFrame: ...
+
+    def predict(
+        self,
+        table: Any = None,
+        *,
+        std_err: bool = False,
+        alpha: float = 0.05,
+        scale: Literal["mu", "eta"] = "mu",
+    ) -> "pd.Series[float] | pd.DataFrame":
         """Return the expected flows.
 
         Parameters
@@ -251,21 +271,50 @@ class GravityResult(Result):
         table
             New rows with the regressors and known levels of the fixed effects; by default the
             rows used in the estimation, by their position in the table that was given.
+        std_err
+            Whether to return a table with the columns of the prediction, ``std_err``, ``lower``
+            and ``upper``. They are of the covariance that the result shows, carried over to the
+            fixed effects, and take as many operations as there are rows to predict times rows
+            used; see :mod:`estimation.gravity.prediction`.
+        alpha
+            One less the level of the limits.
+        scale
+            ``"mu"`` for flows, ``"eta"`` for their logarithm.
 
         Raises
         ------
         DataError
             If a column is missing, a regressor not finite, or a level unknown.
+        SpecificationError
+            If an option is unknown.
         EstimationError
-            If no table is given to a result that was read from a file.
+            If no table is given to a result that was read from a file, or such a result or one
+            with the jackknife covariance is asked for standard errors.
         """
-        if table is None:
-            if self.sample is None:
-                raise EstimationError(
-                    "this result was read from a file, without its data; give predict() a table."
-                )
-            return pd.Series(self.sample.mu.copy(), index=self.sample.rows, name="mu")
-        frame = to_pandas(table, what="the new table")
+        if scale not in ("mu", "eta"):
+            raise SpecificationError(f"scale is '{scale}'; choose 'mu' or 'eta'.")
+        if not 0 < alpha < 1:
+            raise SpecificationError(f"alpha is {alpha}; it must lie between 0 and 1.")
+        if table is None and self.sample is None:
+            raise EstimationError(
+                "this result was read from a file, without its data; give predict() a table."
+            )
+        if table is None and self.sample is not None:
+            frame = self.sample.data.table.iloc[self.sample.rows] if std_err else None
+            eta, index = np.log(self.sample.mu), pd.Index(self.sample.rows)
+        else:
+            frame = to_pandas(table, what="the new table")
+            eta = self._eta(frame)
+            index = table.index if isinstance(table, pd.DataFrame) else frame.index
+        if std_err and frame is not None:
+            # The sparse arrays of scipy take a while to load, and few results need them.
+            from estimation.gravity.prediction import prediction_table
+
+            return prediction_table(self, frame, eta, alpha, scale).set_index(index)
+        return pd.Series(np.exp(eta) if scale == "mu" else eta, index=index, name=scale)
+
+    def _eta(self, frame: pd.DataFrame) -> Array:
+        """Return the linear predictor of the rows of a table, shape (M,)."""
         eta = np.zeros(len(frame))
         for term, coefficient in zip(self.terms, self.estimate, strict=True):
             eta += coefficient * term_values(term, frame, what="the new table")
@@ -273,8 +322,7 @@ class GravityResult(Result):
             eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
         for effect in self.effects:
             eta += effect.at(frame)
-        index = table.index if isinstance(table, pd.DataFrame) else frame.index
-        return pd.Series(np.exp(eta), index=index, name="mu")
+        return eta
 
     def summary(self) -> Summary:
         """Return the page that ``print`` shows."""

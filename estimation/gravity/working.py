@@ -60,6 +60,11 @@ class NewRows:
     group: Codes
     others: Any
 
+    def rows(self, rows: slice) -> "NewRows":
+        """Keep some of the rows."""
+        others = None if self.others is None else self.others[rows]
+        return NewRows(self.X[:, rows], self.group[rows], others)
+
 
 @dataclass(frozen=True, eq=False)
 class WorkingRegression:
