@@ -1,10 +1,11 @@
 """One door to estimation: ``fit(model, data)``."""
 
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from choicemodels.errors import SpecificationError
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
+from choicemodels.interaction.models import InteractionModel
 from choicemodels.models import LogitUtility
 from choicemodels.ordered import OrderedChoice
 from choicemodels.partitioned import AnyChoiceData
@@ -12,6 +13,9 @@ from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
 from estimation.gravity.result import GravityResult
 from estimation.ordered_result import OrderedResult
+
+if TYPE_CHECKING:
+    from estimation.interaction.result import InteractionResult
 
 __all__ = ["fit"]
 
@@ -25,24 +29,32 @@ def fit(model: Gravity, data: FlowData, **options: Any) -> GravityResult: ...
 
 
 @overload
+def fit(model: InteractionModel, data: FlowData, **options: Any) -> "InteractionResult": ...
+
+
+@overload
 def fit(model: OrderedChoice, data: Any, **options: Any) -> OrderedResult: ...
 
 
-def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult | OrderedResult:
+def fit(
+    model: Any, data: Any, **options: Any
+) -> "ChoiceResult | GravityResult | InteractionResult | OrderedResult":
     """Estimate a model from data.
 
     Parameters
     ----------
     model
         :class:`~choicemodels.MultinomialLogit`, :class:`~choicemodels.NestedLogit`,
-        :class:`~choicemodels.OrderedChoice` or :class:`~choicemodels.Gravity`.
+        :class:`~choicemodels.OrderedChoice`, :class:`~choicemodels.Gravity`, or one of
+        :mod:`choicemodels.interaction.models`.
     data
         ChoiceData, long or factored; a table, one row an observation, for an ordered
         outcome; or :class:`~choicemodels.FlowData`.
     **options
         Those of :func:`estimation.choice_fit.fit_choice`,
-        :func:`estimation.ordered_fit.fit_ordered` or :func:`estimation.gravity.fit.fit_gravity`;
-        all take ``cov``, ``groups`` and ``ssc``.
+        :func:`estimation.ordered_fit.fit_ordered`, :func:`estimation.gravity.fit.fit_gravity` or
+        :func:`estimation.interaction.fit.fit_interaction`; all take ``cov``, ``groups`` and
+        ``ssc``.
 
     Raises
     ------
@@ -56,11 +68,15 @@ def fit(model: Any, data: Any, **options: Any) -> ChoiceResult | GravityResult |
         from estimation.gravity.fit import fit_gravity
 
         return fit_gravity(model, data, **options)
+    if isinstance(model, InteractionModel) and isinstance(data, FlowData):
+        from estimation.interaction.fit import fit_interaction
+
+        return fit_interaction(model, data, **options)
     if isinstance(model, OrderedChoice) and not isinstance(data, AnyChoiceData | FlowData):
         from estimation.ordered_fit import fit_ordered
 
         return fit_ordered(model, data, **options)
     raise SpecificationError(
         f"fit() was given a {type(model).__name__} and a {type(data).__name__}; choice models take "
-        "ChoiceData, OrderedChoice a table, and Gravity FlowData."
+        "ChoiceData, OrderedChoice a table, and models of flows FlowData."
     )

@@ -1,0 +1,1 @@
+"""Spatial interaction: Wilson's gravity family, opportunities, radiation, and balancing."""

@@ -1,0 +1,1 @@
+"""Spatial-interaction models: calibration, comparison and what is left in their residuals."""
