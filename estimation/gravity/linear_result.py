@@ -26,7 +26,7 @@ from estimation.hypothesis import HypothesisTest
 from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 
-__all__ = ["LinearResult"]
+__all__ = ["LinearResult", "excluded_f"]
 
 Array = NDArray[np.float64]
 
@@ -102,10 +102,7 @@ class LinearResult(Result):
 
         The Wald statistic over the number of instruments, under the covariance of the result.
         """
-        value = {
-            stage.depvar: _wald(stage, self.instruments) / len(self.instruments)
-            for stage in self.first_stages
-        }
+        value = {stage.depvar: excluded_f(stage) for stage in self.first_stages}
         return pd.Series(value, dtype=np.float64, name="first_stage_f")
 
     def with_cov(
@@ -314,8 +311,11 @@ class LinearResult(Result):
         )
 
 
-def _wald(stage: LinearResult, instruments: tuple[str, ...]) -> float:
-    """Return the Wald statistic of the instruments in a first stage."""
-    at = [stage.names.index(name) for name in instruments]
+def excluded_f(stage: LinearResult) -> float:
+    """Return the F statistic of the excluded instruments in a first stage.
+
+    It is the Wald statistic under the covariance of the result over the number of instruments.
+    """
+    at = [stage.names.index(name) for name in stage.instruments]
     beta, matrix = stage.estimate[at], stage.covariance.matrix[np.ix_(at, at)]
-    return float(beta @ np.linalg.solve(matrix, beta))
+    return float(beta @ np.linalg.solve(matrix, beta)) / len(at)
