@@ -170,6 +170,16 @@ class FactoredLikelihood:
         scores *= c.case_weights[:, None]
         return Contributions(llf, score, hessian, loglike[c.group] * c.case_weights, scores)
 
+    def column_squares(self, theta: Array) -> Array:
+        """Return each column's mean square within the choice sets, summed over cases, (K,)."""
+        places, c = self.places, self.choosers
+        means = np.add.reduceat(places.B**2, places.cells[:-1], axis=1) / np.diff(places.cells)
+        squares = [
+            (c.weights * c.a[p] ** 2) @ mean[c.origin]
+            for p, mean in zip(places.part, means, strict=True)
+        ]
+        return np.array(squares)
+
     def _derivatives(self, theta: Array, loglike_obs: Array, score_obs: Array) -> Evaluation:
         p, c, places = self.parameters, self.choosers, self.places
         return factored_derivatives(

@@ -103,6 +103,10 @@ class JoinedLikelihood:
         """Return the log-likelihood and its derivatives with every contribution."""
         return join_contributions(self.engine.ask(self.handles, "contributions", theta), self.cases)
 
+    def column_squares(self, theta: Array) -> Array:
+        """Return each column's mean square within the choice sets, summed over cases, (K,)."""
+        return np.asarray(np.sum(self.engine.ask(self.handles, "column_squares", theta), axis=0))
+
     def plain(self) -> Self:
         """Return the multinomial logit with the same utilities over the same data."""
         layout = self.parameters

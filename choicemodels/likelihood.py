@@ -346,6 +346,13 @@ class LogitLikelihood:
         llf, score, hessian = self.derivatives(theta, loglike_obs, score_obs, _NONE)
         return Contributions(llf, score, hessian, loglike_obs, score_obs)
 
+    def column_squares(self, theta: Array) -> Array:
+        """Return each column's mean square within the choice sets, summed over cases, (K,)."""
+        obs = self.observations
+        X = obs.design.at(theta[: self.parameters.n_utility]).X
+        sizes = np.diff(obs.offsets)
+        return np.asarray(np.einsum("kr,kr,r->k", X, X, np.repeat(obs.weights / sizes, sizes)))
+
     def derivatives(
         self, theta: Array, loglike_obs: Array, score_obs: Array, score_rows: Array
     ) -> Evaluation:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from choicemodels.choicedata import ChoiceData
 from choicemodels.factored import FactoredChoiceData
 from choicemodels.factored_likelihood import FactoredLikelihood
-from choicemodels.likelihood import Contributions, Layout, LogitParameters, RowLikelihood
+from choicemodels.likelihood import (
+    Contributions,
+    Layout,
+    LogitLikelihood,
+    LogitParameters,
+    RowLikelihood,
+)
 from choicemodels.restrictions import Evaluation
 
 __all__ = ["SummedLikelihood", "add_evaluations", "join_contributions", "over_data"]
@@ -69,6 +75,12 @@ class SummedLikelihood:
         return join_contributions(
             [self.part(cases).contributions(theta) for cases in self.parts], self.parts
         )
+
+    def column_squares(self, theta: Array) -> Array:
+        """Return each column's mean square within the choice sets, summed over cases, (K,)."""
+        parts = (self.part(cases) for cases in self.parts)
+        squares = [p.column_squares(theta) for p in parts if isinstance(p, LogitLikelihood)]
+        return np.asarray(np.sum(squares, axis=0))
 
     def part(self, cases: Ints) -> RowLikelihood:
         """Lay out the likelihood of some choosers, row by row."""

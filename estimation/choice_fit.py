@@ -35,6 +35,7 @@ from estimation.choice_result import ChoiceResult
 from estimation.constants import constants_only
 from estimation.covariance import SmallSample, inverse_information
 from estimation.distributed import DaskEngine
+from estimation.identification import without_rounding
 from estimation.newton import Optimum, SearchState, maximize
 from estimation.sampled_fit import settle
 from estimation.starting import plain_logit, starting_values
@@ -319,13 +320,17 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     parameters = likelihood.parameters
     K, P = len(parameters.utility.linear), len(parameters.names)
     D, start = 0, np.array(parameters.utility.start)
+    plain: Any
     if isinstance(likelihood, AbsorbedLikelihood):
         # Absorbed constants are columns too, the last ones with and without nests.
         D = len(parameters.alternatives) - 1
         flat = likelihood.multinomial()
         _, _, hessian = flat.evaluate(flat.parameters.start_from(start))
-    elif P > K:
-        _, _, hessian = plain_logit(likelihood).evaluate(start)
+        plain = flat.plain
+    else:
+        plain = plain_logit(likelihood)
+        if P > K:
+            _, _, hessian = plain.evaluate(start)
     free = restrictions.free < K
     if not free.any():
         return
@@ -334,7 +339,9 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
     columns, rows = np.r_[:K, last - D : last], np.r_[:K, P - D : P]
     B = restrictions.basis[np.ix_(rows, np.flatnonzero(free))]
     names = [parameters.names[k] for k in restrictions.free[free]]
-    inverse_information(B.T @ hessian[np.ix_(columns, columns)] @ B, names)
+    squares = np.append(plain.column_squares(start)[:K], np.zeros(D))
+    curvature = without_rounding(hessian[np.ix_(columns, columns)], squares)
+    inverse_information(B.T @ curvature @ B, names)
 
 
 def _weight_notes(data: AnyChoiceData) -> tuple[str, ...]:

@@ -27,12 +27,15 @@ __all__ = [
     "collinearity_report",
     "examine",
     "identification_report",
+    "without_rounding",
 ]
 
 Array = NDArray[np.float64]
 
 # Belsley, Kuh and Welsch's rule of thumb for a condition index that does harm.
 _WEAK = 30.0
+# A second derivative below this share of a column's square may be rounding alone.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,8 +189,27 @@ def collinearity_report(model: LogitUtility, data: ChoiceData) -> Identification
         )
     plain = plain_logit(specify(model, data))
     K = len(plain.parameters.utility.linear)
-    _, _, hessian = plain.evaluate(np.array(plain.parameters.utility.start))
-    return examine(hessian[:K, :K], plain.parameters.names[:K])
+    start = np.array(plain.parameters.utility.start)
+    _, _, hessian = plain.evaluate(start)
+    squares = plain.column_squares(start)[:K]
+    return examine(without_rounding(hessian[:K, :K], squares), plain.parameters.names[:K])
+
+
+def without_rounding(hessian: Array, squares: Array) -> Array:
+    """Set to zero what a Hessian says of columns that do not vary within the choice sets.
+
+    The second derivative of a column that is constant within each set is a difference of equal
+    numbers, which rounding leaves at some 1e-16 of the column's square, of either sign.
+
+    Parameters
+    ----------
+    hessian
+        Shape (K, K).
+    squares
+        Mean squares of the columns, shape (K,).
+    """
+    silent = -np.diag(hessian) <= _ROUNDING * squares
+    return np.where(silent[:, None] | silent, 0.0, hessian)
 
 
 def _indices(spectrum: InformationSpectrum) -> Array:

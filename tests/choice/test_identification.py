@@ -133,3 +133,28 @@ def test_choices_are_needed(generated):
     data = ChoiceData.from_long(generated.table, "case", "alt")
     with pytest.raises(SpecificationError, match="needs the choices"):
         collinearity_report(MultinomialLogit("x"), data)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_does_not_pass_for_information(seed):
+    """The curvature in age is a difference of equal numbers, and may round to either sign."""
+    rng = np.random.default_rng(seed)
+    N = (300, 500, 811)[seed % 3]
+    table = pd.DataFrame(
+        {
+            "case": np.repeat(np.arange(N), 3),
+            "alt": np.tile(list("abc"), N),
+            "x": rng.normal(size=3 * N),
+            "age": np.repeat(rng.uniform(20, 60, N), 3),
+        }
+    )
+    utility = table["x"] + rng.gumbel(size=3 * N)
+    table["chosen"] = (utility.groupby(table["case"]).transform("max") == utility).astype(int)
+    data = ChoiceData.from_long(table, "case", "alt", "chosen")
+    for model in (
+        MultinomialLogit("x + age | 0"),
+        NestedLogit("x + age | 0", {"n": ["a", "b"]}),
+        MultinomialLogit("x + age | 0", constants="absorbed"),
+    ):
+        with pytest.raises(IdentificationError, match="flat or convex in age"):
+            fit(model, data)
