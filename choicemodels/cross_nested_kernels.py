@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from choicemodels.cross_nested_probabilities import Elements, inclusive_values
 from choicemodels.nest_steps import BLOCK, add_cross, add_outer, add_rows
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
+from choicemodels.probabilities import FAST, chunk_bounds, utilities
 from choicemodels.threads import run_blocks
 
 __all__ = ["cross_nested_derivatives"]
@@ -368,10 +368,11 @@ def cross_nested_derivatives(
     The other arguments and the result are those of :func:`choicemodels.kernels.derivatives`.
     """
     size = len(X) + n_free
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
+    bounds = chunk_bounds(len(chosen), least=64)
+    chunks = len(bounds) - 1
+    llf, score = np.zeros(chunks), np.zeros((chunks, size))
+    hessian = np.zeros((chunks, size, size))
     widest = int(np.diff(offsets).max())
-    bounds = chunk_bounds(len(chosen))
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_cases(
@@ -395,6 +396,6 @@ def cross_nested_derivatives(
             hessian[chunk],
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, chunks)
     lower = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T

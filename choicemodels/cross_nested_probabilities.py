@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
+from choicemodels.probabilities import FAST, chunk_bounds, utilities
 from choicemodels.threads import run_blocks
 
 __all__ = ["Elements", "cross_nested_probabilities", "inclusive_values"]
@@ -126,7 +126,7 @@ def cross_nested_probabilities(
     """
     P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
     widest = int(np.diff(offsets).max())
-    bounds = chunk_bounds(len(logsum))
+    bounds = chunk_bounds(len(logsum), least=64)
 
     def work(chunk: int) -> None:
         _probabilities_of_cases(
@@ -144,5 +144,5 @@ def cross_nested_probabilities(
             logsum,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, len(bounds) - 1)
     return P_rows, logsum

@@ -29,7 +29,7 @@ from choicemodels.nest_steps import (
     fold,
     neighbours,
 )
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward
+from choicemodels.probabilities import FAST, chunk_bounds, upward
 from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
 
@@ -296,10 +296,11 @@ def factored_derivatives(
         ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
     """
     size = len(B) + n_free
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
+    bounds = chunk_bounds(len(origin), least=16)
+    chunks = len(bounds) - 1
+    llf, score = np.zeros(chunks), np.zeros((chunks, size))
+    hessian = np.zeros((chunks, size, size))
     widest = int(np.diff(cells).max())
-    bounds = chunk_bounds(len(origin))
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_choosers(
@@ -326,7 +327,7 @@ def factored_derivatives(
             hessian[chunk],
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, chunks)
     lower = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T
 

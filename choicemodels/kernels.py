@@ -43,7 +43,7 @@ from choicemodels.nest_steps import (
     fold,
     neighbours,
 )
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
+from choicemodels.probabilities import FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 
 __all__ = ["derivatives"]
@@ -215,10 +215,11 @@ def derivatives(
         ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
     """
     size = len(X) + n_free
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
-    widest = int(np.diff(offsets).max())
     bounds = chunk_bounds(len(chosen))
+    chunks = len(bounds) - 1
+    llf, score = np.zeros(chunks), np.zeros((chunks, size))
+    hessian = np.zeros((chunks, size, size))
+    widest = int(np.diff(offsets).max())
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_cases(
@@ -243,6 +244,6 @@ def derivatives(
             hessian[chunk],
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, chunks)
     lower = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T

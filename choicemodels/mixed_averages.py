@@ -19,7 +19,7 @@ from choicemodels.mixed_simulation import (
     take_case,
     take_maker,
 )
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds
+from choicemodels.probabilities import FAST, chunk_bounds
 from choicemodels.threads import run_blocks
 
 __all__ = ["posterior_coefficients", "simulated_probabilities"]
@@ -80,7 +80,7 @@ def simulated_probabilities(
     """
     P_rows, logsum = np.empty(choices.X.shape[1]), np.empty(len(choices.reference))
     most_rows = int(np.diff(choices.offsets).max())
-    bounds = chunk_bounds(len(choices.first) - 1)
+    bounds = chunk_bounds(len(choices.first) - 1, least=8)
 
     def work(chunk: int) -> None:
         _probabilities_of_makers(
@@ -94,7 +94,7 @@ def simulated_probabilities(
             logsum,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, len(bounds) - 1)
     return P_rows, logsum
 
 
@@ -160,7 +160,7 @@ def posterior_coefficients(mixture: Mixture, choices: Choices, draws: Array) -> 
     M, Q = len(choices.first) - 1, len(mixture.kind)
     mean, variance = np.empty((M, Q)), np.empty((M, Q))
     most_rows, most_cases = choices.most()
-    bounds = chunk_bounds(M)
+    bounds = chunk_bounds(M, least=8)
 
     def work(chunk: int) -> None:
         _posterior_of_makers(
@@ -175,5 +175,5 @@ def posterior_coefficients(mixture: Mixture, choices: Choices, draws: Array) -> 
             variance,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, len(bounds) - 1)
     return mean, np.sqrt(np.maximum(variance, 0.0))

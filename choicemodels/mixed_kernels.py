@@ -39,7 +39,7 @@ from choicemodels.mixed_simulation import (
     simulate,
     take_maker,
 )
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds
+from choicemodels.probabilities import FAST, chunk_bounds
 from choicemodels.threads import run_blocks
 
 __all__ = ["simulated_derivatives"]
@@ -313,10 +313,11 @@ def simulated_derivatives(
     """
     M = len(weights)
     size = len(choices.X) - len(mixture.kind) + len(mixture.value)
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
+    bounds = chunk_bounds(M, least=8)
+    chunks = len(bounds) - 1
+    llf, score = np.zeros(chunks), np.zeros((chunks, size))
+    hessian = np.zeros((chunks, size, size))
     most_rows, most_cases = choices.most()
-    bounds = chunk_bounds(M)
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_makers(
@@ -335,6 +336,6 @@ def simulated_derivatives(
             hessian[chunk],
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, chunks)
     upper = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), upper + np.triu(upper, 1).T

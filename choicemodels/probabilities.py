@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
 
-__all__ = ["CHUNKS", "FAST", "chunk_bounds", "probabilities", "upward", "utilities"]
+__all__ = ["FAST", "chunk_bounds", "probabilities", "upward", "utilities"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Enough chunks to keep many cores busy; fixed, because it decides the order of summation.
-CHUNKS = 64
+# Enough chunks to keep many cores busy. Their number depends on the data alone, because it decides
+# the order of summation.
+_CHUNKS = 64
 # Rows worth a block of their own where nothing is summed over cases.
 _BLOCK = 8192
 
@@ -30,9 +31,10 @@ _BLOCK = 8192
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 
-def chunk_bounds(N: int) -> list[int]:
-    """Return the first case of each chunk, and N."""
-    return [chunk * N // CHUNKS for chunk in range(CHUNKS + 1)]
+def chunk_bounds(N: int, least: int = 256) -> list[int]:
+    """Return the first case of each chunk, and N; a chunk has ``least`` cases, or more."""
+    chunks = min(_CHUNKS, max(N // least, 1))
+    return [chunk * N // chunks for chunk in range(chunks + 1)]
 
 
 @njit(cache=True, fastmath=FAST)
@@ -192,7 +194,7 @@ def probabilities(
     """
     P_rows, logsum = np.empty(X.shape[1]), np.empty(len(offsets) - 1)
     widest = int(np.diff(offsets).max())
-    blocks = min(CHUNKS, 1 + len(P_rows) // _BLOCK)
+    blocks = min(_CHUNKS, 1 + len(P_rows) // _BLOCK)
     bounds = [block * len(logsum) // blocks for block in range(blocks + 1)]
 
     def work(chunk: int) -> None:

@@ -27,7 +27,7 @@ from choicemodels.nest_steps import (
     fold,
     neighbours,
 )
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, utilities
+from choicemodels.probabilities import FAST, chunk_bounds, utilities
 from choicemodels.sampled_nested_probabilities import (
     Rows,
     expanded_logsums,
@@ -300,9 +300,10 @@ def sampled_derivatives(
         ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
     """
     size = len(options.X) + n_free
-    llf, score = np.zeros(CHUNKS), np.zeros((CHUNKS, size))
-    hessian = np.zeros((CHUNKS, size, size))
-    bounds = chunk_bounds(len(chosen))
+    bounds = chunk_bounds(len(chosen), least=64)
+    chunks = len(bounds) - 1
+    llf, score = np.zeros(chunks), np.zeros((chunks, size))
+    hessian = np.zeros((chunks, size, size))
 
     def work(chunk: int) -> None:
         llf[chunk] = _derivatives_of_cases(
@@ -335,6 +336,6 @@ def sampled_derivatives(
             hessian[chunk],
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, chunks)
     lower = hessian.sum(axis=0)
     return float(llf.sum()), score.sum(axis=0), lower + np.tril(lower, -1).T

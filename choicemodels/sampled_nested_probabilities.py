@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from choicemodels.probabilities import CHUNKS, FAST, chunk_bounds, upward, utilities
+from choicemodels.probabilities import FAST, chunk_bounds, upward, utilities
 from choicemodels.threads import run_blocks
 from choicemodels.vector_exp import vector_exp
 
@@ -161,7 +161,7 @@ def sampled_probabilities(
     :func:`choicemodels.sampled_nested_kernels.sampled_derivatives`.
     """
     P_rows, logsum = np.empty(options.X.shape[1]), np.empty(len(options.offsets) - 1)
-    bounds = chunk_bounds(len(logsum))
+    bounds = chunk_bounds(len(logsum), least=64)
 
     def work(chunk: int) -> None:
         _probabilities_of_cases(
@@ -186,7 +186,7 @@ def sampled_probabilities(
             logsum,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, len(bounds) - 1)
     return P_rows, logsum
 
 

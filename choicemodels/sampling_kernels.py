@@ -24,7 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import uniform_one
-from choicemodels.probabilities import CHUNKS, chunk_bounds
+from choicemodels.probabilities import chunk_bounds
 from choicemodels.threads import run_blocks
 
 __all__ = ["Drawn", "draw"]
@@ -396,7 +396,7 @@ def draw(
     count = np.zeros(N, dtype=np.int64)
     cell = np.empty(room[-1], dtype=np.int64)
     correction, beside = np.empty(room[-1]), np.empty(room[-1])
-    bounds = chunk_bounds(N)
+    bounds = chunk_bounds(N, least=64)
     widest, most = int((last - first).max()), int(size.max())
 
     def work(chunk: int) -> None:
@@ -424,7 +424,7 @@ def draw(
             beside,
         )
 
-    run_blocks(work, CHUNKS)
+    run_blocks(work, len(bounds) - 1)
     used = np.arange(room[-1]) - np.repeat(room[:-1], held) < np.repeat(count, held)
     offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     return Drawn(offsets, cell[used], correction[used], beside[used] if pairs else np.empty(0))
