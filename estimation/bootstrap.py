@@ -168,6 +168,8 @@ def bootstrap(
 ) -> Bootstrap:
     """Estimate again on resampled cases.
 
+    Cases of a choice-based sample are resampled within the alternatives chosen, as they were drawn.
+
     Parameters
     ----------
     result
@@ -194,7 +196,8 @@ def bootstrap(
     DataError
         If the checkpoint is of another problem, or the groups do not fit.
     SpecificationError
-        If the number of replications is not one, or there is a single group.
+        If the number of replications is not one, there is a single group, or groups cross the
+        strata of a choice-based sample.
     """
     if replications < 2:
         raise SpecificationError(f"replications is {replications}; a covariance needs two.")
@@ -205,10 +208,12 @@ def bootstrap(
     G = int(codes.max()) + 1
     if G < 2:
         raise SpecificationError(f"'{resampled}' has a single group, which cannot be resampled.")
+    strata = _strata(result, codes, resampled)
 
     def replicate(number: int) -> tuple[Array | None, str]:
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        counts = np.bincount(stream.integers(0, G, size=G), minlength=G)
+        drawn = [members[stream.integers(0, len(members), len(members))] for members in strata]
+        counts = np.bincount(np.concatenate(drawn), minlength=G)
         try:
             return refit(weights * counts[codes]), ""
         except (NestflowError, np.linalg.LinAlgError) as problem:
@@ -312,6 +317,22 @@ def _groups(result: ChoiceResult | OrderedResult, groups: Any) -> tuple[str, Int
         result.groupings(groups)  # refuses what would tear a decision maker's choices apart
         name, labels = result.need_data("groups").case_groups(groups)
     return name, group_codes(labels, name)
+
+
+def _strata(result: ChoiceResult | OrderedResult, codes: Ints, resampled: str) -> list[Ints]:
+    """Return the groups that stand for each other: all, or those with the same choice."""
+    G = int(codes.max()) + 1
+    if isinstance(result, OrderedResult) or not result.choice_based:
+        return [np.arange(G)]
+    chosen = result.need_data("bootstrap()").chosen_alternative
+    stratum = np.zeros(G, dtype=np.int64)
+    stratum[codes] = chosen
+    if (stratum[codes] != chosen).any():
+        raise SpecificationError(
+            f"the cases were drawn by what was chosen, and '{resampled}' joins cases with "
+            "different choices; resample cases, or use cov='robust'."
+        )
+    return [np.flatnonzero(stratum == j) for j in np.unique(stratum)]
 
 
 def _problem(result: ChoiceResult | OrderedResult, codes: Ints, weights: Array, seed: int) -> str:

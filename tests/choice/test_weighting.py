@@ -9,7 +9,7 @@ import pytest
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.specify import specify
-from estimation import fit, load_result
+from estimation import bootstrap, fit, load_result
 
 MODES = ["train", "bus", "car", "air"]
 NESTS = {"ground": ["train", "bus", "car"]}
@@ -124,6 +124,18 @@ def test_in_the_multinomial_logit_the_constants_alone_move(everybody):
     gap = -np.log(shares / shares["car"])
     names = [f"(Intercept):{m}" for m in ("train", "bus", "air")]
     np.testing.assert_allclose((naive - result)[names], gap[["train", "bus", "air"]], atol=1e-8)
+
+
+def test_the_bootstrap_draws_within_the_alternatives_chosen(everybody):
+    _, weighted = drawn(everybody, 5, each=300)
+    # The shares are given, so constants alone cannot vary over the resamples.
+    nothing = fit(MultinomialLogit("1", base="car"), weighted)
+    assert bootstrap(nothing, replications=5).draws.std().max() < 1e-8
+    slopes = fit(MultinomialLogit("cost | z", base="car"), weighted)
+    ratio = bootstrap(slopes, replications=200, seed=2).draws.std() / slopes.bse
+    assert 0.85 < ratio["cost"] < 1.15
+    with pytest.raises(SpecificationError, match="joins cases with different choices"):
+        bootstrap(slopes, groups=np.arange(1200) % 10)
 
 
 @pytest.mark.slow
