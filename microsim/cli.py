@@ -25,6 +25,7 @@ from choicemodels.errors import NestflowError, NestflowWarning, SpecificationErr
 
 if TYPE_CHECKING:
     from estimation import ChoiceResult, GravityResult
+    from estimation.gravity.several import SeveralFits
 
 __all__ = ["app", "main"]
 
@@ -96,6 +97,18 @@ def _show(
         _err.print(f"saved {result.save(out)}")
     if table_file is not None:
         _err.print(f"saved {table(result).save(table_file)}")
+
+
+def _show_several(several: "SeveralFits", out: Path | None, table_file: Path | None) -> None:
+    labels = several.labels.to_string(index=False)
+    shown = several.table()
+    _out.print(f"{shown}\n\n{labels}", soft_wrap=True)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for number, result in enumerate(several, start=1):
+            _err.print(f"saved {result.save(out / f'{number}.json')}")
+    if table_file is not None:
+        _err.print(f"saved {shown.save(table_file)}")
 
 
 @app.command()
@@ -243,25 +256,38 @@ def gravity(
     destination: Annotated[str, typer.Option(help="Column of the destination.")] = "destination",
     flow: Annotated[str, typer.Option(help="Column of the flow.")] = "flow",
     time: Annotated[str | None, typer.Option(help="Column of the period.")] = None,
-    cov: Annotated[str, typer.Option(help="hessian, robust; --cluster overrides.")] = "robust",
+    weights: Annotated[str | None, typer.Option(help="Column by which rows count.")] = None,
+    offset: Annotated[str, typer.Option(help='Expression like "log(population)".')] = "",
+    split: Annotated[str | None, typer.Option(help="Column: a fit for each value.")] = None,
+    cov: Annotated[
+        str, typer.Option(help="hessian, robust, HC0 to HC3, dyadic; --cluster overrides.")
+    ] = "robust",
     cluster: Cluster = None,
     ssc: Annotated[str, typer.Option(help="fixest, stata or none.")] = "fixest",
     out: Out = None,
     table_file: TableFile = None,
 ) -> None:
-    """Estimate a gravity model by Poisson pseudo-maximum likelihood.
+    """Estimate gravity models by Poisson pseudo-maximum likelihood.
+
+    Stepwise parts, sw(a, b) and csw(a, b), and --split estimate several models into one table;
+    --out is then a folder.
 
     Example: nestflow gravity data/austria_flows.csv --formula "distance | origin + destination"
     --cluster origin --table gravity.md
     """
-    from choicemodels import FlowData, Gravity
+    from choicemodels import FlowData
+    from choicemodels.flows.stepwise import stepwise
     from choicemodels.frames import read_table
-    from estimation import fit as estimate
+    from estimation.gravity.several import fit_several
 
-    model = Gravity(formula)
+    models = stepwise(formula, offset=offset)
     flows = FlowData(read_table(data), origin=origin, destination=destination, flow=flow, time=time)
     options: dict[str, Any] = {"cov": "cluster", "groups": cluster} if cluster else {"cov": cov}
-    _show(estimate(model, flows, ssc=ssc, **options), out, table_file)
+    several = fit_several(models, flows, split=split, weights=weights, ssc=ssc, **options)
+    if len(several) == 1:
+        _show(several[0], out, table_file)
+    else:
+        _show_several(several, out, table_file)
 
 
 @app.command()

@@ -84,6 +84,28 @@ def test_gravity_clusters_two_ways(nestflow, tmp_path):
     assert (tmp_path / "g.md").exists()
 
 
+def test_gravity_estimates_stepwise_formulas_into_one_table(nestflow, tmp_path):
+    code, shown, said = nestflow(
+        "gravity", AUSTRIA, "--formula", "sw(distance, log(distance)) | origin + destination",
+        "--out", tmp_path / "fits", "--table", tmp_path / "g.md",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "-1.264" in shown
+    assert "-0.008" in shown
+    assert "log(distance) | origin + destination" in shown
+    assert sorted(p.name for p in (tmp_path / "fits").iterdir()) == ["1.json", "2.json"]
+    assert "-1.264" in (tmp_path / "g.md").read_text()
+
+
+def test_gravity_splits_weighs_and_offsets(nestflow):
+    code, shown, said = nestflow(
+        "gravity", AUSTRIA, "--formula", "distance", "--split", "origin",
+        "--offset", "log(distance)", "--weights", "flow",
+    )  # fmt: skip
+    assert code == 0, said
+    assert shown.count("AT1") >= 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

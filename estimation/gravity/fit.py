@@ -220,8 +220,9 @@ def _saturated(y: Array, w: Array | None) -> float:
 
 def _null_deviance(y: Array, w: Array | None, offset: Array | None) -> float:
     """Return the deviance of a constant, times the exponential of the offset."""
-    w = np.ones(len(y)) if w is None else w
-    fixed = np.zeros(len(y)) if offset is None else offset
-    level = np.log((w * y).sum()) - logsumexp(fixed, b=w)
-    logs = np.log(np.where(y > 0, y, 1.0)) - level - fixed
-    return 2 * float((w * y * logs).sum())
+    flows = y if w is None else w * y
+    fixed = 0.0 if offset is None else offset
+    count = len(y) if w is None else w.sum()
+    mass = np.log(count) if offset is None else logsumexp(offset, b=w)
+    logs = np.log(np.where(y > 0, y, 1.0)) - (np.log(flows.sum()) - mass) - fixed
+    return 2 * float((flows * logs).sum())

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from choicemodels.vector_exp import vector_exp
 from estimation.gravity.absorb import FAST, Effects, add_fitted, add_products, over_blocks
 
 __all__ = ["Advance", "Moments", "advance", "moments", "partial_out"]
@@ -130,7 +131,7 @@ def _move_group(
         top = max(top, e[i] + change[i])
     mass = 0.0
     for i in range(n):
-        m[i] = np.exp(e[i] + change[i] - top)
+        m[i] = vector_exp(e[i] + change[i] - top)
         mass += m[i]
     shift, ratio = np.log(Y / mass) - top, Y / mass
     value, least, lowest = 0.0, 0.0, np.inf

@@ -123,13 +123,20 @@ def fit_several(
     """
     specifications = _specifications(models)
     flows = [data.flow] if flow is None else [flow] if isinstance(flow, str) else list(flow)
+    alone = len(flows) == len(specifications) == 1 and split is None
     results, labels = [], []
     for label, subset in _subsets(data, split, full):
         for name in flows:
             sample = subset if name == subset.flow else subset.with_flow(name)
             last: GravityResult | None = None
             for model in specifications:
-                last = _fit_one(model, sample, label, {**options, "start": last})
+                try:
+                    last = fit_gravity(model, sample, start=last, **options)
+                except NestflowError as problem:
+                    if alone:
+                        raise
+                    part = "" if split is None else f" in {label}"
+                    raise type(problem)(f"'{model.formula}' for {name}{part}: {problem}") from None
                 results.append(last)
                 labels.append((label, name, model.formula))
     return SeveralFits(tuple(results), pd.DataFrame(labels, columns=["sample", "flow", "formula"]))
@@ -156,11 +163,3 @@ def _subsets(data: FlowData, split: str | None, full: bool) -> Iterator[tuple[An
     for code, label in enumerate(by.labels(np.arange(by.size))):
         rows = data.table.iloc[np.flatnonzero(by.codes == code)]
         yield label, replace(data, table=rows.reset_index(drop=True))
-
-
-def _fit_one(model: Gravity, data: FlowData, label: Any, options: dict[str, Any]) -> GravityResult:
-    try:
-        return fit_gravity(model, data, **options)
-    except NestflowError as problem:
-        where = f"'{model.formula}' for {data.flow}" + (f" in {label}" if label != _ALL else "")
-        raise type(problem)(f"{where}: {problem}") from None
