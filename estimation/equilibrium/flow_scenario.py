@@ -15,7 +15,7 @@ from choicemodels.frames import closest, require_columns, to_pandas
 from choicemodels.utility import Term, evaluate
 from estimation.gravity.result import GravityResult, Sample
 
-__all__ = ["FlowScenario", "flow_scenario"]
+__all__ = ["FlowScenario", "flow_scenario", "period_rows"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ def flow_scenario(
             "this result was read from a file, without its flows; fit again for a counterfactual."
         )
     data = result.sample.data
-    rows = _rows(data, period)
+    rows = period_rows(data, period)
     places, cells = _grid(data, rows)
     before = data.table.iloc[rows].reset_index(drop=True)
     after, text = _changed(before, data, scenario, where)
@@ -102,8 +102,14 @@ def flow_scenario(
     return laid_out, flows.reshape(N, N)
 
 
-def _rows(data: FlowData, period: Any) -> Ints:
-    """Return the rows of the baseline."""
+def period_rows(data: FlowData, period: Any) -> Ints:
+    """Return the rows of one period, which may be left out where there is one.
+
+    Raises
+    ------
+    SpecificationError
+        If the period is needed and not given, or does not occur.
+    """
     if data.time is None:
         if period is not None:
             raise SpecificationError("the flows have no periods; leave period= out.")
