@@ -1,14 +1,12 @@
 """Expected flows with standard errors, the estimation error of the fixed effects included.
 
-With the kernel l_* of a row (:mod:`estimation.gravity.working`), an error in the coefficients and
-effects moves its linear predictor by ``l_*' w (y - mu)``: a sum over rows, whose variance takes
-the same middle as that of the coefficients, for example ``sum_g (sum over g of l_*i w_i (y_i -
-mu_i))^2`` for a clustered one. It is what the delta method gives with all dummies written out.
-Standard errors of mu are ``mu`` times those of eta; limits are those of eta, exponentiated.
+With the kernel l of a linear form in coefficients and effects (:mod:`estimation.gravity.working`),
+such as the linear predictor of a row, an error in them moves it by ``l' w (y - mu)``: a sum over
+rows, whose variance takes the same middle as that of the coefficients, for example ``sum_g (sum
+over g of l_i w_i (y_i - mu_i))^2`` for a clustered one. It is what the delta method
+[Oehlert1992]_ gives with all dummies written out. Standard errors of mu are ``mu`` times those of
+eta; limits are those of eta, exponentiated.
 """
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +15,13 @@ from scipy.special import ndtri
 
 from choicemodels.errors import EstimationError, enumerate_some
 from choicemodels.formula import term_values
-from choicemodels.utility import Term
-from estimation.gravity.absorb import Effects
-from estimation.gravity.effects import EffectEstimate
+from estimation.gravity.covariance import Middle
 from estimation.gravity.result import GravityResult
-from estimation.gravity.working import NewRows, WorkingRegression, working_of
-from estimation.meat import BY_ROW, squares
+from estimation.gravity.sample import Sample
+from estimation.gravity.working import LinearForms, WorkingRegression, sparse_rows, working_of
+from estimation.meat import BY_ROW, cross_product, squares
 
-__all__ = ["eta_std_err", "prediction_table"]
+__all__ = ["form_covariance", "linear_predictors", "prediction_table", "rows_behind"]
 
 Array = NDArray[np.float64]
 
@@ -37,9 +34,12 @@ def prediction_table(
 ) -> pd.DataFrame:
     """Lay out predictions with standard errors and limits at level ``1 - alpha``.
 
+    The work grows with M times the number of rows used.
+
     Parameters
     ----------
     result
+        Its covariance is used as it is: choose it with ``with_cov`` first.
     frame
         The M rows asked about.
     eta
@@ -51,10 +51,22 @@ def prediction_table(
 
     Raises
     ------
-    DataError, EstimationError
-        As of :func:`eta_std_err`.
+    DataError
+        If a column is missing, a regressor not finite, a level was not estimated, or levels do
+        not hang together.
+    EstimationError
+        As of :func:`rows_behind`, or if inclusion and exclusion leave a negative variance.
     """
-    spread = eta_std_err(result, frame.reset_index(drop=True))
+    sample, middle = rows_behind(result)
+    regression = working_of(sample, result.terms, result.model)
+    forms = linear_predictors(result, frame.reset_index(drop=True), regression)
+    step = max(_ROOM // len(sample.rows), 1)
+    variance = np.empty(len(frame))
+    for low in range(0, len(frame), step):
+        rows = slice(low, low + step)
+        moves = _moves(regression, sample, middle, forms.rows(rows))
+        variance[rows] = middle.factor * squares(middle.parts or BY_ROW, moves)
+    spread = _root(variance, middle, "rows")
     reach = -ndtri(alpha / 2) * spread
     table = pd.DataFrame(
         {scale: eta, "std_err": spread, "lower": eta - reach, "upper": eta + reach}
@@ -65,98 +77,104 @@ def prediction_table(
     return table
 
 
-def eta_std_err(result: GravityResult, frame: pd.DataFrame) -> Array:
-    """Compute the standard error of each row's linear predictor, shape (M,).
+def rows_behind(result: GravityResult) -> tuple[Sample, Middle]:
+    """Return what the variance of any linear form needs: the rows, and how they make one.
 
-    The work grows with M times the number of rows used.
+    Raises
+    ------
+    EstimationError
+        If the result was read from a file, or shows a covariance that says nothing about the
+        fixed effects.
+    """
+    if result.sample is not None and result.middle is not None:
+        return result.sample, result.middle
+    why = f"the covariance '{result.cov_type}' does not say how sure the fixed effects are"
+    if result.sample is None:
+        why = "this result was read from a file, without its data"
+    raise EstimationError(
+        f"there are no standard errors of predictions: {why}; choose another covariance, or fit "
+        "again."
+    )
 
-    Parameters
-    ----------
-    result
-        Its covariance is used as it is: choose it with ``with_cov`` first.
-    frame
-        The M rows asked about.
+
+def form_covariance(
+    regression: WorkingRegression, sample: Sample, middle: Middle, forms: LinearForms
+) -> Array:
+    """Compute the covariance of a few linear forms, shape (M, M).
 
     Raises
     ------
     DataError
-        If a column is missing, a regressor not finite, a level was not estimated, or levels do
-        not hang together.
+        If levels do not hang together.
     EstimationError
-        If the result has no rows or the jackknife's covariance, or inclusion and exclusion leave
-        a negative variance.
+        If inclusion and exclusion leave a negative variance.
     """
-    sample, middle = result.sample, result.middle
-    if sample is None or middle is None:
-        why = "the jackknife does not say how sure the fixed effects are"
-        if sample is None:
-            why = "this result was read from a file, without its data"
-        raise EstimationError(
-            f"there are no standard errors of predictions: {why}; choose another covariance, or "
-            "fit again."
-        )
-    regression = working_of(sample, result.terms, result.model)
-    new = _new_rows(frame, result.terms, result.effects, regression)
-    moved = sample.residuals if middle.parts else np.sqrt(sample.working_weights)
+    moves = _moves(regression, sample, middle, forms)
+    matrix = middle.factor * cross_product(middle.parts or BY_ROW, moves)
+    _root(np.diag(matrix), middle, "values")
+    return matrix
+
+
+def _moves(
+    regression: WorkingRegression, sample: Sample, middle: Middle, forms: LinearForms
+) -> Array:
+    """Return how much each row moves each linear form, shape (N, M)."""
+    by = sample.residuals if middle.parts else np.sqrt(sample.working_weights)
     if middle.rescale is not None:
-        moved = moved * middle.rescale
-    parts = middle.parts or BY_ROW
-    step = max(_ROOM // max(len(sample.rows), 1), 1)
-    variance = np.empty(len(frame))
-    for low in range(0, len(frame), step):
-        rows = slice(low, low + step)
-        contributions = (regression.kernels(new.rows(rows)) * moved).T
-        variance[rows] = middle.factor * squares(parts, contributions)
+        by = by * middle.rescale
+    return np.asarray((regression.kernels(forms) * by).T)
+
+
+def _root(variance: Array, middle: Middle, what: str) -> Array:
     negative = np.flatnonzero(variance < 0)
     if len(negative):
         raise EstimationError(
-            f"the covariance '{middle.kind}' gives {len(negative):,} rows a negative variance "
-            f"(rows {enumerate_some(negative.tolist())}), as inclusion and exclusion can; choose "
-            "one clustering, or 'robust'."
+            f"the covariance '{middle.kind}' gives {len(negative):,} {what} a negative variance "
+            f"({what} {enumerate_some(negative.tolist())}), as inclusion and exclusion can; "
+            "choose one clustering, or 'robust'."
         )
     return np.asarray(np.sqrt(variance))
 
 
-def _new_rows(
-    frame: pd.DataFrame,
-    terms: Sequence[Term],
-    effects: Sequence[EffectEstimate],
-    regression: WorkingRegression,
-) -> NewRows:
-    """Read the regressors of rows, and the entries of their levels and slopes."""
-    X = np.empty((len(terms), len(frame)))
-    for column, term in zip(X, terms, strict=True):
+def linear_predictors(
+    result: GravityResult, frame: pd.DataFrame, regression: WorkingRegression
+) -> LinearForms:
+    """Lay out the linear predictors of the M rows of a table as linear forms.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a regressor not finite, or a level was not estimated.
+    """
+    X = np.empty((len(result.terms), len(frame)))
+    for column, term in zip(X, result.terms, strict=True):
         column[:] = term_values(term, frame, what="the new table")
-    arranged = regression.effects
-    if arranged is None:
-        return NewRows(X, np.empty(0, dtype=np.int64), None)
-    levels = [effect for effect in effects if not effect.variable]
-    rest = [effect for j, effect in enumerate(levels) if j != arranged.first]
-    ordered = [levels[arranged.first], *rest, *(effect for effect in effects if effect.variable)]
-    numbers = [
-        np.argsort(found)[effect.positions(frame)]
-        for effect, found in zip(ordered, arranged.levels, strict=True)
-    ]
-    return NewRows(X, numbers[0], _entries(frame, ordered[1:], numbers[1:], arranged))
+    if regression.effects is None:
+        return LinearForms(X, None, None)
+    codes, values = _entries(result, frame, regression)
+    G, L = len(regression.total), regression.effects.others
+    return LinearForms(
+        X, sparse_rows(codes[:, :1], values[:, :1], G), sparse_rows(codes[:, 1:], values[:, 1:], L)
+    )
 
 
 def _entries(
-    frame: pd.DataFrame,
-    effects: Sequence[EffectEstimate],
-    numbers: Sequence[NDArray[np.int64]],
-    arranged: Effects,
-) -> Any:
-    """Return the columns of all effects but the first, shape (M, L)."""
-    # The sparse arrays of scipy take a while to load, and few results need them.
-    from scipy.sparse import csr_array
-
-    M, J = len(frame), len(effects)
-    values, codes = np.ones((M, J)), np.empty((M, J), dtype=np.int64)
-    in_levels = J - len(arranged.centres)
-    for j, (effect, number) in enumerate(zip(effects, numbers, strict=True)):
-        codes[:, j] = number + arranged.offsets[j]
+    result: GravityResult, frame: pd.DataFrame, regression: WorkingRegression
+) -> tuple[NDArray[np.int64], Array]:
+    """Return the number of each row's levels and its entries there, the first effect leading."""
+    arranged = regression.effects
+    assert arranged is not None
+    levels = [effect for effect in result.effects if not effect.variable]
+    slopes = [effect for effect in result.effects if effect.variable]
+    rest = [effect for j, effect in enumerate(levels) if j != arranged.first]
+    codes = np.empty((len(frame), len(arranged.levels)), dtype=np.int64)
+    values = np.ones(codes.shape)
+    shifts = (0, *arranged.offsets[:-1])
+    ordered = [levels[arranged.first], *rest, *slopes]
+    for j, (effect, found) in enumerate(zip(ordered, arranged.levels, strict=True)):
+        number = np.argsort(found)[effect.positions(frame)]
+        codes[:, j] = number + shifts[j]
         if effect.variable:
-            _, mean = arranged.centres[j - in_levels]
+            _, mean = arranged.centres[slopes.index(effect)]
             values[:, j] = effect.variable_at(frame) - mean[number]
-    starts = J * np.arange(M + 1)
-    return csr_array((values.ravel(), codes.ravel(), starts), shape=(M, arranged.others))
+    return codes, values

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from choicemodels.errors import DataError, EstimationError, enumerate_some
 from choicemodels.flows.gravity import Gravity
 from choicemodels.utility import Term
 from estimation.covariance import inverse_information
 from estimation.gravity.absorb import Effects, invert, solve, sum_by
+from estimation.gravity.inverse import generalized_inverse
 from estimation.gravity.ppml_kernels import moments, partial_out
 from estimation.gravity.problem import arranged, problem_of
 from estimation.gravity.sample import Sample
 
-__all__ = ["NewRows", "WorkingRegression", "working_of", "working_regression"]
+__all__ = ["LinearForms", "WorkingRegression", "sparse_rows", "working_of", "working_regression"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -39,31 +39,46 @@ Codes = NDArray[np.int64]
 _MOST_LEVELS = 5_000
 # Entries of the largest temporary array.
 _ROOM = 4_000_000
-# Pivots of the normal equations, scaled to a unit diagonal, that count as zero.
-_FLAT = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
-class NewRows:
-    """Rows whose linear predictor is asked about.
+class LinearForms:
+    """Linear combinations of the coefficients and effects, such as the predictor of a row.
 
     Attributes
     ----------
     X : ndarray, shape (K, M)
-    group : ndarray of int64, shape (M,)
-        Number of the level of the first effect; empty without effects.
+        What multiplies the coefficients.
+    first : sparse array, shape (M, G)
+        And the levels of the first effect; None without effects.
     others : sparse array, shape (M, L)
-        Entries in the columns of the other effects; None without effects.
+        And those of the others; None without effects.
     """
 
     X: Array
-    group: Codes
+    first: Any
     others: Any
 
-    def rows(self, rows: slice) -> "NewRows":
-        """Keep some of the rows."""
-        others = None if self.others is None else self.others[rows]
-        return NewRows(self.X[:, rows], self.group[rows], others)
+    def rows(self, rows: slice) -> "LinearForms":
+        """Keep some of them."""
+        if self.first is None:
+            return LinearForms(self.X[:, rows], None, None)
+        return LinearForms(self.X[:, rows], self.first[rows], self.others[rows])
+
+    def combined(self, S: Any) -> "LinearForms":
+        """Return the combinations of them in the rows of a sparse array S of shape (Q, M)."""
+        X = np.asarray((S @ self.X.T).T)
+        if self.first is None:
+            return LinearForms(X, None, None)
+        return LinearForms(X, (S @ self.first).tocsr(), (S @ self.others).tocsr())
+
+    def plus(self, other: "LinearForms") -> "LinearForms":
+        """Add as many others, one by one."""
+        X = self.X + other.X
+        if self.first is None:
+            return LinearForms(X, None, None)
+        first, others = self.first + other.first, self.others + other.others
+        return LinearForms(X, first.tocsr(), others.tocsr())
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +119,6 @@ class WorkingRegression:
     @cached_property
     def centres(self) -> Any:
         """Weighted means of these columns by group, a sparse array of shape (G, L)."""
-        # The sparse arrays of scipy take a while to load, and few results need them.
         from scipy.sparse import csr_array
 
         assert self.effects is not None
@@ -117,8 +131,8 @@ class WorkingRegression:
         """Bring values, shape (..., N), back into the order of the rows used."""
         return values if self.effects is None else self.effects.unsort(values)
 
-    def kernels(self, new: NewRows) -> Array:
-        """Return the kernel of each new row, shape (M, N), in the order of the rows used.
+    def kernels(self, forms: LinearForms) -> Array:
+        """Return the kernel of each linear form, shape (M, N), in the order of the rows used.
 
         Raises
         ------
@@ -127,19 +141,18 @@ class WorkingRegression:
         """
         effects = self.effects
         if effects is None:
-            return np.asarray(new.X.T @ self.inverse @ self.within)
-        rhs = np.ascontiguousarray((new.others - self.centres[new.group]).toarray())
+            return np.asarray(forms.X.T @ self.inverse @ self.within)
+        rhs = np.ascontiguousarray((forms.others - forms.first @ self.centres).toarray())
         diagonal = self._diagonal
         size = np.einsum("ml,ml,l->m", rhs, rhs, invert(diagonal))
         found = solve(effects, self.w, self.total, diagonal, rhs, bound=1e-22 * size)
         _refuse_unidentified(found.residual, rhs)
-        own = new.X - self.means[:, new.group] - np.asarray((new.others @ self.A.T).T)
+        own = forms.X - np.asarray((forms.first @ self.means.T + forms.others @ self.A.T).T)
         out = partial_out(
             effects, np.zeros((len(rhs), len(self.w))), self.w, self.total, -found.coefficients
         )
         out += own.T @ self.inverse @ self.within
-        for kernel, g in zip(out, new.group, strict=True):
-            kernel[effects.starts[g] : effects.starts[g + 1]] += 1 / self.total[g]
+        out += np.repeat(forms.first.toarray() / self.total, np.diff(effects.starts), axis=1)
         return effects.unsort(out)
 
     @cached_property
@@ -193,17 +206,7 @@ class WorkingRegression:
         D, centres = self.dummies, self.centres
         whole = (D.T @ D.multiply(self.w[:, None])).toarray()
         S = whole - (centres.T @ centres.multiply(self.total[:, None])).toarray()
-        # A level that the first effect absorbs whole is left with rounding only.
-        kept = np.diag(S) > 1e-12 * np.diag(whole)
-        scale = np.where(kept, 1 / np.sqrt(np.where(kept, np.diag(S), 1.0)), 0.0)
-        factor, pivots, rank, _ = linalg.lapack.dpstrf(
-            S * np.outer(scale, scale), tol=_FLAT, lower=1
-        )
-        chosen = pivots[:rank] - 1
-        lower, _ = linalg.lapack.dpotri(factor[:rank, :rank], lower=1)
-        out = np.zeros_like(S)
-        out[np.ix_(chosen, chosen)] = np.tril(lower) + np.tril(lower, -1).T
-        return np.asarray(out * np.outer(scale, scale))
+        return generalized_inverse(S, np.diag(whole))
 
 
 def _quadratic(effects: Effects, rows: slice, inverse: Array, moved: Array, group: Codes) -> Array:
@@ -221,22 +224,28 @@ def _quadratic(effects: Effects, rows: slice, inverse: Array, moved: Array, grou
     return out
 
 
-def _sparse_columns(effects: Effects) -> Any:
+def sparse_rows(codes: Codes, values: Array, width: int) -> Any:
+    """Return a sparse array of shape (M, width) with the entries of each row, shape (M, J)."""
+    # The sparse arrays of scipy take a while to load, and few results need them.
     from scipy.sparse import csr_array
 
-    columns, N = effects.columns, int(effects.starts[-1])
-    J = len(columns.codes)
-    values = np.ones((N, J))
+    M, J = codes.shape
+    return csr_array((values.ravel(), codes.ravel(), J * np.arange(M + 1)), shape=(M, width))
+
+
+def _sparse_columns(effects: Effects) -> Any:
+    columns = effects.columns
+    values = np.ones(columns.codes.shape)
     for j, s in enumerate(columns.slope):
         if s >= 0:
-            values[:, j] = columns.values[s]
-    codes = columns.codes.T.astype(np.int64).ravel()
-    return csr_array((values.ravel(), codes, J * np.arange(N + 1)), shape=(N, effects.others))
+            values[j] = columns.values[s]
+    codes = np.ascontiguousarray(columns.codes.T, dtype=np.int64)
+    return sparse_rows(codes, np.ascontiguousarray(values.T), effects.others)
 
 
 def _refuse_unidentified(residual: Array, rhs: Array) -> None:
     gap = np.abs(residual).max(axis=1, initial=0.0)
-    bad = np.flatnonzero(gap > 1e-6 * np.abs(rhs).max(axis=1, initial=1.0))
+    bad = np.flatnonzero(gap > 1e-6 * np.abs(rhs).max(axis=1, initial=0.0))
     if len(bad):
         raise DataError(
             f"the fixed effects of {len(bad):,} rows (rows {enumerate_some(bad.tolist())}) do not "

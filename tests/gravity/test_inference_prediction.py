@@ -204,7 +204,7 @@ def test_what_cannot_be_asked(data, tmp_path):
     with pytest.raises(SpecificationError, match="alpha is"):
         result.predict(std_err=True, alpha=1.5)
     jackknife = result.with_cov("CRV3", groups="origin")
-    with pytest.raises(EstimationError, match="the jackknife does not say"):
+    with pytest.raises(EstimationError, match="'CRV3' does not say how sure"):
         jackknife.predict(std_err=True)
     again = load_result(result.save(tmp_path / "gravity.json"))
     with pytest.raises(EstimationError, match="read from a file"):
