@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,10 @@ from choicemodels.flows.flowdata import Factor
 from choicemodels.formula import term_values
 from choicemodels.frames import require_columns
 from choicemodels.utility import Term
-from estimation.gravity.absorb import Effects
+
+if TYPE_CHECKING:
+    # Kernels are not loaded by those who only read results.
+    from estimation.gravity.absorb import Effects
 
 __all__ = ["EffectEstimate", "label_effects"]
 
@@ -133,7 +136,7 @@ def _level_to_dict(level: pd.Index) -> dict[str, Any]:
 
 def label_effects(
     coefficients: Sequence[Array],
-    effects: Effects | None,
+    effects: "Effects | None",
     factors: Sequence[Factor],
     slopes: Sequence[tuple[Factor, str]] = (),
 ) -> tuple[EffectEstimate, ...]:
@@ -171,7 +174,7 @@ def _ascending(factor: Factor, variable: str, codes: Codes, values: Array) -> Ef
     return EffectEstimate(name, factor.levels, codes[order], values[order], variable)
 
 
-def _normalize(values: dict[int, Array], effects: Effects) -> None:
+def _normalize(values: dict[int, Array], effects: "Effects") -> None:
     """Let each effect after the first sum to zero; of two, within each connected set."""
     if len(values) == 2:
         sets = _connected_sets(effects)
@@ -186,7 +189,7 @@ def _normalize(values: dict[int, Array], effects: Effects) -> None:
         values[0] = values[0] + mean
 
 
-def _connected_sets(effects: Effects) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _connected_sets(effects: "Effects") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the connected set of each level: of the sorted effect, and of the other."""
     # The sparse graphs of scipy take a while to load, and few results need them.
     from scipy.sparse import coo_matrix
