@@ -95,6 +95,8 @@ class Economy:
         N = len(self.places)
         if self.flows.shape != (N, N):
             raise DataError(f"flows between {N} places are {N} x {N}; got {self.flows.shape}.")
+        if N < 2:
+            raise DataError("one place has nobody to trade with; give flows between at least two.")
         if not (np.isfinite(self.flows).all() and (self.flows >= 0).all()):
             o, d = np.argwhere(~(np.isfinite(self.flows) & (self.flows >= 0)))[0]
             raise DataError(

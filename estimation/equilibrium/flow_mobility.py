@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
-from choicemodels.utility import Term, product
+from choicemodels.utility import Term, product, variables
 from estimation.equilibrium.flow_scenario import period_rows
 from estimation.equilibrium.mobility import Choices, place_columns
 from estimation.equilibrium.spatial_economy import PlaceChange, SpatialEconomy, refuse_unknown
@@ -81,6 +81,10 @@ class FlowMobility:
         if sample is None:
             raise EstimationError(
                 "this result was read from a file, without its flows; fit again for an equilibrium."
+            )
+        if result.offset and variables(result.offset) & {economy.wage, economy.rent}:
+            raise SpecificationError(
+                f"the offset '{result.offset}' holds the wage or the rent; make it a term."
             )
         data = sample.data
         of_period = np.isin(sample.rows, period_rows(data, period))

@@ -199,7 +199,7 @@ class MigrationEquilibrium:
         by column, and so at most one zero [GaleNikaido1965]_.
         """
         largest, modulus = self.feedback
-        text = f"Feedback of population on itself: largest real part {largest.real:.4f}, "
+        text = f"Feedback of population on itself: largest real part {largest.real:z.4f}, "
         text += f"largest modulus {abs(modulus):.4f}; "
         text += "stable" if largest.real < 1 else "UNSTABLE"
         text += " under slow adjustment. "
@@ -208,7 +208,7 @@ class MigrationEquilibrium:
         if self.horizon == "period" and self.crowding <= 0 and self.mobility.substitutes:
             return text + (
                 "Nobody gains from more people in a place, and places are substitutes: the "
-                "equilibrium is the only one."
+                "equilibrium exists and is the only one."
             )
         tried = f"{self.starts} other starts led to no other equilibrium"
         if self.failed_starts:
@@ -247,6 +247,7 @@ class MigrationEquilibrium:
             else ("Moves by", "Gravity"),
             ("Residual", f"{self.settlement.residual:.1e}"),
             ("Evaluations", f"{self.settlement.evaluations}"),
+            ("Utility by log population, at most", f"{self.crowding:z.4f}"),
         )
         return Summary("Migration in spatial equilibrium", facts, table, tuple(notes))
 

@@ -178,7 +178,7 @@ class ChoiceMobility:
         return M == 0 or (p.rum and bool((lam[:M] <= lam[above] + 1e-12).all()))
 
     def at(self, estimate: Array) -> Self:
-        """Return the same residents with other estimated parameters."""
+        """Return the same residents with other estimated parameters; absorbed constants stay."""
         theta = self.result.theta.copy()
         theta[self.result.estimated] = estimate
         lam = self.likelihood.parameters.lambdas(theta)

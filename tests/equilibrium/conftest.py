@@ -11,8 +11,8 @@ SIGMA = 5.0
 BETA = {"log(distance)": -0.9, "agreement": 0.4, "border": -1.5}
 
 
-def solve_levels(cost, taste, endowment, deficit, sigma=SIGMA):
-    """Return flows of an endowment economy in levels, by a general root finder.
+def solve_levels(cost, taste, endowment, deficit, sigma=SIGMA, supply=0.0):
+    """Return flows of an economy in levels, by a general root finder.
 
     ``cost`` holds (t_od)^(1 - sigma); spending is ``deficit * output``, scaled to the world's
     output, and the first price is one.
@@ -21,7 +21,8 @@ def solve_levels(cost, taste, endowment, deficit, sigma=SIGMA):
     def flows(log_price):
         price = np.exp(np.concatenate([[0.0], log_price]))
         weights = cost * ((taste * price) ** (1 - sigma))[:, None]
-        output = price * endowment
+        index = weights.sum(axis=0) ** (1 / (1 - sigma))
+        output = price * endowment * (price / index) ** supply
         spending = deficit * output
         spending *= output.sum() / spending.sum()
         return weights / weights.sum(axis=0) * spending, output

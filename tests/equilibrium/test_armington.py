@@ -52,17 +52,18 @@ def test_ge_gravity(deficits):
     assert (found.flows[economy.flows == 0] == 0).all()
 
 
-def test_the_economy_in_levels():
+@pytest.mark.parametrize("supply", [0.0, 0.7])
+def test_the_economy_in_levels(supply):
     rng = np.random.default_rng(2)
     N = 6
     before = np.exp(-rng.uniform(1, 3, (N, N)))
     before[np.diag_indices(N)] = 1.0
     log_partial = rng.normal(0, 0.5, (N, N))
     deep = (rng.lognormal(0, 0.3, N), rng.lognormal(1, 1, N), rng.uniform(0.8, 1.2, N))
-    X = solve_levels(before, *deep)
-    after = solve_levels(before * np.exp(log_partial), *deep)
+    X = solve_levels(before, *deep, supply=supply)
+    after = solve_levels(before * np.exp(log_partial), *deep, supply=supply)
     economy = Economy(tuple("abcdef"), X)
-    found = clear_markets(economy, Armington(SIGMA), log_partial)
+    found = clear_markets(economy, Armington(SIGMA, supply), log_partial)
     assert found.flows / found.flows.sum() == pytest.approx(after / after.sum(), rel=1e-9)
 
 
@@ -220,6 +221,13 @@ def test_flows_that_make_no_economy_are_refused(cell, value, complaint):
     flows[cell] = value
     with pytest.raises(DataError, match=complaint):
         Economy(("a", "b", "c"), flows)
+
+
+def test_one_place_is_no_economy():
+    with pytest.raises(DataError, match="at least two"):
+        Economy(("a",), np.ones((1, 1)))
+    with pytest.raises(DataError, match="2 x 2"):
+        Economy(("a", "b"), np.ones((1, 1)))
 
 
 def test_places_that_do_not_trade_are_studied_apart():

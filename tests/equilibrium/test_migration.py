@@ -282,6 +282,9 @@ def test_gravity_without_those_who_stay_needs_residents(parts):
         equilibrium(ECONOMY, result, {}, residents=residents, period=2000)
     with pytest.raises(SpecificationError, match="did you mean 'wage'"):
         equilibrium(SpatialEconomy("wages"), result, {}, residents=residents)
+    offset = fit(Gravity("log(wage) + log(distance) | home", offset="log(rent)"), data)
+    with pytest.raises(SpecificationError, match=r"offset 'log\(rent\)' holds"):
+        equilibrium(ECONOMY, offset, {}, residents=residents)
 
 
 def test_residents_may_be_others_than_those_who_were_asked(result, parts):
@@ -365,7 +368,7 @@ def test_the_page(result):
     page = str(found.summary())
     assert "Residents: 4,000" in page
     assert "NestedLogit" in page
-    assert "the equilibrium is the only one" in page.replace("\n", " ")
+    assert "the equilibrium exists and is the only one" in page.replace("\n", " ")
     assert "elm" in str(found)
     assert "5 places" in repr(found)
 
