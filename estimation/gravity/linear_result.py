@@ -1,100 +1,56 @@
 """What a log-linear gravity model answers."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
 from choicemodels.utility import Term
 from estimation.covariance import SmallSample
-from estimation.gravity.covariance import (
-    Grouping,
-    LevelCount,
-    check_kind,
-    gravity_covariance,
-    middle_of,
-)
-from estimation.gravity.effects import EffectEstimate
-from estimation.gravity.sample import GroupsArgument, Sample
+from estimation.gravity.flow_result import FlowResult
+from estimation.gravity.sample import GroupsArgument
 from estimation.hypothesis import HypothesisTest
-from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 
 __all__ = ["LinearResult", "excluded_f"]
 
-Array = NDArray[np.float64]
 
-_KINDS = ("hessian", "robust", "HC0", "HC1", "cluster", "dyadic")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LinearResult(Result):
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LinearResult(FlowResult):
     """A log-linear gravity model, fitted by least squares or two-stage least squares.
 
-    Besides what every result has; ``llf`` is the Gaussian log-likelihood of the logarithm of the
-    flows, which cannot be compared with that of a model of the flows themselves:
+    ``llf`` is the Gaussian log-likelihood of the logarithm of the flows, which cannot be compared
+    with that of a model of the flows themselves; the Hessian takes RSS / (N - 1) for the variance
+    and, with instruments, is that of the second stage; ``sample.mu`` is the expected logarithm
+    without the offset. Besides what every result of flows has:
 
     Attributes
     ----------
-    formula : str
-    depvar : str
-        Such as ``"log(migrants)"``.
     rsquared : float
         Share of the variance that regressors and fixed effects explain.
     rsquared_within : float
         Share of what the fixed effects leave that the regressors explain.
-    hessian : ndarray, shape (K, K)
-        Of the Gaussian log-likelihood with the variance RSS / (N - 1), the effects
-        concentrated out; with instruments, of the second stage.
-    scores_product : ndarray, shape (K, K)
-        Cross-product of the scores.
-    terms : tuple of Term
-    effects : tuple of EffectEstimate
-    dropped : DataFrame
-        One row for each reason: reason, effect, rows.
-    dropped_rows : Series
-        The reason, by position of the row in the table that was given.
-    offset, weights : str
-        As in :class:`~estimation.gravity.result.GravityResult`.
+    weights : str
+        The column by which rows counted; empty if there was none.
     endogenous, instruments : tuple of str
         Names of the endogenous regressors and the excluded instruments.
     first_stages : tuple of LinearResult
         The regression of each endogenous regressor on all instruments.
     tests : tuple of HypothesisTest
         Of exogeneity and, where there are more instruments than needed, of their validity.
-    sample : Sample or None
-        The data behind the result, not saved; its ``mu`` is the expected logarithm, without
-        the offset.
     """
 
-    formula: str
-    depvar: str
     rsquared: float
     rsquared_within: float
-    hessian: Array
-    scores_product: Array
-    terms: tuple[Term, ...]
-    effects: tuple[EffectEstimate, ...]
-    dropped: pd.DataFrame
-    dropped_rows: "pd.Series[str]"
-    offset: str = ""
     weights: str = ""
     endogenous: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     first_stages: tuple["LinearResult", ...] = ()
     tests: tuple[HypothesisTest, ...] = ()
-    sample: Sample | None = field(default=None, repr=False)
-
-    @property
-    def effect_counts(self) -> tuple[LevelCount, ...]:
-        """Name and number of levels of each fixed effect."""
-        return tuple(LevelCount(e.name, len(e.values), bool(e.variable)) for e in self.effects)
 
     @property
     def first_stage_f(self) -> "pd.Series[float]":
@@ -107,64 +63,14 @@ class LinearResult(Result):
 
     def with_cov(
         self, kind: str, *, groups: GroupsArgument = None, ssc: SmallSample | None = None
-    ) -> "LinearResult":
+    ) -> Self:
         """Return the same estimate with another covariance, in the first stages too.
 
-        Parameters
-        ----------
-        kind
-            ``"hessian"`` (equal variances), ``"robust"``, ``"HC0"``, ``"HC1"``, ``"cluster"`` or
-            ``"dyadic"``.
-        groups, ssc
-            As in :meth:`GravityResult.with_cov`.
-
-        Raises
-        ------
-        EstimationError
-            If the result was read from a file and the covariance needs the rows.
-        SpecificationError
-            If an option is unknown or does not fit.
+        See :meth:`FlowResult.with_cov`.
         """
-        ssc = self.covariance.ssc if ssc is None else ssc
-        check_kind(kind, ssc)
-        if kind not in _KINDS:
-            raise SpecificationError(
-                f"the covariance '{kind}' is not offered for log-linear models; choose one of "
-                f"{', '.join(_KINDS)}."
-            )
-        if groups is not None and kind != "cluster":
-            raise SpecificationError(f"groups= goes with cov='cluster', not with '{kind}'.")
-        places = None
-        groupings: tuple[Grouping, ...] = ()
-        if kind in ("cluster", "dyadic"):
-            sample = self._need_sample(f"the covariance '{kind}'")
-            if kind == "dyadic":
-                groups = [f"`{sample.data.origin}`", f"`{sample.data.destination}`"]
-                places = sample.places()
-            groupings = sample.groupings(groups, self.effects)
-        middle = middle_of(
-            kind, ssc, len(self.names), self.effect_counts, self.nobs,
-            groupings=groupings, places=places,
-        )  # fmt: skip
-        scores = None if self.sample is None else self.sample.scores
-        covariance = gravity_covariance(
-            middle, self.hessian, self.names, scores, self.scores_product
-        )
-        given = groups if kind == "cluster" else None
-        first = tuple(stage.with_cov(kind, groups=given, ssc=ssc) for stage in self.first_stages)
-        return replace(self, covariance=covariance, first_stages=first)
-
-    def _need_sample(self, what: str) -> Sample:
-        if self.sample is None:
-            raise EstimationError(
-                f"this result was read from a file, without its rows, which {what} needs; fit "
-                "again."
-            )
-        return self.sample
-
-    def fixed_effects(self) -> "dict[str, pd.Series[float]]":
-        """Return the fixed effects by name; see :meth:`GravityResult.fixed_effects`."""
-        return {effect.name: effect.series() for effect in self.effects}
+        result = super().with_cov(kind, groups=groups, ssc=ssc)
+        first = tuple(stage.with_cov(kind, groups=groups, ssc=ssc) for stage in self.first_stages)
+        return replace(result, first_stages=first)
 
     def predict(self, table: Any = None) -> "pd.Series[float]":
         """Return the expected logarithm of the flows.
@@ -192,15 +98,8 @@ class LinearResult(Result):
                 ]
             return pd.Series(fitted, index=sample.rows, name=self.depvar)
         frame = to_pandas(table, what="the new table")
-        fitted = np.zeros(len(frame))
-        for term, coefficient in zip(self.terms, self.estimate, strict=True):
-            fitted += coefficient * term_values(term, frame, what="the new table")
-        if self.offset:
-            fitted += term_values(Term("offset", (self.offset,)), frame, what="the new table")
-        for effect in self.effects:
-            fitted += effect.at(frame)
         index = table.index if isinstance(table, pd.DataFrame) else frame.index
-        return pd.Series(fitted, index=index, name=self.depvar)
+        return pd.Series(self._predictor(frame), index=index, name=self.depvar)
 
     def summary(self) -> Summary:
         """Return the page that ``print`` shows."""
@@ -213,14 +112,11 @@ class LinearResult(Result):
             ("R² within", f"{self.rsquared_within:.4f}"),
             ("Standard errors", self.covariance.short),
         ]
-        facts += [(label, text) for label, text in (("Offset", self.offset),
-                  ("Weights", self.weights)) if text]  # fmt: skip
+        optional = (("Offset", self.offset), ("Weights", self.weights))
+        facts += [(label, text) for label, text in optional if text]
         facts += [(f"First-stage F, {k}", f"{f:,.2f}") for k, f in self.first_stage_f.items()]
         facts += [(f"Levels of {c.name}", f"{c.levels:,}") for c in self.effect_counts]
-        notes = [
-            f"{count:,} rows dropped: {reason}" + (f" of {effect}" if effect else "")
-            for reason, effect, count in self.dropped.itertuples(index=False)
-        ]
+        notes = self._account()
         if self.endogenous:
             notes.append(
                 f"Endogenous: {', '.join(self.endogenous)}; instruments: "
@@ -252,33 +148,17 @@ class LinearResult(Result):
         return {**super().__maketables_stat_labels__, **more}
 
     @property
-    def __maketables_depvar__(self) -> str:
-        return self.depvar
-
-    @property
-    def __maketables_fixef_string__(self) -> str | None:
-        return "+".join(effect.name for effect in self.effects) or None
-
-    @property
     def __maketables_default_stat_keys__(self) -> list[str]:
         return ["N", "r2", "r2_within", *(["first_stage_f"] if len(self.first_stages) == 1 else [])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is saved, ready for JSON; see :meth:`Result.to_dict`."""
-        plain = ("formula", "depvar", "rsquared", "rsquared_within", "offset", "weights")
         return {
             "kind": "linear",
             **super().to_dict(),
-            **{name: getattr(self, name) for name in plain},
-            "hessian": self.hessian.tolist(),
-            "scores_product": self.scores_product.tolist(),
-            "terms": [asdict(term) for term in self.terms],
-            "effects": [effect.to_dict() for effect in self.effects],
-            "dropped": self.dropped.to_dict(orient="list"),
-            "dropped_rows": {
-                "row": self.dropped_rows.index.tolist(),
-                "reason": self.dropped_rows.tolist(),
-            },
+            "rsquared": self.rsquared,
+            "rsquared_within": self.rsquared_within,
+            "weights": self.weights,
             "endogenous": list(self.endogenous),
             "instruments": list(self.instruments),
             "first_stages": [stage.to_dict() for stage in self.first_stages],
@@ -288,22 +168,11 @@ class LinearResult(Result):
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "LinearResult":
         """Rebuild a result from :meth:`to_dict`; it has no data and no scores of rows."""
-        K, rows = len(saved["names"]), saved["dropped_rows"]
-        plain = ("llf", "nobs", "formula", "depvar", "rsquared", "rsquared_within", "offset")
         return cls(
-            names=tuple(saved["names"]),
-            estimate=np.array(saved["estimate"], dtype=np.float64),
-            covariance=Covariance.from_dict(saved["covariance"]),
-            **{name: saved[name] for name in plain},
+            **cls._read(saved),
+            rsquared=saved["rsquared"],
+            rsquared_within=saved["rsquared_within"],
             weights=saved["weights"],
-            hessian=np.array(saved["hessian"], dtype=np.float64).reshape(K, K),
-            scores_product=np.array(saved["scores_product"], dtype=np.float64).reshape(K, K),
-            terms=tuple(Term.from_dict(term) for term in saved["terms"]),
-            effects=tuple(EffectEstimate.from_dict(effect) for effect in saved["effects"]),
-            dropped=pd.DataFrame(saved["dropped"], columns=["reason", "effect", "rows"]),
-            dropped_rows=pd.Series(
-                rows["reason"], index=pd.Index(rows["row"], dtype="int64"), dtype=object
-            ),
             endogenous=tuple(saved["endogenous"]),
             instruments=tuple(saved["instruments"]),
             first_stages=tuple(cls.from_dict(stage) for stage in saved["first_stages"]),

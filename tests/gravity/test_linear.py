@@ -239,7 +239,7 @@ def test_instruments_recover_what_least_squares_misses():
             SpecificationError,
             "treaty is a regressor and an excluded instrument",
         ),
-        ("gap | origin", {"cov": "HC3"}, SpecificationError, "not offered for log-linear"),
+        ("gap | origin", {"cov": "HC3"}, SpecificationError, "offered for PPML alone"),
         ("gap | origin", {"cov": "bhhh"}, SpecificationError, "'bhhh' is unknown"),
         ("gap | origin", {"groups": "origin"}, SpecificationError, "groups= goes with"),
         ("distance | origin^destination", {}, IdentificationError, "'distance'.*swallowed"),
