@@ -115,14 +115,15 @@ class Search:
                     raise
                 notes += left_out
                 continue
-            separated = fit.falling
-            if separated.any():
-                separated = rectify(sample.y, sample.X, sample.effects, suspects=fit.falling)
+            certificate = np.zeros(len(rows))
+            if fit.falling.any():
+                certificate = rectify(sample.y, sample.X, sample.effects, suspects=fit.falling)
+            separated = certificate > 0
             if not separated.any():
                 if fit.falling.any():
                     notes.append(_uncertified(rows[fit.falling]))
                 return Found(fit, sample.y, rows, columns, sample.effects, drops, tuple(notes))
-            drops.append(Drop("separated", "", rows[separated]))
+            drops.append(Drop("separated", "", rows[separated], certificate[separated]))
             _refuse_separated(drops, drop_separated)
             rows, more = prune(self.y, self.factors, rows[~separated], singletons=singletons)
             drops += more

@@ -45,11 +45,15 @@ class Drop:
         The fixed effect concerned; empty if there is none.
     rows : ndarray of int64
         Positions in the table that was given.
+    certificate : ndarray, or None
+        Of separated rows, the combination ``z > 0`` of regressors and effects that is zero in
+        every row with a flow.
     """
 
     reason: str
     effect: str
     rows: NDArray[np.int64]
+    certificate: Array | None = None
 
 
 def prune(
@@ -134,7 +138,7 @@ def redundant_columns(X: Array, effects: Effects | None) -> Mask:
     return redundant
 
 
-def rectify(y: Array, X: Array, effects: Effects | None, suspects: Mask) -> Mask:
+def rectify(y: Array, X: Array, effects: Effects | None, suspects: Mask) -> Array:
     """Find separated rows by the iterative rectifier [CorreiaGuimaraesZylkin2021]_.
 
     Regress ``u = 1`` in the suspect rows and 0 elsewhere on X and the effects, the fit held at
@@ -155,8 +159,9 @@ def rectify(y: Array, X: Array, effects: Effects | None, suspects: Mask) -> Mask
 
     Returns
     -------
-    ndarray of bool, shape (N,)
-        What it marks is separated; once that is dropped, more may come to light.
+    ndarray, shape (N,)
+        The certificate: where it is positive, rows are separated; once they are dropped, more may
+        come to light. Elsewhere it is zero.
     """
     suspects = suspects & (y == 0)
     if effects is None:
@@ -179,7 +184,7 @@ def _dummies(effects: Effects) -> Array:
     return effects.unsort(out)
 
 
-def rectify_dense(X: Array, suspects: Mask) -> Mask:
+def rectify_dense(X: Array, suspects: Mask) -> Array:
     """Run the iterative rectifier with exact projections; see :func:`rectify`.
 
     Where it creeps, as it does if the cone of certificates is thin, a linear program decides.
@@ -191,6 +196,7 @@ def rectify_dense(X: Array, suspects: Mask) -> Mask:
     # Combinations that vanish outside the suspects, seen in the suspects.
     free = columns[zero] @ linalg.null_space(triangle, rcond=1e-10)
     left = np.ones(len(zero), dtype=np.bool_)
+    certificate = np.zeros(len(suspects))
     while left.any():
         basis = _range(free[left])
         found = _rectify(partial(_project, basis), int(left.sum()), 1e-12)
@@ -198,11 +204,10 @@ def rectify_dense(X: Array, suspects: Mask) -> Mask:
             found = _largest_certificate(basis)
         if not found.any():
             break
+        certificate[zero[left]] += found
         # One certificate need not cover all rows: without its own, the others may show.
-        left[np.flatnonzero(left)[found]] = False
-    separated = np.zeros(len(suspects), dtype=np.bool_)
-    separated[zero[~left]] = True
-    return separated
+        left[np.flatnonzero(left)[found > 0]] = False
+    return certificate
 
 
 def _range(A: Array) -> Array:
@@ -215,8 +220,8 @@ def _project(basis: Array, u: Array) -> Array:
     return np.asarray(basis @ (basis.T @ u))
 
 
-def _largest_certificate(basis: Array) -> Mask:
-    """Return the rows where some ``basis @ d >= 0`` is positive, by a linear program.
+def _largest_certificate(basis: Array) -> Array:
+    """Return some ``basis @ d >= 0`` that is positive wherever one is, by a linear program.
 
     Certificates can be scaled and added, so the largest ``sum of min(1, z)`` covers all rows.
     """
@@ -230,14 +235,14 @@ def _largest_certificate(basis: Array) -> Mask:
         bounds=[(None, None)] * unknowns + [(0.0, 1.0)] * rows,
     )
     if program.x is None:
-        return np.zeros(rows, dtype=np.bool_)
-    return np.asarray(program.x[unknowns:] > 0.5)
+        return np.zeros(rows)
+    return np.where(program.x[unknowns:] > 0.5, basis @ program.x[:unknowns], 0.0)
 
 
 def _rectify(
     project: Callable[[Array], Array], rows: int, precision: float, max_iterations: int = 500
-) -> Mask | None:
-    """Iterate the rectifier on the rows without flow; return those with a certificate.
+) -> Array | None:
+    """Iterate the rectifier on the rows without flow; return the certificate, zero where none.
 
     Returns None if the iterations end without an answer.
     """
@@ -246,15 +251,16 @@ def _rectify(
         fitted = project(u)
         residual = u - fitted
         if fitted.max(initial=0.0) <= 100 * precision:
-            return np.zeros(rows, dtype=np.bool_)
+            return np.zeros(rows)
         if residual.min() >= -precision:
             # The residual is orthogonal to every certificate: where it is positive, none can be.
-            return (fitted > 100 * precision) & (residual <= 100 * precision)
+            positive = (fitted > 100 * precision) & (residual <= 100 * precision)
+            return np.where(positive, fitted, 0.0)
         u = np.maximum(fitted, 0.0)
     return None
 
 
-def rectify_absorbed(X: Array, effects: Effects, suspects: Mask) -> Mask:
+def rectify_absorbed(X: Array, effects: Effects, suspects: Mask) -> Array:
     """Run the iterative rectifier once, with absorbed effects; see :func:`rectify`.
 
     What it finds is separated, but there may be more: drop it, and look again.
@@ -262,8 +268,8 @@ def rectify_absorbed(X: Array, effects: Effects, suspects: Mask) -> Mask:
     zero = effects.sort(suspects)
     regression = _Regression(effects, zero, np.ascontiguousarray(effects.sort(X)))
     rows = _rectify(regression.project, int(zero.sum()), 1e-7)
-    found = np.zeros(len(suspects), dtype=np.bool_)
-    found[zero] = False if rows is None else rows
+    found = np.zeros(len(suspects))
+    found[zero] = 0.0 if rows is None else rows
     return effects.unsort(found)
 
 
