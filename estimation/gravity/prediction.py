@@ -150,12 +150,12 @@ def linear_predictors(
     for column, term in zip(X, result.terms, strict=True):
         column[:] = term_values(term, frame, what="the new table")
     if regression.effects is None:
-        return LinearForms(X, None, None)
+        return LinearForms(X, None, None, np.ones(len(frame)))
     codes, values = _entries(result, frame, regression)
     G, L = len(regression.total), regression.effects.others
-    return LinearForms(
-        X, sparse_rows(codes[:, :1], values[:, :1], G), sparse_rows(codes[:, 1:], values[:, 1:], L)
-    )
+    first = sparse_rows(codes[:, :1], values[:, :1], G)
+    others = sparse_rows(codes[:, 1:], values[:, 1:], L)
+    return LinearForms(X, first, others, np.abs(values).max(axis=1))
 
 
 def _entries(

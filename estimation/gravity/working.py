@@ -53,32 +53,35 @@ class LinearForms:
         And the levels of the first effect; None without effects.
     others : sparse array, shape (M, L)
         And those of the others; None without effects.
+    scale : ndarray, shape (M,)
+        Size of the entries before any of them cancelled: against it, rounding shows as such.
     """
 
     X: Array
     first: Any
     others: Any
+    scale: Array
 
     def rows(self, rows: slice) -> "LinearForms":
         """Keep some of them."""
         if self.first is None:
-            return LinearForms(self.X[:, rows], None, None)
-        return LinearForms(self.X[:, rows], self.first[rows], self.others[rows])
+            return LinearForms(self.X[:, rows], None, None, self.scale[rows])
+        return LinearForms(self.X[:, rows], self.first[rows], self.others[rows], self.scale[rows])
 
     def combined(self, S: Any) -> "LinearForms":
         """Return the combinations of them in the rows of a sparse array S of shape (Q, M)."""
-        X = np.asarray((S @ self.X.T).T)
+        X, scale = np.asarray((S @ self.X.T).T), np.asarray(abs(S) @ self.scale)
         if self.first is None:
-            return LinearForms(X, None, None)
-        return LinearForms(X, (S @ self.first).tocsr(), (S @ self.others).tocsr())
+            return LinearForms(X, None, None, scale)
+        return LinearForms(X, (S @ self.first).tocsr(), (S @ self.others).tocsr(), scale)
 
     def plus(self, other: "LinearForms") -> "LinearForms":
         """Add as many others, one by one."""
-        X = self.X + other.X
+        X, scale = self.X + other.X, self.scale + other.scale
         if self.first is None:
-            return LinearForms(X, None, None)
+            return LinearForms(X, None, None, scale)
         first, others = self.first + other.first, self.others + other.others
-        return LinearForms(X, first.tocsr(), others.tocsr())
+        return LinearForms(X, first.tocsr(), others.tocsr(), scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +147,11 @@ class WorkingRegression:
             return np.asarray(forms.X.T @ self.inverse @ self.within)
         rhs = np.ascontiguousarray((forms.others - forms.first @ self.centres).toarray())
         diagonal = self._diagonal
-        size = np.einsum("ml,ml,l->m", rhs, rhs, invert(diagonal))
-        found = solve(effects, self.w, self.total, diagonal, rhs, bound=1e-22 * size)
-        _refuse_unidentified(found.residual, rhs)
+        inverse = invert(diagonal)
+        bound = 1e-22 * np.einsum("ml,ml,l->m", rhs, rhs, inverse)
+        bound += 1e-28 * forms.scale**2 * inverse.sum()
+        found = solve(effects, self.w, self.total, diagonal, rhs, bound=bound)
+        _refuse_unidentified(found.residual, forms.scale)
         own = forms.X - np.asarray((forms.first @ self.means.T + forms.others @ self.A.T).T)
         out = partial_out(
             effects, np.zeros((len(rhs), len(self.w))), self.w, self.total, -found.coefficients
@@ -243,9 +248,8 @@ def _sparse_columns(effects: Effects) -> Any:
     return sparse_rows(codes, np.ascontiguousarray(values.T), effects.others)
 
 
-def _refuse_unidentified(residual: Array, rhs: Array) -> None:
-    gap = np.abs(residual).max(axis=1, initial=0.0)
-    bad = np.flatnonzero(gap > 1e-6 * np.abs(rhs).max(axis=1, initial=0.0))
+def _refuse_unidentified(residual: Array, scale: Array) -> None:
+    bad = np.flatnonzero(np.abs(residual).max(axis=1, initial=0.0) > 1e-6 * scale)
     if len(bad):
         raise DataError(
             f"the fixed effects of {len(bad):,} rows (rows {enumerate_some(bad.tolist())}) do not "
