@@ -20,6 +20,7 @@ from estimation.gravity.effects import label_effects
 from estimation.gravity.inputs import (
     Inputs,
     design,
+    list_certificates,
     list_dropped_rows,
     read_inputs,
     tabulate_drops,
@@ -173,6 +174,7 @@ def _report(
         effects=label_effects(fit.effects, found.effects, inputs.factors, slopes),
         dropped=tabulate_drops(drops),
         dropped_rows=list_dropped_rows(drops),
+        certificates=list_certificates(drops),
         offset=model.offset,
         weights=inputs.weights or "",
         sample=Sample(data, rows, scores, fit.mu if w is None else fit.mu / w, w, offset),

@@ -19,6 +19,7 @@ from estimation.gravity.separation import Drop
 __all__ = [
     "Inputs",
     "design",
+    "list_certificates",
     "list_dropped_rows",
     "read_inputs",
     "regressors",
@@ -160,6 +161,13 @@ def tabulate_drops(drops: Sequence[Drop]) -> pd.DataFrame:
         columns=["reason", "effect", "rows"],
     )
     return table.groupby(["reason", "effect"], as_index=False, sort=False).sum()
+
+
+def list_certificates(drops: Sequence[Drop]) -> "pd.Series[float]":
+    """Return the certificate of each separated row, by its position in the data."""
+    some = [pd.Series(d.certificate, index=d.rows) for d in drops if d.certificate is not None]
+    empty = pd.Series(dtype=float, index=pd.Index([], dtype="int64"))
+    return (pd.concat(some) if some else empty).rename("certificate").sort_index()
 
 
 def list_dropped_rows(drops: Sequence[Drop]) -> "pd.Series[str]":

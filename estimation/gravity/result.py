@@ -84,6 +84,10 @@ class GravityResult(Result):
         One row for each reason: reason, effect, rows.
     dropped_rows : Series
         The reason, by position of the row in the table that was given.
+    certificates : Series
+        Of the separated rows among them, the value of a combination of regressors and effects
+        that is positive there, and zero in the rows with flows: subtracting ever more of it
+        raises the likelihood for ever.
     offset : str
         The expression that entered with the coefficient one; empty if there was none.
     weights : str
@@ -105,6 +109,7 @@ class GravityResult(Result):
     effects: tuple[EffectEstimate, ...]
     dropped: pd.DataFrame
     dropped_rows: "pd.Series[str]"
+    certificates: "pd.Series[float]"
     offset: str = ""
     weights: str = ""
     sample: Sample | None = field(default=None, repr=False)
@@ -397,6 +402,10 @@ class GravityResult(Result):
                 "row": self.dropped_rows.index.tolist(),
                 "reason": self.dropped_rows.tolist(),
             },
+            "certificates": {
+                "row": self.certificates.index.tolist(),
+                "value": self.certificates.tolist(),
+            },
         }
 
     @classmethod
@@ -404,6 +413,7 @@ class GravityResult(Result):
         """Rebuild a result from :meth:`to_dict`; it has no data and no scores of rows."""
         K = len(saved["names"])
         rows, convergence = saved["dropped_rows"], saved["convergence"]
+        certified = saved["certificates"]
         return cls(
             names=tuple(saved["names"]),
             estimate=np.array(saved["estimate"], dtype=np.float64),
@@ -424,5 +434,8 @@ class GravityResult(Result):
             dropped=pd.DataFrame(saved["dropped"], columns=["reason", "effect", "rows"]),
             dropped_rows=pd.Series(
                 rows["reason"], index=pd.Index(rows["row"], dtype="int64"), dtype=object
+            ),
+            certificates=pd.Series(
+                certified["value"], index=pd.Index(certified["row"], dtype="int64"), dtype=float
             ),
         )

@@ -7,7 +7,7 @@ from scipy.optimize import linprog
 
 from choicemodels import FlowData, Gravity, NestflowWarning
 from choicemodels.errors import EstimationError, IdentificationError
-from estimation import fit
+from estimation import fit, load_result
 from estimation.gravity.absorb import arrange
 from estimation.gravity.separation import rectify_absorbed, rectify_dense
 
@@ -128,6 +128,28 @@ def test_three_effects_leave_only_rows_with_an_estimate(panel):
     assert result.predict().index.tolist() == sorted(
         set(range(panel.nobs)) - set(result.dropped_rows.index)
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*left out:choicemodels.NestflowWarning")
+@pytest.mark.parametrize("effects", ["", "| a + b"])
+def test_separated_rows_are_listed_with_their_certificate(effects, tmp_path):
+    rng = np.random.default_rng(4)
+    n = 80
+    a, b, x = rng.integers(0, 4, n), rng.integers(0, 4, n), rng.normal(size=n)
+    y = rng.poisson(3, n).astype(float) + 1
+    aid = np.zeros(n)
+    aid[:6], y[:6] = rng.uniform(1, 2, 6), 0.0  # aid comes only without flows
+    result = fit(Gravity(f"x + aid {effects}"), flows(y=y, a=a, b=b, x=x, aid=aid), tol=1e-10)
+    z = result.certificates
+    assert z.index.tolist() == list(range(6))
+    assert (z > 0).all()
+    whole = np.zeros(n)
+    whole[z.index] = z
+    columns = [x, aid, np.ones(n), *(a == k for k in range(4)), *(b == k for k in range(4))]
+    X = np.array(columns[:3] if not effects else columns, dtype=float).T
+    np.testing.assert_allclose(X @ np.linalg.lstsq(X, whole)[0], whole, atol=1e-9)
+    again = load_result(result.save(tmp_path / "fit.json"))
+    pd.testing.assert_series_equal(again.certificates, z, check_names=False)
 
 
 def certificate_by_program(y, X):
