@@ -43,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from choicemodels.errors import EstimationError, SpecificationError
+from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
 from estimation.covariance import inverse_information
 from estimation.gravity.covariance import nested_in
 from estimation.gravity.effects import label_effects
@@ -137,17 +137,25 @@ def bias_corrected(
         raise SpecificationError(
             f"the small-sample convention '{ssc}' is unknown here; choose stata or none."
         )
-    three_way = _is_three_way(result, sample)
     problem = problem_of(sample, result.terms, result.model)
+    three_way = _is_three_way(result, sample, problem)
     panel = _lay_out(sample, problem, three_way)
     bread = inverse_information(result.hessian, result.names)
     x, leverage = _absorb(panel)
     matrix, perfect = _corrected_covariance(panel, x, leverage, bread)
     n, pair = panel.pairs, f"{sample.data.origin}^{sample.data.destination}"
     matrix *= n / (n - 1) if ssc == "stata" else 1.0
+    negative = [f"'{k}'" for k, v in zip(result.names, np.diag(matrix), strict=True) if v <= 0]
+    if negative:
+        raise EstimationError(
+            f"the corrected variance of {enumerate_some(negative)} is not positive: there are too "
+            "few pairs for it; choose with_cov('CRV3', groups=...) instead."
+        )
     notes: tuple[str, ...] = ("Standard errors corrected for the noise of the fixed effects.",)
     if perfect:
-        notes += (f"{perfect:,} pairs are fitted perfectly along some direction; left out there.",)
+        notes += (
+            f"Pairs fitted perfectly in some period or contrast, and left out there: {perfect:,}.",
+        )
     covariance = Covariance(matrix, "corrected", (pair,), (n,), ssc, notes)
     if not three_way:
         note = "Coefficients as before: those of a two-way model have no incidental bias."
@@ -181,30 +189,25 @@ def _usable(result: GravityResult) -> Sample:
     return result.sample
 
 
-def _is_three_way(result: GravityResult, sample: Sample) -> bool:
+def _is_three_way(result: GravityResult, sample: Sample, problem: Search) -> bool:
     """Say whether there are effects of pairs, and refuse all but two- and three-way models."""
     data = sample.data
-    over = f"^{data.time}" if data.time and _periods(sample) > 1 else ""
-    pair = f"{data.origin}^{data.destination}"
-    sides = {f"{data.origin}{over}", f"{data.destination}{over}"}
+    o, d = f"`{data.origin}`", f"`{data.destination}`"
+    over = f"^`{data.time}`" if data.time and _levels(sample, f"`{data.time}`") > 1 else ""
+    sides, pair = {o + over, d + over}, f"{o}^{d}"
     known = {name: data.factor(name).codes[sample.rows] for name in (*sides, pair)}
-    found = {
-        None if e.variable else _match(data.factor(e.name).codes[sample.rows], known)
-        for e in result.effects
-    }
-    if found not in (sides, {*sides, pair}) or len(found) != len(result.effects):
+    found = [_match(factor.codes, known) for factor in problem.factors]
+    if problem.varying or len(found) != len(set(found)) or set(found) - {pair} != sides:
         named = " + ".join(effect.name for effect in result.effects) or "none"
-        wanted = " + ".join(sorted(sides, reverse=True))
         raise SpecificationError(
-            f"the bias correction is for the effects '{wanted}', with or without '{pair}', and "
-            f"this model has: {named}."
+            f"the bias correction is for the effects '{o + over} + {d + over}', with or without "
+            f"'{pair}', and this model has: {named}."
         )
     return pair in found
 
 
-def _periods(sample: Sample) -> int:
-    time = sample.data.time
-    return len(np.unique(sample.data.factor(time).codes[sample.rows])) if time else 1
+def _levels(sample: Sample, name: str) -> int:
+    return len(np.unique(sample.data.factor(name).codes[sample.rows]))
 
 
 def _match(codes: Codes, known: dict[str, Codes]) -> str | None:
@@ -219,7 +222,9 @@ def _lay_out(sample: Sample, problem: Search, three_way: bool) -> _Panel:
     """Spread the rows over the grid, the side with fewer places first."""
     data, rows = sample.data, sample.rows
     names = [data.origin, data.destination, *([data.time] if data.time else [])]
-    places = [np.unique(data.factor(name).codes[rows], return_inverse=True) for name in names]
+    places = [
+        np.unique(data.factor(f"`{name}`").codes[rows], return_inverse=True) for name in names
+    ]
     if not data.time:
         places.append((np.zeros(1, np.int64), np.zeros(len(rows), np.int64)))
     if len(places[0][0]) > len(places[1][0]):

@@ -32,6 +32,7 @@ from choicemodels.models import MultinomialLogit
 from choicemodels.utility import Term
 from estimation.delta import DerivedEstimates, jacobian
 from estimation.gravity.covariance import nested_in
+from estimation.gravity.problem import problem_of
 from estimation.gravity.result import GravityResult
 from estimation.gravity.sample import Sample
 
@@ -124,10 +125,9 @@ def equivalent_logit(result: GravityResult) -> LogitEquivalence:
     EstimationError
         If the result was read from a file or is weighted.
     SpecificationError
-        If its fixed effects are others.
+        If its fixed effects are others, or a level offers a destination twice.
     """
-    sample = _sample(result)
-    cases = _cases(result, sample)
+    sample, cases = _choice_sets(result)
     P = cases.probabilities(result.estimate)
     y = sample.data.y[sample.rows]
     means = np.array([cases.sums(P * x)[cases.case] for x in cases.X.T])
@@ -161,10 +161,10 @@ def as_choices(result: GravityResult) -> ChoiceData:
     EstimationError
         If the result was read from a file or is weighted.
     SpecificationError
-        If its fixed effects are others.
+        If its fixed effects are others, or a level offers a destination twice.
     """
-    sample = _sample(result)
-    case, y = _cases(result, sample).case, sample.data.y[sample.rows]
+    sample, cases = _choice_sets(result)
+    case, y = cases.case, sample.data.y[sample.rows]
     order, size = np.argsort(case, kind="stable"), np.bincount(case)
     starts = np.concatenate(([0], np.cumsum(size)))
     flows = np.flatnonzero(y > 0)
@@ -220,7 +220,8 @@ def destination_elasticities(
     EstimationError
         If the result was read from a file or is weighted.
     SpecificationError
-        If its fixed effects are others, the kind is unknown, or the variable enters nowhere.
+        If its fixed effects are others, or a level offers a destination twice, the kind is
+        unknown, or the variable enters nowhere.
     DataError
         If the variable is missing or not numeric.
     """
@@ -228,8 +229,7 @@ def destination_elasticities(
         raise SpecificationError(
             f"the kind '{kind}' is unknown; choose {' or '.join(get_args(Kind))}."
         )
-    sample = _sample(result)
-    cases = _cases(result, sample)
+    sample, cases = _choice_sets(result)
     Z, fixed = _response(result, sample, variable)
     destination = sample.data.factor(f"`{sample.data.destination}`")
     present, place = np.unique(destination.codes[sample.rows], return_inverse=True)
@@ -250,8 +250,8 @@ def destination_elasticities(
     )
 
 
-def _sample(result: GravityResult) -> Sample:
-    """Return the data of a model with one effect, of the origin, or refuse it."""
+def _choice_sets(result: GravityResult) -> tuple[Sample, _Cases]:
+    """Return the data of a model with one effect, of the origin, as choice sets, or refuse it."""
     sample = result.sample
     if sample is None:
         raise EstimationError(
@@ -261,35 +261,31 @@ def _sample(result: GravityResult) -> Sample:
         raise EstimationError(
             "rows are weighted, and choices within an origin cannot be: fit without weights."
         )
-    names = [effect.name for effect in result.effects]
-    levels = [effect.name for effect in result.effects if not effect.variable]
-    origin = sample.data.factor(f"`{sample.data.origin}`").codes[sample.rows]
-    if (
-        len(names) != 1
-        or names != levels
-        or not nested_in(sample.data.factor(names[0]).codes[sample.rows], origin)
-    ):
+    data, problem = sample.data, problem_of(sample, result.terms, result.model)
+    origin, destination = (
+        data.factor(f"`{name}`").codes[sample.rows] for name in (data.origin, data.destination)
+    )
+    single = len(result.effects) == 1 and not problem.varying
+    if not single or not nested_in(problem.factors[0].codes, origin):
         raise SpecificationError(
-            f"a logit of destinations has the fixed effect '{sample.data.origin}' (or one within "
-            f"it, such as origin and period) and no other; this model has: "
-            f"{' + '.join(names) or 'none'}."
+            f"a logit of destinations has the fixed effect '{data.origin}' (or one within it, "
+            "such as origin and period) and no other; this model has: "
+            f"{' + '.join(effect.name for effect in result.effects) or 'none'}."
         )
-    return sample
+    case = np.unique(problem.factors[0].codes, return_inverse=True)[1].astype(np.int64)
+    if len(np.unique(case * (destination.max() + 1) + destination)) < len(case):
+        raise SpecificationError(
+            f"a level of '{result.effects[0].name}' offers the same destination in several rows; "
+            "join the effect with what tells the rows apart, as in 'origin^year'."
+        )
+    fixed = np.zeros(len(case)) if problem.offset is None else problem.offset
+    total = np.bincount(case, weights=problem.y)
+    return sample, _Cases(problem.X.T, fixed, case, np.asarray(total, dtype=np.float64))
 
 
-def _cases(result: GravityResult, sample: Sample) -> _Cases:
-    effect = sample.data.factor(result.effects[0].name).codes[sample.rows]
-    case = np.unique(effect, return_inverse=True)[1].astype(np.int64)
-    columns = [_rows(term, sample) for term in result.terms]
-    X = np.array(columns).T if columns else np.empty((len(case), 0))
-    fixed = np.zeros(len(case)) if sample.offset is None else sample.offset
-    total = np.bincount(case, weights=sample.data.y[sample.rows])
-    return _Cases(X, fixed, case, np.asarray(total, dtype=np.float64))
-
-
-def _rows(term: Term, sample: Sample, table: pd.DataFrame | None = None) -> Array:
+def _rows(term: Term, sample: Sample, table: pd.DataFrame) -> Array:
     """Evaluate a term on the rows used."""
-    values = term_values(term, sample.data.table if table is None else table)
+    values = term_values(term, table)
     return np.array(np.broadcast_to(values, sample.data.nobs)[sample.rows], dtype=np.float64)
 
 

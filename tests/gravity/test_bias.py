@@ -11,6 +11,7 @@ from choicemodels.errors import EstimationError, SpecificationError
 from estimation import fit, load_result, table
 from estimation.gravity.absorb import arrange
 from estimation.gravity.bias import bias_corrected
+from estimation.gravity.inverse import generalized_inverse
 from estimation.gravity.ppml import Stopping, ppml
 
 THREE_WAY = "x + z | o^t + d^t + o^d"
@@ -212,6 +213,30 @@ def test_neither_the_scale_of_flows_nor_the_names_of_places_matter():
     np.testing.assert_allclose(other.bse, base.bse, rtol=1e-7)
 
 
+def test_columns_may_have_any_name():
+    frame = draw(seed=4)
+    odd = frame.rename(columns={"o": "from here", "d": "to there", "t": "the year"})
+    result = fit(
+        Gravity("x + z | `from here`^`the year` + `to there`^`the year`"),
+        FlowData(odd, "from here", "to there", "y", time="the year"),
+        tol=1e-13,
+    )
+    want = bias_corrected(estimate(frame, TWO_WAY)).bse
+    np.testing.assert_allclose(bias_corrected(result).bse, want, rtol=1e-8)
+
+
+def test_too_few_pairs_are_refused(monkeypatch):
+    result = estimate(draw())
+    monkeypatch.setattr(
+        "estimation.gravity.bias._corrected_covariance", lambda *_: (np.diag([1.0, -1e-3]), 0)
+    )
+    with pytest.raises(EstimationError, match="corrected variance of 'z' is not positive"):
+        bias_corrected(result)
+    monkeypatch.setattr("estimation.gravity.bias._MOST_EFFECTS", 17)
+    with pytest.raises(EstimationError, match="over 18 effects of places and periods, and 17"):
+        bias_corrected(result)
+
+
 def test_the_pair_may_be_a_column_of_its_own():
     frame = draw(seed=4).assign(pair=lambda f: f["o"].astype(str) + ">" + f["d"].astype(str))
     named = bias_corrected(estimate(frame, "x + z | o^t + d^t + pair"))
@@ -297,6 +322,27 @@ def test_a_pair_seen_once_says_nothing_and_breaks_nothing():
     )
 
 
+def test_a_row_with_an_effect_of_its_own_adds_nothing_to_standard_errors():
+    frame = draw(seed=12)
+    only = (frame["o"] == 2) & (frame["t"] == 1)
+    kept = frame[~only | (frame["d"] == 3)].reset_index(drop=True)
+    with_row, without = (bias_corrected(estimate(f)) for f in (kept, frame[~only]))
+    np.testing.assert_allclose(with_row.bse, without.bse, rtol=1e-6)
+    np.testing.assert_allclose(with_row.params, without.params, rtol=0.01)
+    assert "left out there: 1." in str(with_row.summary())
+
+
+def test_a_generalized_inverse_solves_what_can_be_solved():
+    rng = np.random.default_rng(0)
+    B = rng.normal(size=(6, 4)) * [1e3, 1, 1, 1e-3]
+    A = B @ B.T
+    A[2], A[:, 2] = 0, 0
+    G = generalized_inverse(A, np.diag(A))
+    np.testing.assert_allclose(A @ G @ A, A, atol=1e-9 * np.abs(A).max())
+    assert not G[2].any()
+    assert (G == G.T).all()
+
+
 def test_it_is_corrected_once():
     corrected = bias_corrected(estimate(draw()))
     with pytest.raises(EstimationError, match="corrected already"):
@@ -310,7 +356,7 @@ def test_it_is_corrected_once():
 )
 def test_other_effects_are_refused(formula):
     result = estimate(draw(), formula)
-    with pytest.raises(SpecificationError, match=r"the effects 'o\^t \+ d\^t', with or without"):
+    with pytest.raises(SpecificationError, match=r"the effects '`o`\^`t` \+ `d`\^`t`', with or"):
         bias_corrected(result)
 
 
@@ -368,3 +414,20 @@ def simulate(replications, places, variance, seed):
 
 def coverage(estimates, errors):
     return float((np.abs(estimates - 1) < 1.96 * errors).mean())
+
+
+def test_the_bias_that_is_estimated_has_the_sign_of_the_true_one():
+    plain, errors, fixed, wider = simulate(20, 10, variance=1, seed=2).T
+    shift = plain - fixed
+    assert shift.mean() > 3 * shift.std() / np.sqrt(len(shift))
+    assert (wider > errors).all()
+
+
+@pytest.mark.slow
+def test_the_bias_is_removed_and_coverage_restored():
+    plain, errors, fixed, wider = simulate(300, 30, variance=1, seed=1).T
+    noise = plain.std() / np.sqrt(len(plain))
+    assert plain.mean() - 1 > 5 * noise
+    assert abs(fixed.mean() - 1) < 3 * noise
+    assert coverage(plain, errors) < 0.92
+    assert 0.93 < coverage(fixed, wider) < 0.97

@@ -158,6 +158,12 @@ def test_other_effects_are_refused(austria, formula):
         destination_elasticities(other, "distance")
 
 
+@pytest.mark.parametrize("effect", ["origin", "pair"])
+def test_a_choice_set_offers_a_destination_once(panel, effect):
+    with pytest.raises(SpecificationError, match=f"'{effect}' offers the same destination in"):
+        equivalent_logit(fit(Gravity(f"treaty + gap | {effect}"), panel))
+
+
 def test_slopes_by_origin_are_refused(austria):
     sloped = fit(Gravity("log(destination_mass) | origin[distance]"), austria)
     with pytest.raises(SpecificationError, match=r"this model has: origin \+ origin\[distance\]"):
