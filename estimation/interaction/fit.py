@@ -44,7 +44,7 @@ def fit_interaction(
     """Calibrate a spatial-interaction model.
 
     The likelihood is Poisson, which with the totals of origins given is the multinomial one of
-    their trips: both have the same estimates and the same covariances.
+    their trips: both have the same estimates and the same Hessian.
 
     Parameters
     ----------
