@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError
 from estimation.equilibrium.armington import Armington, Economy, TradeChange
-from estimation.equilibrium.balance import balance
+from estimation.equilibrium.newton_balance import newton_balance
 from estimation.fixed_point import anderson
 
 __all__ = ["clear_markets", "geppml", "rebalance"]
@@ -39,7 +39,7 @@ def rebalance(economy: Economy, model: Armington, log_partial: Array) -> TradeCh
         Logarithm of the partial effects, shape (N, N).
     """
     Y, E = economy.output, economy.expenditure
-    found = balance(economy.flows * np.exp(log_partial), Y, E)
+    found = newton_balance(economy.flows * np.exp(log_partial), Y, E)
     log_price = found.log_rows / (1 - model.sigma)
     level = np.log((Y * np.exp(log_price)).sum() / Y.sum())
     return TradeChange(
@@ -243,7 +243,7 @@ def geppml(economy: Economy, model: Armington, log_partial: Array) -> TradeChang
             raise EstimationError(
                 f"{place} would have to spend less than nothing; try deficits='multiplicative'."
             )
-        found = balance(seed, output, spending)
+        found = newton_balance(seed, output, spending)
         log_price = found.log_rows / (1 - model.sigma)
         log_index = (found.log_columns - np.log(spending / E)) / (model.sigma - 1)
         implied = Y * np.exp(log_price + model.supply * (log_price - log_index))

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
+from choicemodels.interaction.balancing import balance
 from estimation.equilibrium.armington import Armington, Economy
-from estimation.equilibrium.balance import balance
 from estimation.equilibrium.markets import _System, clear_markets, geppml, rebalance
+from estimation.equilibrium.newton_balance import newton_balance
 from tests.equilibrium.conftest import SIGMA, solve_levels
 
-PUBLISHED = Path(__file__).parents[1] / "published/BaierYotovZylkin2019"
+PUBLISHED = Path(__file__).parents[1] / "published"
 
 
 def random_economy(N=12, seed=1, home=4.0):
@@ -27,8 +28,8 @@ def random_economy(N=12, seed=1, home=4.0):
 
 @pytest.mark.parametrize("deficits", ["additive", "multiplicative"])
 def test_ge_gravity(deficits):
-    table = pd.read_csv(PUBLISHED / "flows.csv")
-    want = pd.read_csv(PUBLISHED / f"{deficits}.csv")
+    folder = PUBLISHED / "BaierYotovZylkin2019"
+    table, want = pd.read_csv(folder / "flows.csv"), pd.read_csv(folder / f"{deficits}.csv")
     N = 6
     economy = Economy(tuple(table["importer"][:N]), table["trade"].to_numpy(float).reshape(N, N))
     partial = 0.5 * table["agreement"].to_numpy(float).reshape(N, N)
@@ -50,6 +51,25 @@ def test_ge_gravity(deficits):
     assert welfare / factor == pytest.approx(own["welfare"].to_numpy(), abs=2e-8)
     assert found.flows / factor == pytest.approx(theirs, rel=1e-7)
     assert (found.flows[economy.flows == 0] == 0).all()
+
+
+def test_conditional_resistances_of_gegravity():
+    folder = PUBLISHED / "Herman2021"
+    table = pd.read_csv(folder / "costs.csv")
+    want = pd.read_csv(folder / "resistances.csv", index_col="place")
+    cost = np.exp(-0.9 * table["log_distance"] - 1.2 * table["international"])
+    output = table.groupby("exporter")["output"].first().to_numpy(float)
+    expenditure = table.groupby("importer")["expenditure"].first().to_numpy(float)
+    seed = cost.to_numpy().reshape(6, 6)
+    economy = Economy(tuple(want.index), newton_balance(seed, output, expenditure).matrix)
+    partial = 0.5 * table["agreement"].to_numpy(float).reshape(6, 6)
+    found = rebalance(economy, Armington(5.0), partial)
+    # gegravity holds the inward resistance of the reference importer.
+    level = found.log_index[list(want.index).index("Cor")]
+    inward = np.log(want["conditional_imr"] / want["baseline_imr"]).to_numpy()
+    outward = np.log(want["conditional_omr"] / want["baseline_omr"]).to_numpy()
+    assert found.log_index - level == pytest.approx(inward, abs=1e-10)
+    assert found.log_outward + level == pytest.approx(outward, abs=1e-10)
 
 
 @pytest.mark.parametrize("supply", [0.0, 0.7])
@@ -179,17 +199,21 @@ def test_balancing_a_known_matrix():
         [[5.0, 50, 100, 200], [50, 5, 100, 300], [50, 100, 5, 100], [100, 200, 250, 20]]
     )
     rows, columns = np.array([400.0, 460, 400, 702]), np.array([260.0, 400, 500, 802])
-    found = balance(seed, rows, columns)
+    found = newton_balance(seed, rows, columns)
     assert found.matrix[0] == pytest.approx([5.195, 43.601, 97.191, 254.020], abs=0.007)
     assert found.matrix.sum(axis=1) == pytest.approx(rows, rel=1e-12)
     assert found.matrix.sum(axis=0) == pytest.approx(columns, rel=1e-12)
     factors = np.exp(found.log_rows[:, None] + found.log_columns)
     assert found.matrix == pytest.approx(seed * factors, rel=1e-12)
+    fitted = balance(seed, rows, columns)
+    assert found.matrix == pytest.approx(fitted.matrix, rel=1e-10)
 
 
 def test_zeros_where_flows_are_needed_cannot_be_balanced():
     with pytest.raises(EstimationError, match="cannot be balanced"):
-        balance(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([3.0, 1.0]), np.array([2.0, 2.0]))
+        newton_balance(
+            np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([3.0, 1.0]), np.array([2.0, 2.0])
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,9 @@
-"""A matrix scaled to given margins, by Newton's method."""
+"""A dense matrix scaled to given margins, by Newton's method.
+
+Proportional fitting (:mod:`choicemodels.interaction.balancing`) takes any matrix and proves what
+cannot be balanced. It crawls where most of the mass is on the diagonal, as in trade, and there an
+equilibrium balances again and again.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +12,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError
 
-__all__ = ["Balanced", "balance"]
+__all__ = ["NewtonBalance", "newton_balance"]
 
 Array = NDArray[np.float64]
 
@@ -16,7 +21,7 @@ _MOST_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Balanced:
+class NewtonBalance:
     """A matrix with the margins asked for.
 
     Attributes
@@ -39,12 +44,11 @@ class Balanced:
     iterations: int
 
 
-def balance(seed: Array, rows: Array, columns: Array) -> Balanced:
+def newton_balance(seed: Array, rows: Array, columns: Array) -> NewtonBalance:
     """Scale a matrix to given sums of rows and columns.
 
     With the columns' factors solved for, what remains is to minimize the convex function
-    ``sum_j c_j log(sum_i e^a_i S_ij) - sum_i r_i a_i``. Its Newton steps converge in a few rounds
-    where most of the mass is on the diagonal, as in trade, and proportional fitting crawls.
+    ``sum_j c_j log(sum_i e^a_i S_ij) - sum_i r_i a_i``, a system of N equations at each step.
 
     Parameters
     ----------
@@ -90,7 +94,7 @@ def balance(seed: Array, rows: Array, columns: Array) -> Balanced:
             f"by {residual:.2g} of itself. Zeros may stand where the margins need flows."
         )
     level = a.mean()
-    return Balanced(matrix, a - level, log_columns + level, residual, steps)
+    return NewtonBalance(matrix, a - level, log_columns + level, residual, steps)
 
 
 def _scaled(seed: Array, a: Array, rows: Array, columns: Array) -> tuple[Array, Array, float]:
