@@ -29,12 +29,13 @@ sandwich for a Poisson regression with all dummies written out [Zeileis2006]_.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
+from choicemodels.flows.flowdata import Factor
 from choicemodels.frames import closest
 from estimation.covariance import REPAIRED, SmallSample, inverse_information, sandwich
 from estimation.meat import BY_ROW, Part, by_cluster, by_dyad, cross_product, repair
@@ -84,14 +85,27 @@ class Grouping:
         Numbered without gaps, over the rows used.
     nests : tuple of bool
         For each fixed effect, whether every level lies within one group.
-    labels : tuple of str
-        Of the groups.
+    heads : ndarray, shape (G,)
+        Of each group the label in the data, or its code in the factor.
+    factor : Factor or None
+        The columns that were named.
     """
 
     name: str
     codes: Codes
     nests: tuple[bool, ...]
-    labels: tuple[str, ...] = ()
+    heads: NDArray[Any]
+    factor: Factor | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of groups, G."""
+        return len(self.heads)
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the name of each group."""
+        shown = self.heads if self.factor is None else self.factor.labels(self.heads)
+        return tuple(map(str, shown))
 
 
 @dataclass(frozen=True, eq=False)

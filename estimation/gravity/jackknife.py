@@ -40,9 +40,9 @@ def leave_one_out(problem: Search, grouping: Grouping) -> Array:
         If a coefficient is not identified without some group, or the fit does not exist; the
         group is named.
     """
-    G, K = len(grouping.labels), len(problem.names)
+    G, K = grouping.size, len(problem.names)
     out = np.empty((G, K))
-    for g, label in enumerate(grouping.labels):
+    for g, label in enumerate(grouping.labels()):
         rows = np.flatnonzero(grouping.codes != g)
         try:
             found = problem.run(rows, drop_separated=True, singletons=True)
@@ -97,7 +97,7 @@ def jackknife_covariance(
             "cov='cluster'."
         )
     grouping = groupings[0]
-    G = len(grouping.labels)
+    G = grouping.size
     if G < 2:
         raise DataError(
             f"'{grouping.name}' has a single group; the jackknife needs at least two: choose a "

@@ -121,7 +121,7 @@ class Sample:
                 )
         used = labels[self.rows]
         codes = group_codes(used, name)
-        heads = used[np.unique(codes, return_index=True)[1]]
-        shown = heads if factor is None else factor.labels(heads)
+        heads = np.empty(int(codes.max()) + 1, dtype=used.dtype)
+        heads[codes] = used
         nests = tuple(nested_in(effect, codes) for effect in effects)
-        return Grouping(name, codes, nests, tuple(map(str, shown)))
+        return Grouping(name, codes, nests, heads, factor)

@@ -316,7 +316,7 @@ def _prepare(
         raise SpecificationError(
             "the score bootstrap draws for the groups of one clustering; name the coarsest."
         )
-    size = len(groupings[0].labels)
+    size = groupings[0].size
     if size < 2:
         raise DataError(f"'{groupings[0].name}' has a single group; choose a finer grouping.")
     return _Test(
