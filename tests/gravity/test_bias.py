@@ -1,6 +1,7 @@
 """The incidental-parameter bias: against dense matrices, the expansion itself, and simulation."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from estimation.gravity.bias import bias_corrected
 from estimation.gravity.inverse import generalized_inverse
 from estimation.gravity.ppml import Stopping, ppml
 
+PUBLISHED = Path(__file__).parents[1] / "published"
 THREE_WAY = "x + z | o^t + d^t + o^d"
 TWO_WAY = "x + z | o^t + d^t"
 
@@ -151,6 +153,14 @@ PANELS = {
     "fewer destinations": draw(places=8, destinations=5, seed=5),
     "few periods": draw(periods=2, seed=6),
 }
+
+
+def test_the_published_value_of_another_package():
+    """Its data and origin are in tests/published/GLFixedEffectModels_jl."""
+    table = pd.read_csv(PUBLISHED / "GLFixedEffectModels_jl" / "flows.csv")
+    data = FlowData(table, origin="i", destination="j", flow="y", time="t")
+    plain = fit(Gravity("x | i^t + j^t + i^j"), data, tol=1e-13)
+    assert bias_corrected(plain).params["x"] == pytest.approx(-0.0088560, abs=5e-8)
 
 
 @pytest.mark.parametrize("name", PANELS)
