@@ -161,8 +161,9 @@ class TradeChange:
     residual : float
         Largest excess demand, relative to output.
     iterations : int
-    substitutes : bool
-        Whether excess demand for every place's goods rises in every other place's price, there.
+    substitutes : bool or None
+        Whether excess demand for every place's goods rises in every other place's price, there;
+        None if prices are not what clears markets.
     """
 
     log_price: Array
@@ -173,4 +174,4 @@ class TradeChange:
     flows: Array
     residual: float
     iterations: int
-    substitutes: bool
+    substitutes: bool | None

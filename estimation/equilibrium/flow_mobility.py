@@ -82,10 +82,12 @@ class FlowMobility:
             raise EstimationError(
                 "this result was read from a file, without its flows; fit again for an equilibrium."
             )
-        if result.offset and variables(result.offset) & {economy.wage, economy.rent}:
-            raise SpecificationError(
-                f"the offset '{result.offset}' holds the wage or the rent; make it a term."
-            )
+        for text in (result.offset, *(effect.variable for effect in result.effects)):
+            if text and variables(text) & {economy.wage, economy.rent}:
+                raise SpecificationError(
+                    f"'{text}' holds the wage or the rent, but is an offset or has slopes of its "
+                    "own; make it a regressor."
+                )
         data = sample.data
         of_period = np.isin(sample.rows, period_rows(data, period))
         rows, mu = sample.rows[of_period], sample.mu[of_period]
@@ -154,9 +156,10 @@ class FlowMobility:
         wage, rent = self.economy.wage, self.economy.rent
         columns = dict(self.columns)
         moved_in = (self.place != self.origin) * change.grant[self.place]
-        columns[wage] = columns[wage] * np.exp(change.log_wage)[self.place] + moved_in
-        if rent:
-            columns[rent] = columns[rent] * np.exp(change.log_rent)[self.place]
+        with np.errstate(over="ignore"):  # what is not finite is refused below
+            columns[wage] = columns[wage] * np.exp(change.log_wage)[self.place] + moved_in
+            if rent:
+                columns[rent] = columns[rent] * np.exp(change.log_rent)[self.place]
         eta = change.amenities[self.place]
         for term, coefficient in zip(self.terms, self.estimate, strict=True):
             if term.variables & {wage, rent}:

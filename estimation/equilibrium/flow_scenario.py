@@ -31,7 +31,7 @@ class FlowScenario:
     change : ndarray, shape (K, N, N)
         New less old values of each regressor.
     offset : ndarray, shape (N, N)
-        New less old offset.
+        What changes without an estimated coefficient: offset, and slopes of fixed effects.
     text : str
         What is changed, for a summary.
     """
@@ -83,6 +83,7 @@ def flow_scenario(
     rows = period_rows(data, period)
     places, cells = _grid(data, rows)
     before = data.table.iloc[rows].reset_index(drop=True)
+    _refuse_levels(result, scenario)
     after, text = _changed(before, data, scenario, where)
     N = len(places)
     change, offset = np.zeros((len(result.terms), N * N)), np.zeros(N * N)
@@ -90,6 +91,9 @@ def flow_scenario(
         change[k, cells] = _difference(term, before, after)
     if result.offset:
         offset[cells] = _difference(Term("offset", (result.offset,)), before, after)
+    for effect in result.effects:
+        if effect.variable:
+            offset[cells] += effect.at(after) - effect.at(before)
     if not (change.any() or offset.any()):
         raise SpecificationError(
             f"the scenario ({text}) changes none of the regressors "
@@ -189,6 +193,17 @@ def _changed(
         after[column] = np.where(rows, new, before[column])
     text = ", ".join(f"{column} = {value}" for column, value in scenario.items())
     return after, text + (f" where {where}" if where else "")
+
+
+def _refuse_levels(result: GravityResult, scenario: Any) -> None:
+    """Refuse new values of columns that say to which fixed effects a flow belongs."""
+    columns = {name for effect in result.effects for name in effect.columns}
+    named = sorted(columns & set(scenario)) if isinstance(scenario, Mapping) else []
+    if named:
+        raise SpecificationError(
+            f"'{named[0]}' is part of a fixed effect, which stands for what a scenario leaves as "
+            "it is; change regressors."
+        )
 
 
 def _matched(before: pd.DataFrame, data: FlowData, table: Any) -> pd.DataFrame:

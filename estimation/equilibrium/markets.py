@@ -51,7 +51,7 @@ def rebalance(economy: Economy, model: Armington, log_partial: Array) -> TradeCh
         found.matrix,
         found.residual,
         found.iterations,
-        True,
+        None,
     )
 
 

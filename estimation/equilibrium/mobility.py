@@ -234,9 +234,10 @@ class ChoiceMobility:
         columns = dict(self.columns)
         wage, rent = self.economy.wage, self.economy.rent
         moved_in = (self.place != self.origin) * change.grant[self.place]
-        columns[wage] = columns[wage] * np.exp(change.log_wage)[self.place] + moved_in
-        if rent:
-            columns[rent] = columns[rent] * np.exp(change.log_rent)[self.place]
+        with np.errstate(over="ignore"):  # what is not finite is refused below
+            columns[wage] = columns[wage] * np.exp(change.log_wage)[self.place] + moved_in
+            if rent:
+                columns[rent] = columns[rent] * np.exp(change.log_rent)[self.place]
         B = cells.B.copy()
         for k in self._moving():
             term = p.utility.linear[k]

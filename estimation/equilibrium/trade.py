@@ -311,7 +311,7 @@ def _notes(result: GravityResult) -> tuple[str, ...]:
     """Say what of structural gravity the estimation lacks."""
     assert result.sample is not None
     data = result.sample.data
-    columns = [set(effect.columns) for effect in result.effects]
+    columns = [set(effect.columns) for effect in result.effects if not effect.variable]
     lacking = [
         name for name in (data.origin, data.destination) if not any(name in c for c in columns)
     ]

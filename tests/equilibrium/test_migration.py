@@ -10,9 +10,9 @@ from scipy.optimize import root
 from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit
-from estimation.equilibrium.migration import Shock, SpatialEconomy, equilibrium
+from estimation.equilibrium.migration import Shock, SpatialEconomy, _follow, equilibrium
 from estimation.equilibrium.parametric import bootstrap
-from estimation.equilibrium.residence import dominant_feedback, stationary
+from estimation.equilibrium.residence import dominant_feedback, settle_from, stationary
 
 PLACES = ["ash", "bay", "cove", "dale", "elm"]
 FORMULA = "log(wage) + log(rent) + log(distance) + college:log(wage) | 0"
@@ -283,7 +283,7 @@ def test_gravity_without_those_who_stay_needs_residents(parts):
     with pytest.raises(SpecificationError, match="did you mean 'wage'"):
         equilibrium(SpatialEconomy("wages"), result, {}, residents=residents)
     offset = fit(Gravity("log(wage) + log(distance) | home", offset="log(rent)"), data)
-    with pytest.raises(SpecificationError, match=r"offset 'log\(rent\)' holds"):
+    with pytest.raises(SpecificationError, match=r"'log\(rent\)' holds the wage or the rent"):
         equilibrium(ECONOMY, offset, {}, residents=residents)
 
 
@@ -329,6 +329,31 @@ def test_standard_errors_by_the_parametric_bootstrap(result):
     assert draws.table(column)["std err"].to_numpy() == pytest.approx(delta, rel=0.25)
     total = draws.draws.xs("population", axis=1, level=1).sum(axis=1)
     assert total.to_numpy() == pytest.approx(np.full(120, 4000.0))
+
+
+def test_where_crowding_repels_every_start_leads_to_one_equilibrium(result):
+    found = equilibrium(ECONOMY, result, {"bay": SHOCK})
+    assert found.crowding < 0
+    follow = _follow(found.mobility, ECONOMY, found.shocks, "period")
+    others, failures = settle_from(follow, 5, 6, 1, found.settlement)
+    assert not others
+    assert failures == 0
+
+
+def test_populations_that_run_away_are_said_to(result):
+    crowd = Shock(productivity=5.0, grant=50.0)
+    with pytest.raises(EstimationError, match="a place attracts people"):
+        equilibrium(SpatialEconomy(agglomeration=1.0), result, {"bay": crowd})
+    steep = SpatialEconomy(labour_demand=-0.002, housing_supply=0.002)
+    with pytest.raises(EstimationError, match="a place repels people"):
+        equilibrium(steep, result, {"bay": crowd})
+
+
+def test_gains_without_worth_of_wages_are_refused(result):
+    found = equilibrium(ECONOMY, result, {"bay": SHOCK})
+    worse = replace(found, mobility=found.mobility.at(-result.estimate))
+    with pytest.raises(EstimationError, match="does not rise with wages"):
+        _ = worse.welfare
 
 
 def test_elasticities_by_place(result):

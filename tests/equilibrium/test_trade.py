@@ -160,6 +160,22 @@ def test_the_page(result):
     assert "no theorem" in added.uniqueness
 
 
+def test_slopes_and_offsets_move_with_their_variables(noisy):
+    slopes = fit(Gravity("agreement + border | exporter[log(distance)] + importer"), noisy)
+    found = counterfactual(Armington(SIGMA), slopes, {"distance": "distance * 1.2"})
+    each = slopes.fixed_effects()["exporter[log(distance)]"]
+    change = np.log(found.flows["partial"] / found.flows["baseline"]).dropna()
+    for place in ("P0", "P5"):
+        assert change[place].to_numpy() == pytest.approx(
+            np.full(len(change[place]), each[place] * np.log(1.2))
+        )
+    assert not found.notes
+    fixed = fit(Gravity("agreement + border | exporter + importer", offset="-log(distance)"), noisy)
+    found = counterfactual(Armington(SIGMA), fixed, {"distance": "distance * 1.2"})
+    ratio = (found.flows["partial"] / found.flows["baseline"]).dropna()
+    assert ratio.to_numpy() == pytest.approx(np.full(48, 1 / 1.2))
+
+
 def test_effects_that_are_lacking_are_said(noisy):
     result = fit(Gravity("log(distance) + agreement + border | exporter"), noisy)
     found = counterfactual(Armington(SIGMA), result, {"agreement": 0})
@@ -172,6 +188,7 @@ def test_effects_that_are_lacking_are_said(noisy):
         ({"agrement": 0}, {}, SpecificationError, "did you mean 'agreement'"),
         ({"trade": 0}, {}, SpecificationError, "none of the regressors"),
         ({}, {}, SpecificationError, "empty"),
+        ({"importer": "P1"}, {}, SpecificationError, "part of a fixed effect"),
         ({"agreement": 0}, {"where": "exporter == 'P99'"}, SpecificationError, "for no pair"),
         ({"distance": 0}, {}, DataError, "not finite"),
         ({"agreement": 0}, {"period": 2000}, SpecificationError, "no periods"),
