@@ -150,7 +150,7 @@ def control_function(
         raise SpecificationError("no regressor is endogenous; use fit().")
     excluded = instrument_terms(instruments, data, located, inputs.terms)
     resampled, codes = _grouping(groups, data)
-    rows = inputs.counted
+    rows = np.flatnonzero(inputs.counted)
     layout = lay_out(inputs, excluded, data.y[rows], rows, [])
     K, troubled = len(inputs.terms), [k + 1 for k in located]
     stages = first_stages(layout, troubled, range(K + 1, K + 1 + len(excluded)))

@@ -64,10 +64,10 @@ def fit_gravity(
     model
     data
     cov
-        ``"hessian"``, ``"robust"`` or ``"cluster"``; it can be changed afterwards with
-        ``result.with_cov``.
+        One of the covariances of :meth:`GravityResult.with_cov`, by which it can be changed
+        afterwards.
     groups
-        For ``"cluster"``; see :meth:`GravityResult.with_cov`.
+        For ``"cluster"`` and ``"CRV3"``.
     ssc
         Small-sample factor, ``"fixest"``, ``"stata"`` or ``"none"``;
         see :mod:`estimation.gravity.covariance`.
@@ -108,7 +108,6 @@ def fit_gravity(
     """
     _check_options(cov, ssc, tol, max_iterations)
     inputs = read_inputs(model, data, weights)
-    counted = inputs.counted
     search = Search(
         inputs.weighted_flows,
         design(inputs.terms, data),
@@ -119,8 +118,10 @@ def fit_gravity(
         Stopping(tol, max_iterations, progress),
         None if start is None else _start_from(start, inputs),
     )
-    found = search.run(counted, drop_separated=drop_separated, singletons=drop_singletons)
-    unweighted = Drop("no weight", "", np.setdiff1d(np.arange(data.nobs), counted))
+    found = search.run(
+        np.flatnonzero(inputs.counted), drop_separated=drop_separated, singletons=drop_singletons
+    )
+    unweighted = Drop("no weight", "", np.flatnonzero(~inputs.counted))
     drops = [drop for drop in (unweighted, *found.drops) if len(drop.rows)]
     notes = found.notes if found.fit.converged else (_complaint(found.fit, tol), *found.notes)
     for note in notes:

@@ -56,9 +56,9 @@ class Inputs:
     offset: Array | None
 
     @property
-    def counted(self) -> NDArray[np.int64]:
-        """Positions of the rows with some weight."""
-        return np.arange(self.data.nobs) if self.w is None else np.flatnonzero(self.w > 0)
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether a row has some weight, shape (N,)."""
+        return np.ones(self.data.nobs, dtype=np.bool_) if self.w is None else self.w > 0
 
     @property
     def weighted_flows(self) -> Array:

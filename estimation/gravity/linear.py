@@ -142,12 +142,11 @@ def instrument_terms(
 
 
 def _rows_with_flow(inputs: Inputs, drop_singletons: bool) -> tuple[Positions, list[Drop]]:
-    y, N = inputs.data.y, inputs.data.nobs
-    counted = inputs.counted
-    rows = counted[y[counted] > 0]
+    y, counted = inputs.data.y, inputs.counted
+    rows = np.flatnonzero(counted & (y > 0))
     drops = [
-        Drop("no weight", "", np.setdiff1d(np.arange(N), counted)),
-        Drop("zero flow", "", np.setdiff1d(counted, rows)),
+        Drop("no weight", "", np.flatnonzero(~counted)),
+        Drop("zero flow", "", np.flatnonzero(counted & (y == 0))),
     ]
     if drop_singletons:
         rows, more = prune(y, inputs.factors, rows, singletons=True)
