@@ -60,7 +60,7 @@ __all__ = ["bias_corrected"]
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-# A dense system over this many effects of one side holds about two gigabytes.
+# Dense matrices over this many effects of each side, half a gigabyte each, are the largest made.
 _MOST_EFFECTS = 8_000
 # Eigenvalues of information scaled to a unit diagonal, below which a direction is flat.
 _FLAT = 1e-10

@@ -78,7 +78,7 @@ def reset_test(result: GravityResult, powers: Sequence[int] = (2,)) -> Hypothesi
     """
     if not powers or min(powers) < 2 or len(set(powers)) < len(powers):
         raise SpecificationError(
-            f"powers are {tuple(powers)}; they must be two or more, once each."
+            f"the powers are {tuple(powers)}; they must be two or more, each of them once."
         )
     name, listed = "RESET", ", ".join(str(p) for p in powers)
     null = f"no power {listed} of the linear predictor in the mean"
@@ -90,7 +90,7 @@ def reset_test(result: GravityResult, powers: Sequence[int] = (2,)) -> Hypothesi
         reason = f"the '{kind}' covariance is of this fit alone; choose with_cov('cluster')"
         return HypothesisTest.refused(name, null, reason, df=df)
     eta = np.log(sample.mu)
-    scale = max(float(eta.std()), np.finfo(float).tiny)
+    scale = float(np.abs(eta).max()) or 1.0
     added = [(eta / scale) ** power for power in powers]
     problem = problem_of(sample, result.terms, result.model)
     names = (*problem.names, *(f"linear predictor^{power}" for power in powers))

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.formula import term_values
-from choicemodels.frames import numeric_column
+from choicemodels.frames import closest, numeric_column
 from choicemodels.models import MultinomialLogit
 from choicemodels.utility import Term
 from estimation.delta import DerivedEstimates, jacobian
@@ -295,14 +295,16 @@ def _response(result: GravityResult, sample: Sample, variable: str) -> tuple[Arr
     offset = Term("offset", (result.offset,)) if result.offset else None
     terms = [*result.terms, offset] if offset else list(result.terms)
     K, N = len(result.terms), len(sample.rows)
+    used: frozenset[str] = frozenset().union(*(term.variables for term in terms))
+    if variable not in used:
+        raise SpecificationError(
+            f"'{variable}' does not enter the model{closest(variable, used)}; it uses: "
+            f"{', '.join(sorted(used)) or 'no variable'}."
+        )
 
     def values(change: Array) -> Array:
         table = sample.data.table.assign(**{variable: column * np.exp(change[0])})
         return np.array([_rows(term, sample, table) for term in terms]).ravel()
 
     slopes = jacobian(values, np.zeros(1))[:, 0].reshape(len(terms), N)
-    if not slopes.any():
-        raise SpecificationError(
-            f"'{variable}' does not enter the model: no regressor changes with it."
-        )
     return slopes[:K].T, slopes[K] if offset else np.zeros(N)
