@@ -167,8 +167,10 @@ def balance_cells(
         raise SpecificationError(f"tol is {tol}; it must lie between 0 and 1.")
     labels = names or (range(len(rows)), range(len(columns)))
     _refuse_different_totals(rows, columns)
-    _refuse_empty("row", labels[0], rows, np.bincount(row, minlength=len(rows)))
-    _refuse_empty("column", labels[1], columns, np.bincount(column, minlength=len(columns)))
+    live = (rows[row] > 0) & (columns[column] > 0)
+    values, row, column = values[live], row[live], column[live]
+    _refuse_empty("row", "column", labels[0], rows, np.bincount(row, minlength=len(rows)))
+    _refuse_empty("column", "row", labels[1], columns, np.bincount(column, minlength=len(columns)))
     A, B = (rows > 0).astype(np.float64), (columns > 0).astype(np.float64)
     iteration = 0
     while True:
@@ -219,13 +221,15 @@ def _refuse_different_totals(rows: Array, columns: Array) -> None:
         raise DataError("every margin is zero; there is nothing to balance.")
 
 
-def _refuse_empty(side: str, labels: Sequence[object], wanted: Array, cells: Codes) -> None:
+def _refuse_empty(
+    side: str, other: str, labels: Sequence[object], wanted: Array, cells: Codes
+) -> None:
     empty = np.flatnonzero((wanted > 0) & (cells == 0))
     if len(empty):
         raise DataError(
-            f"{len(empty):,} {side}s have a positive total but only zeros in the seed "
-            f"({enumerate_some([labels[i] for i in empty.tolist()])}); give the seed a positive "
-            "cell there, or set the total to zero."
+            f"{len(empty):,} {side}s have a positive total but only zeros in the seed, {other}s "
+            f"without a total left aside ({enumerate_some([labels[i] for i in empty.tolist()])}); "
+            "give the seed a positive cell there, or set the total to zero."
         )
 
 
@@ -242,7 +246,9 @@ def _refuse_infeasible(
     Where there is no solution, the factors of such rows outgrow the others: the sets to try are
     the rows with the largest factors. What is found is proof in itself.
     """
-    order = np.lexsort((-np.log(np.where(A > 0, A, 1.0)), A == 0))
+    # Where the other side's factors have run to zero, a row has lost its own.
+    size = np.log(A, out=np.full_like(A, np.inf), where=A > 0)
+    order = np.lexsort((-size, rows == 0))
     rank = np.empty(len(A), dtype=np.int64)
     rank[order] = np.arange(len(A))
     first = np.full(len(columns), len(A))

@@ -1,10 +1,10 @@
 """Spatial-interaction models: what stands behind a flow, and which totals it must reproduce."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ __all__ = [
     "Schneider",
     "SpatialInteraction",
     "Stouffer",
+    "model_from_dict",
+    "model_to_dict",
 ]
 
 Array = NDArray[np.float64]
@@ -369,6 +371,38 @@ class PopulationWeighted(OpportunityModel):
     def law(self, theta: float, at: LawInputs) -> LawValues:
         """Return the law, up to a constant of each origin."""
         return population_weighted(at.destination_mass, at.circle, at.total)
+
+
+def model_to_dict(model: InteractionModel) -> dict[str, Any]:
+    """Return a specification as plain values, for JSON."""
+    return {"class": type(model).__name__, **asdict(model)}
+
+
+def model_from_dict(saved: Mapping[str, Any]) -> InteractionModel:
+    """Rebuild a specification from :func:`model_to_dict`.
+
+    Raises
+    ------
+    KeyError
+        If the class is not one of this module.
+    """
+    fields = dict(saved)
+    kinds: dict[str, type[InteractionModel]] = {kind.__name__: kind for kind in _MODELS}
+    kind = kinds[fields.pop("class")]
+    if isinstance(fields.get("deterrence"), Mapping):
+        fields["deterrence"] = Binned(**fields["deterrence"])
+    return kind(**fields)
+
+
+_MODELS: tuple[type[InteractionModel], ...] = (
+    CompetingDestinations,
+    ExtendedRadiation,
+    PopulationWeighted,
+    Radiation,
+    Schneider,
+    SpatialInteraction,
+    Stouffer,
+)
 
 
 def quoted(name: str) -> str:

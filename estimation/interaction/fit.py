@@ -25,7 +25,7 @@ from choicemodels.interaction.models import (
 from estimation.gravity.fit import fit_gravity
 from estimation.gravity.result import GravityResult
 from estimation.interaction.law_fit import fit_law, without_flow
-from estimation.interaction.result import InteractionResult
+from estimation.interaction.result import InteractionResult, InteractionSample
 
 __all__ = ["fit_interaction", "with_columns"]
 
@@ -120,7 +120,7 @@ def _fit_wilson(
     assert gravity.sample is not None
     mu = np.zeros(data.nobs)
     mu[gravity.sample.rows] = gravity.sample.mu
-    levels = {e.name: e.series().map(math.exp) for e in gravity.effects}
+    levels = {e.name: e.series().map(math.exp).rename(None) for e in gravity.effects}
     none = pd.Series(dtype=np.float64)
     return InteractionResult(
         names=gravity.names,
@@ -129,9 +129,8 @@ def _fit_wilson(
         llf=gravity.llf,
         nobs=gravity.nobs,
         model=model,
-        data=data,
-        rows=np.arange(data.nobs),
-        mu=mu,
+        depvar=data.flow,
+        sample=InteractionSample(data, np.arange(data.nobs), mu),
         row_factors=levels.get(data.origin, none),
         column_factors=levels.get(data.destination, none),
         deviance=gravity.deviance,

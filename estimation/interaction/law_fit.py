@@ -23,43 +23,21 @@ from choicemodels.errors import (
 )
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
-from choicemodels.interaction.balancing import balance_cells, totals
 from choicemodels.interaction.inputs import LawInputs, law_inputs
 from choicemodels.interaction.laws import LawValues, conditional
 from choicemodels.interaction.models import InteractionModel, OpportunityModel
 from estimation.gravity.fit import fit_gravity
 from estimation.gravity.result import GravityResult
-from estimation.interaction.result import InteractionResult
+from estimation.interaction.constraints import ConstrainedFlows, constrained
+from estimation.interaction.result import InteractionResult, InteractionSample
 from estimation.results import Covariance
 from estimation.roots import falling_roots
 
-__all__ = ["LawFlows", "LawProblem", "fit_law", "without_flow"]
+__all__ = ["LawProblem", "fit_law", "without_flow"]
 
 Array = NDArray[np.float64]
 
-# A probability below this share of the largest of its origin counts as this share.
-_LEAST_LOG = -690.0
 _SLOPE, _LAW = "law_slope", "law_offset"
-
-
-@dataclass(frozen=True, eq=False)
-class LawFlows:
-    """Expected flows at one value of the parameter.
-
-    Attributes
-    ----------
-    mu : ndarray, shape (N,)
-    log_mu : ndarray, shape (N,)
-        Minus infinity where there is no flow.
-    row_factors, column_factors : ndarray, shapes (P,)
-        By place; ones where the constraint has none. The level of the unconstrained model
-        is in the row factors.
-    """
-
-    mu: Array
-    log_mu: Array
-    row_factors: Array
-    column_factors: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,53 +55,26 @@ class LawProblem:
     at: LawInputs
     y: Array
 
-    @property
-    def places(self) -> int:
-        """Number of places."""
-        return int(max(self.at.origin.max(), self.at.destination.max())) + 1
-
     def law(self, theta: float) -> LawValues:
         """Return ``ln f`` and its derivatives."""
         values = conditional(self.model.law(theta, self.at), self.at.origin)
         return replace(values, log=values.log + np.log(self.at.origin_mass))
 
-    def flows(self, theta: float, *, tol: float = 1e-13, max_iterations: int = 10_000) -> LawFlows:
-        """Return the expected flows, as constrained.
+    def flows(
+        self, theta: float, *, tol: float = 1e-13, max_iterations: int = 10_000
+    ) -> ConstrainedFlows:
+        """Return the expected flows; options as of :func:`constrained`.
 
         Raises
         ------
         DataError, EstimationError
-            If the totals cannot be met; see :func:`choicemodels.interaction.balancing.balance`.
+            If the totals cannot be met.
         """
-        at, P, log = self.at, self.places, self.law(theta).log
-        if self.model.constrains_origins:
-            top = np.full(P, -np.inf)
-            np.maximum.at(top, at.origin, log)
-            level = np.where(np.isfinite(top), top, 0.0)
-        else:
-            level = np.full(P, log.max())
-        shifted = log - level[at.origin]
-        f = np.where(np.isfinite(log), np.exp(np.maximum(shifted, _LEAST_LOG)), 0.0)
-        rows, columns = totals(at.origin, self.y, P), totals(at.destination, self.y, P)
-        A, B = np.ones(P), np.ones(P)
-        if self.model.constraint == "doubly":
-            some = f > 0
-            found = balance_cells(
-                f[some], at.origin[some], at.destination[some], rows, columns,
-                tol=tol, max_iterations=max_iterations,
-            )  # fmt: skip
-            A, B = found.row_factors, found.column_factors
-        elif self.model.constraint == "production":
-            A = _ratio(rows, totals(at.origin, f, P))
-        elif self.model.constraint == "attraction":
-            B = _ratio(columns, totals(at.destination, f, P))
-        else:
-            A = A * self.y.sum() / f.sum()
-        with np.errstate(divide="ignore"):
-            log_mu = np.where(f > 0, shifted, -np.inf)
-            log_mu = log_mu + np.log(A)[at.origin] + np.log(B)[at.destination]
-        mu = A[at.origin] * f * B[at.destination]
-        return LawFlows(mu, log_mu, A * np.exp(-level), B)
+        at, log = self.at, self.law(theta).log
+        return constrained(
+            log, at.origin, at.destination, self.y, self.model,
+            tol=tol, max_iterations=max_iterations,
+        )  # fmt: skip
 
     def value(self, theta: float) -> float:
         """Return the log-likelihood up to a constant, coarsely; for the search on a grid."""
@@ -199,9 +150,8 @@ def fit_law(
         llf=_loglike(problem.y, found),
         nobs=len(at.rows),
         model=model,
-        data=data,
-        rows=at.rows,
-        mu=found.mu,
+        depvar=data.flow,
+        sample=InteractionSample(data, at.rows, found.mu),
         row_factors=_labelled(found.row_factors, data, data.origin, at)
         if model.constrains_origins
         else pd.Series(dtype=np.float64),
@@ -218,7 +168,7 @@ def _tangent(
     problem: LawProblem,
     data: FlowData,
     theta: float,
-    found: LawFlows,
+    found: ConstrainedFlows,
     *,
     cov: str,
     groups: Any,
@@ -279,20 +229,16 @@ def _labelled(values: Array, data: FlowData, side: str, at: LawInputs) -> "pd.Se
     return known[known > 0]
 
 
-def _ratio(total: Array, reach: Array) -> Array:
-    return np.divide(total, reach, out=np.zeros_like(total), where=reach > 0)
-
-
 def _weighted(y: Array, log_mu: Array) -> float:
     """Return the sum of ``y ln mu``, zero flows left out."""
     some = y > 0
     return float((y[some] * log_mu[some]).sum())
 
 
-def _loglike(y: Array, found: LawFlows) -> float:
+def _loglike(y: Array, found: ConstrainedFlows) -> float:
     return _weighted(y, found.log_mu) - float((found.mu + gammaln(y + 1)).sum())
 
 
-def _deviance(y: Array, found: LawFlows) -> float:
+def _deviance(y: Array, found: ConstrainedFlows) -> float:
     fitted = _weighted(y, found.log_mu) - float(found.mu.sum())
     return 2 * (float((xlogy(y, y) - y).sum()) - fitted)

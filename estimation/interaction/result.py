@@ -1,5 +1,6 @@
 """What a calibrated spatial-interaction model answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -11,15 +12,38 @@ from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.interaction.balancing import totals
 from choicemodels.interaction.generator import draw_trips
-from choicemodels.interaction.models import InteractionModel
+from choicemodels.interaction.models import (
+    InteractionModel,
+    SpatialInteraction,
+    model_from_dict,
+    model_to_dict,
+)
 from estimation.covariance import SmallSample
 from estimation.gravity.result import GravityResult, GroupsArgument
-from estimation.results import Result
+from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
 
-__all__ = ["InteractionResult"]
+__all__ = ["InteractionResult", "InteractionSample"]
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionSample:
+    """The flows behind a result, observed and expected.
+
+    Attributes
+    ----------
+    data : FlowData
+    rows : ndarray of int64, shape (N,)
+        Positions of the rows to which the model speaks.
+    mu : ndarray, shape (N,)
+        Their expected flows; zero where an origin or destination that is constrained has none.
+    """
+
+    data: FlowData
+    rows: NDArray[np.int64]
+    mu: Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,11 +55,8 @@ class InteractionResult(Result):
     Attributes
     ----------
     model : InteractionModel
-    data : FlowData
-    rows : ndarray of int64, shape (N,)
-        Positions of the rows to which the model speaks.
-    mu : ndarray, shape (N,)
-        Their expected flows; zero where an origin or destination that is constrained has none.
+    depvar : str
+        Name of the flow column.
     row_factors, column_factors : Series
         What multiplies the masses or the law in each origin and destination so that the totals
         are met; empty where the constraint leaves them out.
@@ -46,17 +67,42 @@ class InteractionResult(Result):
         touches it at the estimate; None if nothing was estimated.
     notes : tuple of str
         What the reader must know.
+    sample : InteractionSample or None
+        A result read from a file has none.
     """
 
     model: InteractionModel
-    data: FlowData = field(repr=False)
-    rows: NDArray[np.int64]
-    mu: Array
+    depvar: str
     row_factors: "pd.Series[float]"
     column_factors: "pd.Series[float]"
     deviance: float
     gravity: GravityResult | None
     notes: tuple[str, ...] = ()
+    sample: InteractionSample | None = field(default=None, repr=False)
+
+    @property
+    def data(self) -> FlowData:
+        """The flows of the calibration."""
+        return self._behind.data
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Positions of the rows to which the model speaks, shape (N,)."""
+        return self._behind.rows
+
+    @property
+    def mu(self) -> Array:
+        """Their expected flows, shape (N,)."""
+        return self._behind.mu
+
+    @property
+    def _behind(self) -> InteractionSample:
+        if self.sample is None:
+            raise EstimationError(
+                "this result was read from a file, which keeps no flows: fit again for what "
+                "needs them."
+            )
+        return self.sample
 
     def with_cov(
         self, kind: str, *, groups: GroupsArgument = None, ssc: SmallSample | None = None
@@ -66,15 +112,25 @@ class InteractionResult(Result):
         Parameters
         ----------
         kind, groups, ssc
-            As of :meth:`GravityResult.with_cov <estimation.GravityResult.with_cov>`.
+            As of :meth:`GravityResult.with_cov <estimation.GravityResult.with_cov>`. The
+            jackknife ``"CRV3"`` is for Wilson's family alone. Groups that are given as labels
+            need one for each of ``rows``.
 
         Raises
         ------
         SpecificationError
-            If an option is unknown, or groups are missing.
+            If an option is unknown, groups are missing, or nothing was estimated.
         """
         if self.gravity is None:
-            return self
+            raise SpecificationError(
+                f"{type(self.model).__name__} estimates nothing, so there is no covariance to "
+                "choose."
+            )
+        if kind == "CRV3" and not isinstance(self.model, SpatialInteraction):
+            raise SpecificationError(
+                f"the jackknife fits again, and {type(self.model).__name__} is not log-linear; "
+                "choose 'cluster'."
+            )
         gravity = self.gravity.with_cov(kind, groups=groups, ssc=ssc)
         return replace(self, gravity=gravity, covariance=gravity.covariance)
 
@@ -203,7 +259,7 @@ class InteractionResult(Result):
     def summary(self) -> Summary:
         """Return the page that ``print`` shows."""
         facts = (
-            ("Flows", self.data.flow),
+            ("Flows", self.depvar),
             ("Constraint", self.model.constraint),
             ("Observations", f"{self.nobs:,}"),
             ("Standard errors", self.covariance.short if self.names else "nothing estimated"),
@@ -224,8 +280,58 @@ class InteractionResult(Result):
 
     @property
     def __maketables_depvar__(self) -> str:
-        return self.data.flow
+        return self.depvar
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:
         return ["N", "ll", "deviance"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is saved, ready for JSON; see :meth:`Result.to_dict`."""
+        return {
+            "kind": "interaction",
+            **super().to_dict(),
+            "llf": self.llf if np.isfinite(self.llf) else None,
+            "model": model_to_dict(self.model),
+            "depvar": self.depvar,
+            "row_factors": _series_to_dict(self.row_factors),
+            "column_factors": _series_to_dict(self.column_factors),
+            "deviance": self.deviance if np.isfinite(self.deviance) else None,
+            "gravity": None if self.gravity is None else self.gravity.to_dict(),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild a result from :meth:`to_dict`; it has no flows."""
+        gravity = saved["gravity"]
+        return cls(
+            names=tuple(saved["names"]),
+            estimate=np.array(saved["estimate"], dtype=np.float64),
+            covariance=Covariance.from_dict(
+                {**saved["covariance"], "matrix": _square(saved["covariance"]["matrix"])}
+            ),
+            llf=-np.inf if saved["llf"] is None else saved["llf"],
+            nobs=saved["nobs"],
+            model=model_from_dict(saved["model"]),
+            depvar=saved["depvar"],
+            row_factors=_series_from_dict(saved["row_factors"]),
+            column_factors=_series_from_dict(saved["column_factors"]),
+            deviance=np.inf if saved["deviance"] is None else saved["deviance"],
+            gravity=None if gravity is None else GravityResult.from_dict(gravity),
+            notes=tuple(saved["notes"]),
+        )
+
+
+def _square(matrix: list[list[float]]) -> Array:
+    return np.array(matrix, dtype=np.float64).reshape(len(matrix), len(matrix))
+
+
+def _series_to_dict(series: "pd.Series[float]") -> dict[str, Any]:
+    name = None if series.index.name is None else str(series.index.name)
+    return {"index": series.index.tolist(), "values": series.tolist(), "name": name}
+
+
+def _series_from_dict(saved: Mapping[str, Any]) -> "pd.Series[float]":
+    index = pd.Index(saved["index"], name=saved["name"])
+    return pd.Series(saved["values"], index=index, dtype=np.float64)

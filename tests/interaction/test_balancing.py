@@ -90,6 +90,10 @@ def test_a_row_of_zeros_with_a_total():
     seed = pd.DataFrame([[0.0, 0.0], [1.0, 1.0]], ["A", "B"], ["X", "Y"])
     with pytest.raises(DataError, match=r"1 rows have a positive total but only zeros.*\(A\)"):
         balance(seed, [1, 2], [1, 2])
+    # A cell in a column without a total is no help.
+    seed.loc["A", "X"] = 1.0
+    with pytest.raises(DataError, match=r"1 rows have a positive total but only zeros.*\(A\)"):
+        balance(seed, [1, 2], [0, 3])
 
 
 def test_margins_that_only_zeros_can_meet_do_not_converge():
