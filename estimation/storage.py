@@ -9,12 +9,15 @@ from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
 from estimation.gravity.linear_result import LinearResult
 from estimation.gravity.result import GravityResult
+from estimation.interaction.result import InteractionResult
 from estimation.jsonfile import FORMAT
 from estimation.ordered_result import OrderedResult
 
 __all__ = ["load_result"]
 
-AnyResult: TypeAlias = ChoiceResult | GravityResult | LinearResult | OrderedResult
+AnyResult: TypeAlias = (
+    ChoiceResult | GravityResult | InteractionResult | LinearResult | OrderedResult
+)
 
 
 def load_result(path: str | Path) -> AnyResult:
@@ -40,6 +43,7 @@ def load_result(path: str | Path) -> AnyResult:
     readers: dict[str, Callable[[dict[str, Any]], AnyResult]] = {
         "choice": ChoiceResult.from_dict,
         "gravity": GravityResult.from_dict,
+        "interaction": InteractionResult.from_dict,
         "linear": LinearResult.from_dict,
         "ordered": OrderedResult.from_dict,
     }
