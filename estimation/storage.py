@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from choicemodels.errors import DataError
 from estimation.choice_result import ChoiceResult
+from estimation.gravity.count_result import CountResult
 from estimation.gravity.linear_result import LinearResult
 from estimation.gravity.result import GravityResult
 from estimation.interaction.result import InteractionResult
@@ -16,7 +17,7 @@ from estimation.ordered_result import OrderedResult
 __all__ = ["load_result"]
 
 AnyResult: TypeAlias = (
-    ChoiceResult | GravityResult | InteractionResult | LinearResult | OrderedResult
+    ChoiceResult | CountResult | GravityResult | InteractionResult | LinearResult | OrderedResult
 )
 
 
@@ -42,6 +43,7 @@ def load_result(path: str | Path) -> AnyResult:
         raise DataError(f"'{path}' is not a result saved by this version of nestflow.")
     readers: dict[str, Callable[[dict[str, Any]], AnyResult]] = {
         "choice": ChoiceResult.from_dict,
+        "counts": CountResult.from_dict,
         "gravity": GravityResult.from_dict,
         "interaction": InteractionResult.from_dict,
         "linear": LinearResult.from_dict,
