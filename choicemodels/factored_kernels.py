@@ -397,26 +397,28 @@ def expected_choices(
     """
     expected, logsum = np.zeros(B.shape[1]), np.empty(len(origin))
     bounds = np.searchsorted(origin, np.arange(len(cells)))
+    blocks = chunk_bounds(len(cells) - 1, least=1)
 
-    def work(o: int) -> None:
-        _expected_of_origin(
-            bounds[o],
-            bounds[o + 1],
-            cells[o],
-            cells[o + 1],
-            B,
-            part,
-            a,
-            alternative,
-            weights,
-            beta,
-            offset,
-            lam,
-            parent,
-            rum,
-            expected,
-            logsum,
-        )
+    def work(block: int) -> None:
+        for o in range(blocks[block], blocks[block + 1]):
+            _expected_of_origin(
+                bounds[o],
+                bounds[o + 1],
+                cells[o],
+                cells[o + 1],
+                B,
+                part,
+                a,
+                alternative,
+                weights,
+                beta,
+                offset,
+                lam,
+                parent,
+                rum,
+                expected,
+                logsum,
+            )
 
-    run_blocks(work, len(cells) - 1)
+    run_blocks(work, len(blocks) - 1)
     return expected, logsum

@@ -141,26 +141,9 @@ class ChoiceMobility:
                 "takes multinomial and nested logits without sizes and scales."
             )
         places, origin, place = _cells(data, likelihood.places.order)
-        used = place_columns(likelihood.parameters.utility.linear, economy)
-        _refuse_elsewhere(likelihood, data, economy)
-        columns = {
-            name: data.places.table[name].to_numpy()[likelihood.places.order] for name in used
-            if name in data.places.table
-        }  # fmt: skip
-        for name in (economy.wage, economy.rent):
-            if name and name not in columns:
-                raise SpecificationError(
-                    f"'{name}' is no column of the alternatives or pairs, so that it cannot "
-                    "differ between places."
-                )
+        columns = _columns(likelihood, data, economy)
         resident = pd.Index(places).get_indexer(pd.Index(data.places.origins))[data.origin]
-        empty = np.bincount(resident, weights=data.weights, minlength=len(places)) == 0
-        if empty.any():
-            names = [places[j] for j in np.flatnonzero(empty)]
-            raise DataError(
-                f"{len(names)} places ({enumerate_some(names)}) have no choosers, so that nobody "
-                "knows who would leave them; give residents= with choosers in every place."
-            )
+        _refuse_empty(places, resident, data.weights)
         return cls(
             result, result.theta, likelihood, places, origin, place, resident, columns, economy
         )
@@ -291,12 +274,17 @@ def _cells(data: FactoredChoiceData, order: Ints) -> tuple[tuple[str, ...], Ints
     return places, origin[order], place[order]
 
 
-def _refuse_elsewhere(
+def _columns(
     likelihood: FactoredLikelihood, data: FactoredChoiceData, economy: SpatialEconomy
-) -> None:
-    """Refuse wages and rents where changes of them could not be followed."""
+) -> dict[str, Any]:
+    """Return what the terms with wages or rents need, cells as the likelihood sorts them.
+
+    Wages and rents are refused where changes of them could not be followed.
+    """
+    utility, table = likelihood.parameters.utility, data.places.table
+    used = place_columns(utility.linear, economy)
     names = {economy.wage, economy.rent} - {""}
-    offset = likelihood.parameters.utility.offset
+    offset = utility.offset
     if offset is not None and offset.variables & names:
         raise SpecificationError(
             f"the offset '{offset.name}' holds the wage or the rent; make it a term, fixed by a "
@@ -305,7 +293,19 @@ def _refuse_elsewhere(
     both = sorted(names & set(data.choosers.columns))
     if both:
         raise SpecificationError(
-            f"'{both[0]}' is a column of the choosers, so that it is not what a place pays."
+            f"'{both[0]}' is a column of the choosers, so that it cannot differ between places."
+        )
+    order = likelihood.places.order
+    return {name: table[name].to_numpy()[order] for name in used if name in table}
+
+
+def _refuse_empty(places: tuple[str, ...], resident: Ints, weights: Array) -> None:
+    empty = np.bincount(resident, weights=weights, minlength=len(places)) == 0
+    if empty.any():
+        names = [places[j] for j in np.flatnonzero(empty)]
+        raise DataError(
+            f"{len(names)} places ({enumerate_some(names)}) have no choosers, so that nobody "
+            "knows who would leave them; give residents= with choosers in every place."
         )
 
 

@@ -34,7 +34,9 @@ class SpatialEconomy:
     ----------
     wage, rent : str
         Columns of the mobility model that hold the wage and the rent (or price of a home) of the
-        place to live in; an empty rent means that the model knows none.
+        place to live in, for those who stay their own; an empty rent means that the model knows
+        none. Other columns do not change, a wage of the origin under a name of its own or a
+        population among the regressors not either.
     labour_demand : float or mapping
         Elasticity of labour demand in the wage, below zero; minus infinity leaves wages alone.
         One for all places, or one for each by name.

@@ -17,7 +17,7 @@ from estimation.estimates import Estimates
 from estimation.gravity.result import GravityResult
 from estimation.summary import Summary, format_table
 
-__all__ = ["Counterfactual", "counterfactual"]
+__all__ = ["Armington", "Counterfactual", "counterfactual"]
 
 Array = NDArray[np.float64]
 Baseline: TypeAlias = Literal["observed", "fitted"]

@@ -7,9 +7,8 @@ import pytest
 from choicemodels import Gravity
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit, load_result
-from estimation.equilibrium.armington import Armington
 from estimation.equilibrium.parametric import bootstrap
-from estimation.equilibrium.trade import counterfactual
+from estimation.equilibrium.trade import Armington, counterfactual
 from tests.equilibrium.conftest import BETA, SIGMA, as_flows, make_trade
 
 FORMULA = "log(distance) + agreement + border | exporter + importer"
