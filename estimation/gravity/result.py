@@ -209,11 +209,12 @@ class GravityResult(Result):
 
     def _jackknife(self, groups: GroupsArgument, ssc: SmallSample) -> Covariance:
         from estimation.gravity.jackknife import jackknife_covariance
-        from estimation.gravity.problem import problem_of
+        from estimation.gravity.problem import problem_of, refuse_moved
 
         assert self.sample is not None
         groupings = self.sample.groupings(groups, self.effects)
         problem = problem_of(self.sample, self.terms, self.model)
+        refuse_moved(problem, self.estimate, np.asarray(self.with_cov("HC0").bse))
         return jackknife_covariance(problem, self.estimate, groupings, ssc)
 
     def leverages(self) -> "pd.Series[float]":

@@ -13,7 +13,7 @@ scores, so that they count as estimated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -24,7 +24,7 @@ from choicemodels.frames import closest
 from choicemodels.restrictions import Restrictions
 from estimation.covariance import inverse_information
 from estimation.gravity.ppml import ppml, ppml_dense
-from estimation.gravity.problem import arranged, problem_of
+from estimation.gravity.problem import arranged, problem_of, refuse_moved
 from estimation.gravity.result import GravityResult
 from estimation.gravity.sample import GroupsArgument
 from estimation.gravity.search import Search
@@ -184,7 +184,8 @@ def score_bootstrap(
     SpecificationError
         If a restriction cannot be read, an option is unknown, or there are several clusterings.
     EstimationError
-        If the result was read from a file, or there are no more groups than restrictions.
+        If the result was read from a file or is not the pseudo-likelihood's maximum, or there
+        are no more groups than restrictions.
     """
     test = _prepare(result, groups, draws, weights, seed)
     lines = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
@@ -245,7 +246,7 @@ def score_interval(
     SpecificationError
         If there is no such coefficient, or an option is unknown.
     EstimationError
-        If the result was read from a file.
+        If the result was read from a file or is not the pseudo-likelihood's maximum.
     """
     if name not in result.names:
         raise SpecificationError(
@@ -256,13 +257,9 @@ def score_interval(
         raise SpecificationError(f"alpha is {alpha}; it must lie between 0 and 1.")
     test = _prepare(result, groups, draws, weights, seed)
     estimate, scale = float(result.params[name]), float(result.bse[name])
-    k = result.names.index(name)
-    free = np.delete(np.arange(len(result.names)), k)
-    pinned = Restrictions.build(result.names, [f"`{name}` = 0"], {})
-    assert np.array_equal(pinned.free, free)
 
     def accepted(value: float) -> bool:
-        at = replace(pinned, origin=np.where(np.arange(len(result.names)) == k, value, 0.0))
+        at = Restrictions.build(result.names, [f"`{name}` = {value!r}"], {})
         moved, statistic = _moves(test, result, at, null=True)
         return _pvalue(statistic, _draw(test, moved), test.enumerated) > alpha
 
@@ -309,6 +306,7 @@ def _prepare(
             "this result was read from a file, without its data; fit again for a bootstrap."
         )
     problem = problem_of(result.sample, result.terms, result.model)
+    refuse_moved(problem, result.estimate, result.bse.to_numpy())
     if groups is None:
         return _Test(problem, Part(1), "rows", weights, draws, seed)
     groupings = result.sample.groupings(groups, result.effects)

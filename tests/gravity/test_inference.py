@@ -11,6 +11,8 @@ import statsmodels.api as sm
 from choicemodels import FlowData, Gravity
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit, load_result
+from estimation.gravity.bias import bias_corrected
+from estimation.gravity.wild_bootstrap import score_bootstrap
 
 DENSE = "log(distance) + treaty"
 ONE = "log(distance) + treaty | origin^year"
@@ -267,3 +269,11 @@ def test_what_cannot_be_asked(result, tmp_path):
             again.with_cov(kind)
     with pytest.raises(EstimationError, match="fit again for leverages"):
         again.leverages()
+
+
+def test_refits_around_a_corrected_estimate_are_refused(small):
+    corrected = bias_corrected(fit(Gravity(THREE), small))
+    with pytest.raises(EstimationError, match="'treaty' is not where the pseudo-likelihood"):
+        corrected.with_cov("CRV3", groups="origin")
+    with pytest.raises(EstimationError, match="ask the converged, uncorrected result"):
+        score_bootstrap(corrected, "gap = 0", groups="origin")
