@@ -10,7 +10,7 @@ from scipy.special import xlogy
 
 from choicemodels import FlowData, Gravity
 from estimation import fit
-from estimation.gravity.absorb import arrange, solve, sum_by
+from estimation.gravity.absorb import Varying, arrange, solve, sum_by
 from estimation.gravity.ppml import ppml
 from estimation.gravity.ppml_kernels import moments, partial_out
 
@@ -174,19 +174,24 @@ def test_the_number_of_threads_does_not_change_a_bit():
         assert (other.mu == results[0].mu).all()
 
 
+@pytest.mark.parametrize("n", [120, 600], ids=["short groups", "wide groups"])
 @pytest.mark.parametrize("sizes", [(7,), (9, 4), (5, 8, 3), (4, 4, 6, 3)])
-def test_absorbing_is_the_projection_on_dummies(sizes):
+@pytest.mark.parametrize("slopes", [False, True])
+def test_absorbing_is_the_projection_on_dummies(sizes, n, slopes):
     rng = np.random.default_rng(len(sizes))
-    n = 120
     codes = [rng.integers(0, k, n) for k in sizes]
     w, X = rng.exponential(size=n), rng.normal(size=(3, n))
-    effects = arrange(codes, list(sizes))
+    z = rng.normal(size=n)
+    varying = [Varying(codes[-1], sizes[-1], z, len(sizes) - 1)] if slopes else []
+    effects = arrange(codes, list(sizes), varying)
     ws, Xs = effects.sort(w), np.ascontiguousarray(effects.sort(X))
     total = sum_by(ws, effects)
     at = moments(effects, ws, ws, Xs, total)
     found = solve(effects, ws, total, at.diagonal, at.rhs[:3], bound=1e-26 * np.diag(at.gram)[:3])
     within = effects.unsort(partial_out(effects, Xs, ws, total, found.coefficients))
     D = np.hstack([np.eye(k)[c] for k, c in zip(sizes, codes, strict=True)])
+    if slopes:
+        D = np.hstack([D, z[:, None] * np.eye(sizes[-1])[codes[-1]]])
     root = np.sqrt(w)[:, None]
     coefficients = np.linalg.lstsq(root * D, root * X.T, rcond=None)[0]
     assert within == pytest.approx((X.T - D @ coefficients).T, abs=1e-10)
