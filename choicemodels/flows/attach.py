@@ -1,18 +1,16 @@
 """Covariates of places and of pairs, looked up for every row of flows."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
+from choicemodels.flows.factor import Factor
 from choicemodels.frames import require_columns
 from choicemodels.places import text_keys
-
-if TYPE_CHECKING:
-    from choicemodels.flows.flowdata import Factor
 
 __all__ = ["attach", "covariates", "match_rows"]
 
@@ -35,7 +33,7 @@ def covariates(
 
 
 def match_rows(
-    factor: "Factor", frame: pd.DataFrame, keys: Sequence[str], what: str
+    factor: Factor, frame: pd.DataFrame, keys: Sequence[str], what: str
 ) -> NDArray[np.int64]:
     """Find for each row of flows the row of a table with the same keys.
 

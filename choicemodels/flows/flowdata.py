@@ -12,49 +12,12 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.flows.attach import attach, covariates, match_rows
+from choicemodels.flows.factor import Factor, factor_of
 from choicemodels.flows.gaps import MissingPairs, fill_gaps, find_gaps
 from choicemodels.flows.matrices import stack_matrices, stack_matrix
 from choicemodels.frames import numeric_column, require_columns, to_pandas
 
-__all__ = ["Factor", "FlowData"]
-
-# Codes stay 64-bit: the product of two level counts soon outgrows 32 bits.
-Codes = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """A categorical column, or several joined by ``^``, as integers.
-
-    Attributes
-    ----------
-    name : str
-        As in the formula, e.g. ``"origin^year"``.
-    codes : ndarray of int64, shape (N,)
-        Between 0 and ``size - 1``; not every code need occur.
-    levels : tuple of Index
-        The labels of each joined column; the last varies fastest in the code.
-    """
-
-    name: str
-    codes: Codes
-    levels: tuple[pd.Index, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of codes that could occur."""
-        return int(np.prod([len(level) for level in self.levels], dtype=np.int64))
-
-    def labels(self, codes: Codes) -> pd.Index:
-        """Return the labels of ``codes``; for joined columns as ``"AT11^2006"``."""
-        parts: list[pd.Index[Any]] = []
-        for level in reversed(self.levels):
-            codes, digit = np.divmod(codes, len(level))
-            parts.append(level.take(digit))
-        if len(parts) == 1:
-            return parts[0]
-        text = [part.map(str) for part in reversed(parts)]
-        return pd.Index(["^".join(pieces) for pieces in zip(*text, strict=True)], dtype=object)
+__all__ = ["FlowData"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -471,48 +434,14 @@ class FlowData:
         known: dict[str, Factor] = self.__dict__.setdefault("_factors", {})
         if name not in known:
             require_columns(self.table, [name], what="the flow table")
-            codes, levels = _sorted_codes(self.table[name])
-            missing = np.flatnonzero(codes < 0)
-            if len(missing):
-                raise DataError(
-                    f"column '{name}' of the flow table has no label in {len(missing):,} rows "
-                    f"(rows {enumerate_some(missing.tolist())}); drop them or fill them in."
-                )
-            known[name] = Factor(name, codes.astype(np.int64), (levels,))
+            known[name] = factor_of(self.table[name], name)
         return known[name]
 
     def describe(self) -> pd.DataFrame:
-        """Return a table of what is there: sizes, zeros, intrazonal rows, gaps and the total."""
-        o, d = self._column(self.origin), self._column(self.destination)
-        rows: dict[str, object] = {
-            "rows": self.nobs,
-            "origins": o.size,
-            "destinations": d.size,
-            "periods": self._column(self.time).size if self.time else 1,
-            "zero flows": int((self.y == 0).sum()),
-            "share of zero flows": float((self.y == 0).mean()),
-            "intrazonal rows": int(self.intrazonal.sum()),
-            "missing pairs": self.missing_pairs.count,
-            "missing intrazonal pairs": self.missing_pairs.intrazonal,
-            "total flow": float(self.y.sum()),
-        }
-        if self.time:
-            rows |= self._describe_panel(self._column(self.time))
-        rows |= self.record
-        return pd.Series(rows, dtype=object).to_frame("value")
+        """Return a table of what is there: sizes, zeros, intrazonal rows, gaps, total, record."""
+        from choicemodels.flows.describe import describe
 
-    def _describe_panel(self, time: Factor) -> dict[str, object]:
-        """Say whether the same pairs are there in every period."""
-        pair = self.factor(f"`{self.origin}`^`{self.destination}`").codes
-        times = np.bincount(pd.factorize(pair)[0])
-        rows = np.bincount(time.codes, minlength=time.size)
-        fewest = int(rows.argmin())
-        return {
-            "pairs": len(times),
-            "pairs in every period": int((times == time.size).sum()),
-            "balanced": bool((times == time.size).all()),
-            "fewest rows in a period": f"{rows[fewest]:,} ({time.levels[0][fewest]})",
-        }
+        return describe(self)
 
     def to_matrix(self, period: object | None = None) -> pd.DataFrame:
         """Return the flows as a matrix, origins by destinations; missing pairs are NaN.
@@ -564,14 +493,3 @@ def _refuse(bad: NDArray[np.bool_], name: str, what: str, remedy: str, y: Any) -
             f"the flow column '{name}' is {what} in {len(rows):,} rows (rows "
             f"{enumerate_some(rows.tolist())}; the first holds {y[rows[0]]}); {remedy}."
         )
-
-
-def _sorted_codes(column: "pd.Series[Any]") -> tuple[Codes, pd.Index]:
-    """Factorize a column, its levels sorted where they can be."""
-    try:
-        codes, levels = pd.factorize(column, sort=True)
-    except TypeError:  # labels of mixed kinds have no order
-        codes, levels = pd.factorize(column)
-    if isinstance(levels, pd.CategoricalIndex):
-        levels = levels.astype(levels.categories.dtype)
-    return codes, pd.Index(levels)

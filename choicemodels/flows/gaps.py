@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from choicemodels.flows.flowdata import Factor
+from choicemodels.flows.factor import Factor
 
 __all__ = ["MissingPairs", "fill_gaps", "find_gaps"]
 
@@ -41,7 +40,7 @@ class MissingPairs:
         return f"{self.count:,} (such as {where}{when}), and {self.intrazonal:,} intrazonal"
 
 
-def find_gaps(keys: "Factor", present_within: int) -> MissingPairs:
+def find_gaps(keys: Factor, present_within: int) -> MissingPairs:
     """Count the combinations of origins, destinations and periods that do not occur.
 
     Parameters
@@ -58,7 +57,7 @@ def find_gaps(keys: "Factor", present_within: int) -> MissingPairs:
     return MissingPairs(int(count), within - present_within, example)
 
 
-def _first_gap(keys: "Factor") -> tuple[object, ...] | None:
+def _first_gap(keys: Factor) -> tuple[object, ...] | None:
     present = np.unique(keys.codes)
     place = keys.levels[1].get_indexer(keys.levels[0])
     D = len(keys.levels[1])
@@ -75,7 +74,7 @@ def _first_gap(keys: "Factor") -> tuple[object, ...] | None:
 
 
 def fill_gaps(
-    keys: "Factor",
+    keys: Factor,
     table: pd.DataFrame,
     names: Sequence[str],
     flow: str,

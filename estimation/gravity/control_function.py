@@ -56,7 +56,7 @@ class ControlFunction:
     ----------
     result : GravityResult
         The second stage; the residuals are regressors of it, called ``residual(x)``, and its
-        covariance is the bootstrap's.
+        covariance is the bootstrap's; others, by ``with_cov``, take the residuals for known.
     first_stages : tuple of LinearResult
     exogeneity : HypothesisTest
         That no residual matters, under the second stage's own covariance: by the hypothesis
@@ -174,7 +174,7 @@ def control_function(
         notes=(_note(len(draws), failures, resampled, G, seed),),
     )
     return ControlFunction(
-        replace(second, covariance=covariance),
+        replace(second, covariance=covariance, middle=None),
         tuple(stage.with_cov(**kind, ssc=ssc) for stage, _ in stages),
         _exogeneity(second, list(controls)),
         draws,

@@ -26,7 +26,8 @@ from choicemodels.errors import (
     SpecificationError,
     enumerate_some,
 )
-from choicemodels.flows.flowdata import Factor, FlowData
+from choicemodels.flows.factor import Factor
+from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand
 from choicemodels.frames import closest

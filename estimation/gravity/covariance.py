@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
-from choicemodels.flows.flowdata import Factor
+from choicemodels.flows.factor import Factor
 from choicemodels.frames import closest
 from estimation.covariance import REPAIRED, SmallSample, inverse_information, sandwich
 from estimation.meat import BY_ROW, Part, by_cluster, by_dyad, cross_product, repair

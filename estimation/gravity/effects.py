@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError
-from choicemodels.flows.flowdata import Factor
+from choicemodels.flows.factor import Factor
 from choicemodels.formula import term_values
 from choicemodels.frames import require_columns
 from choicemodels.utility import Term

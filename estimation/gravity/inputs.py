@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.flows.flowdata import Factor, FlowData
+from choicemodels.flows.factor import Factor
+from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand, term_values
 from choicemodels.frames import numeric_column

@@ -12,7 +12,7 @@ from choicemodels.errors import (
     IdentificationError,
     enumerate_some,
 )
-from choicemodels.flows.flowdata import Factor
+from choicemodels.flows.factor import Factor
 from estimation.gravity.absorb import Effects, Varying, arrange
 from estimation.gravity.ppml import PpmlFit, Stopping, ppml, ppml_dense
 from estimation.gravity.separation import Drop, prune, rectify, redundant_columns

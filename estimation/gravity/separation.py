@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from choicemodels.flows.flowdata import Factor
+from choicemodels.flows.factor import Factor
 from estimation.gravity.absorb import Effects, solve, sum_by
 from estimation.gravity.ppml_kernels import moments, partial_out
 
