@@ -225,7 +225,8 @@ class MigrationEquilibrium:
         """
         mobility = self.mobility.at(estimate)
         follow = _follow(mobility, self.economy, self.shocks, self.horizon)
-        settlement = settle(follow, self.settlement.log_population)
+        repulsion = _repulsion(mobility, self.economy, self.shocks)
+        settlement = settle(follow, self.settlement.log_population, repulsion)
         # The copy computes its choices anew: caches do not travel with replace().
         return replace(self, mobility=mobility, settlement=settlement)
 
@@ -327,9 +328,9 @@ def equilibrium(
     mobility = _mobility(economy, result, residents, period)
     hit = PlaceChange.of_shocks(shocks, mobility.places)
     follow = _follow(mobility, economy, hit, horizon)
-    J = len(mobility.places)
+    repulsion = _repulsion(mobility, economy, hit)
     try:
-        found = settle(follow, np.zeros(J))
+        found = settle(follow, np.zeros(len(mobility.places)), repulsion)
     except EstimationError as problem:
         slope = _crowding(mobility, economy, hit)
         why = "attracts" if slope > 0 else "repels"
@@ -345,7 +346,7 @@ def equilibrium(
         or _crowding(mobility, economy, there) > 0
     )
     tried = starts if uncertain else 0
-    others, failures = settle_from(follow, J, tried, seed, found)
+    others, failures = settle_from(follow, tried, seed, found, repulsion)
     return MigrationEquilibrium(
         economy, result, mobility, hit, horizon, found, others, failures, tried
     )
@@ -392,6 +393,12 @@ def _follow(
 def _crowding(mobility: Mobility, economy: SpatialEconomy, change: PlaceChange) -> float:
     responses = economy.responses(mobility.places)
     return mobility.steepest(change, responses.wage, responses.rent)
+
+
+def _repulsion(mobility: Mobility, economy: SpatialEconomy, change: PlaceChange) -> float:
+    """Return how much utility falls in log population where it falls most, zero or more."""
+    responses = economy.responses(mobility.places)
+    return max(mobility.steepest(change, -responses.wage, -responses.rent), 0.0)
 
 
 def _moved(flows: Array, axis: int) -> Array:

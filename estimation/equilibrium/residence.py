@@ -48,8 +48,17 @@ class Settlement:
         return f"<Settlement: {len(self.log_population)} places, residual {self.residual:.1g}>"
 
 
-def settle(follow: PopulationMap, start: Array) -> Settlement:
+def settle(follow: PopulationMap, start: Array, repulsion: float = 0.0) -> Settlement:
     """Find populations that reproduce themselves.
+
+    Parameters
+    ----------
+    follow
+    start
+        Log populations relative to the baseline, shape (J,).
+    repulsion
+        By how much utility falls in log population where it falls most: steps are as much
+        shorter, so that a place that was left does not fill beyond all bounds in the next.
 
     Raises
     ------
@@ -61,30 +70,31 @@ def settle(follow: PopulationMap, start: Array) -> Settlement:
     def gap(x: Array) -> Array:
         nonlocal evaluations
         evaluations += 1
-        return follow(x) - x
+        return (follow(x) - x) / (1 + repulsion)
 
-    found = anderson(
-        gap, start, lambda r: float(np.abs(r).max()), _TOLERANCE, max_steps=_MOST_STEPS
-    )
-    return Settlement(found, float(np.abs(gap(found)).max()), evaluations)
+    def size(r: Array) -> float:
+        return (1 + repulsion) * float(np.abs(r).max())
+
+    found = anderson(gap, start, size, _TOLERANCE, max_steps=_MOST_STEPS)
+    return Settlement(found, size(gap(found)), evaluations)
 
 
 def settle_from(
-    follow: PopulationMap, J: int, starts: int, seed: int, known: Settlement
+    follow: PopulationMap, starts: int, seed: int, known: Settlement, repulsion: float = 0.0
 ) -> tuple[tuple[Settlement, ...], int]:
     """Look for other fixed points from scattered starts.
 
     Parameters
     ----------
     follow
-    J
-        Number of places.
     starts
         How many.
     seed
         Of the starts.
     known
         The fixed point found first.
+    repulsion
+        As in :func:`settle`.
 
     Returns
     -------
@@ -97,7 +107,8 @@ def settle_from(
     distinct, failures = [known], 0
     for _ in range(starts):
         try:
-            found = settle(follow, _SPREAD * rng.standard_normal(J))
+            start = _SPREAD * rng.standard_normal(len(known.log_population))
+            found = settle(follow, start, repulsion)
         except EstimationError:
             failures += 1
             continue

@@ -335,7 +335,7 @@ def test_where_crowding_repels_every_start_leads_to_one_equilibrium(result):
     found = equilibrium(ECONOMY, result, {"bay": SHOCK})
     assert found.crowding < 0
     follow = _follow(found.mobility, ECONOMY, found.shocks, "period")
-    others, failures = settle_from(follow, 5, 6, 1, found.settlement)
+    others, failures = settle_from(follow, 6, 1, found.settlement)
     assert not others
     assert failures == 0
 
