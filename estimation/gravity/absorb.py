@@ -190,19 +190,26 @@ def arrange(
     if _runs(codes[first]) != used[first]:
         order = _counting_sort(codes[first], sizes[first])
     levels_first = [first, *(j for j in range(len(codes)) if j != first)]
-    numbered = [_number(codes[j], sizes[j], order) for j in levels_first]
-    numbered += [_number(v.codes, v.size, order) for v in varying]
-    group, levels = numbered[0]
-    starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(levels)))))
-    offsets = np.concatenate(([0], np.cumsum([len(found) for _, found in numbered[1:]])))
-    others = np.empty((len(numbered) - 1, len(group)), dtype=np.uint32)
-    for j, (numbers, _) in enumerate(numbered[1:]):
-        others[j] = numbers + offsets[j]
-    values, centres = np.empty((len(varying), len(group))), []
+    group, found = _number(codes[first], sizes[first], order)
+    starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(found)))))
+    del group
+    rows, levels, offsets = int(starts[-1]), [found], [0]
+    others = np.empty((len(codes) - 1 + len(varying), rows), dtype=np.uint32)
+
+    def add(given: Codes, size: int) -> Codes:
+        numbers, found = _number(given, size, order)
+        others[len(levels) - 1] = numbers + offsets[-1]
+        levels.append(found)
+        offsets.append(offsets[-1] + len(found))
+        return numbers
+
+    for j in levels_first[1:]:
+        add(codes[j], sizes[j])
+    values, centres = np.empty((len(varying), rows)), []
     for s, v in enumerate(varying):
-        numbers, found = numbered[len(codes) + s]
+        numbers = add(v.codes, v.size)
         values[s] = v.values if order is None else v.values[order]
-        mean = np.zeros(len(found))
+        mean = np.zeros(len(levels[-1]))
         if v.base >= 0:
             mean = np.bincount(numbers, weights=values[s]) / np.bincount(numbers)
             values[s] -= mean[numbers]
@@ -212,10 +219,10 @@ def arrange(
         order,
         starts.astype(np.int64),
         Columns(others, slope, values),
-        offsets.astype(np.int64),
-        _cut(starts, int(offsets[-1])),
+        np.array(offsets, dtype=np.int64),
+        _cut(starts, offsets[-1]),
         first,
-        tuple(found for _, found in numbered),
+        tuple(levels),
         tuple(centres),
     )
 

@@ -154,7 +154,8 @@ def _report(
     w = None if inputs.w is None else inputs.w[rows]
     offset = None if inputs.offset is None else inputs.offset[rows]
     y = data.y[rows]
-    scores = np.ascontiguousarray((fit.X_within * (found.y - fit.mu)).T)
+    scores = np.empty(fit.X_within.shape[::-1])
+    np.multiply(fit.X_within.T, (found.y - fit.mu)[:, None], out=scores)
     slopes = [(data.factor(slope.effect), slope.variable) for slope in model.slopes]
     return GravityResult(
         names=tuple(term.name for term in terms),

@@ -306,7 +306,7 @@ def _finish(
         effects, state.mu, at.total, at.diagonal, at.rhs[:K],
         bound=1e-16 * np.diag(at.gram)[:K], start=state.A,
     )  # fmt: skip
-    within = partial_out(effects, state.X, state.mu, at.total, fine.coefficients)
+    within = partial_out(effects, state.X, state.mu, at.total, fine.coefficients, in_place=True)
     information = np.einsum("kn,mn,n->km", within, within, state.mu)
     return PpmlFit(
         beta=state.beta,

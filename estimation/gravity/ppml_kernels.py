@@ -245,9 +245,11 @@ def advance(
     return Advance(_moments(total, rhs, gram, diagonal), float(value[:, 0].sum()), least, lowest)
 
 
-def partial_out(effects: Effects, X: Array, w: Array, total: Array, A: Array) -> Array:
-    """Return ``X - D A`` less its weighted group means, shape (K, N)."""
-    out = np.empty_like(X)
+def partial_out(
+    effects: Effects, X: Array, w: Array, total: Array, A: Array, *, in_place: bool = False
+) -> Array:
+    """Return ``X - D A`` less its weighted group means, shape (K, N), in X itself if wished."""
+    out = X if in_place else np.empty_like(X)
 
     def work(b: int, first: int, last: int) -> None:
         _within_of_block(
