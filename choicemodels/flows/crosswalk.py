@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
+from choicemodels.flows.factor import sorted_codes
 from choicemodels.frames import numeric_column, require_columns, to_pandas
 from choicemodels.places import text_keys
 
@@ -132,7 +133,7 @@ def read_crosswalk(table: Any, source: str, target: str, weight: str | None) -> 
             f"rows (such as that of {frame[source].iloc[bad[0]]}: {share[bad[0]]:g})."
         )
     codes, sources = pd.factorize(keys, sort=True)
-    to, targets = pd.factorize(frame[target], sort=True)
+    to, targets = sorted_codes(frame[target])
     _refuse_repeats(codes, to, frame, source, target)
     total = np.bincount(codes, weights=share)
     off = np.flatnonzero(np.abs(total - 1) > _ROUNDING)
@@ -148,7 +149,7 @@ def read_crosswalk(table: Any, source: str, target: str, weight: str | None) -> 
     starts = np.searchsorted(codes[order], np.arange(len(sources) + 1))
     return Crosswalk(
         pd.Index(sources),
-        pd.Index(targets),
+        targets,
         starts.astype(np.int64),
         to[order].astype(np.int64),
         (share / total[codes])[order],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
 
-__all__ = ["Factor", "factor_of"]
+__all__ = ["Factor", "factor_of", "sorted_codes"]
 
 # Codes stay 64-bit: the product of two level counts soon outgrows 32 bits.
 Codes = NDArray[np.int64]
@@ -65,7 +65,7 @@ def factor_of(column: "pd.Series[Any]", name: str) -> Factor:
     DataError
         If a label is missing; the message names the rows.
     """
-    codes, levels = _sorted_codes(column)
+    codes, levels = sorted_codes(column)
     missing = np.flatnonzero(codes < 0)
     if len(missing):
         raise DataError(
@@ -75,7 +75,7 @@ def factor_of(column: "pd.Series[Any]", name: str) -> Factor:
     return Factor(name, codes.astype(np.int64), (levels,))
 
 
-def _sorted_codes(column: "pd.Series[Any]") -> tuple[Codes, pd.Index]:
+def sorted_codes(column: "pd.Series[Any]") -> tuple[Codes, pd.Index]:
     """Factorize a column, its levels sorted where they can be."""
     try:
         codes, levels = pd.factorize(column, sort=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
+from choicemodels.flows.factor import sorted_codes
 from choicemodels.frames import require_columns, to_pandas
 from choicemodels.places import text_keys
 
@@ -214,7 +215,7 @@ def weighted_distance(
     labels = pd.Series(np.asarray(place))
     if labels.isna().any():
         raise DataError("a unit has no place; drop it or say where it belongs.")
-    codes, places = pd.factorize(labels, sort=True)
+    codes, places = sorted_codes(labels)
     share = _shares(np.asarray(population, dtype=np.float64), codes, places)
     order = np.argsort(codes, kind="stable")
     order = order[share[order] > 0]
@@ -231,8 +232,7 @@ def weighted_distance(
         powers = d**theta if theta else np.log(d)
         mean = np.add.reduceat(share[low:high] @ powers * share, starts[:-1])
         result[i] = mean ** (1 / theta) if theta else np.exp(mean)
-    index = pd.Index(places)
-    return pd.DataFrame(result, index=index, columns=index)
+    return pd.DataFrame(result, index=places, columns=places)
 
 
 def _shares(population: Array, codes: NDArray[Any], places: Any) -> Array:

@@ -184,6 +184,8 @@ def excluded_f(stage: LinearResult) -> float:
     """Return the F statistic of the excluded instruments in a first stage.
 
     It is the Wald statistic under the covariance of the result over the number of instruments.
+    With several endogenous regressors, each may have a strong first stage and the instruments yet
+    not tell them apart.
     """
     at = [stage.names.index(name) for name in stage.instruments]
     beta, matrix = stage.estimate[at], stage.covariance.matrix[np.ix_(at, at)]

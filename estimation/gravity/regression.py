@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import IdentificationError
+from choicemodels.flows.gravity import Gravity
+from choicemodels.formula import split_parts
 from choicemodels.utility import Term
 from estimation.covariance import inverse_information
 from estimation.gravity.absorb import Effects, arrange
@@ -294,7 +296,7 @@ def report(
         covariance=Covariance(np.zeros((K, K)), "none"),
         llf=_loglike(rss, w),
         nobs=N,
-        formula=model.formula,
+        formula=model.formula if estimate.dependent == 0 else _first_stage_formula(model, terms),
         depvar=layout.name(estimate.dependent),
         rsquared=1 - rss / float(w @ spread**2),
         rsquared_within=1 - rss / float(w @ left**2),
@@ -312,6 +314,11 @@ def report(
         tests=estimate.tests,
         sample=Sample(data, layout.rows, scores, fitted, None if inputs.w is None else w),
     )
+
+
+def _first_stage_formula(model: Gravity, terms: Sequence[Term]) -> str:
+    names = " + ".join(term.name for term in terms)
+    return " | ".join([names, *split_parts(model.formula, 2)[1:]])
 
 
 def _loglike(rss: float, w: Array) -> float:

@@ -119,6 +119,12 @@ def test_bad_crosswalks_are_refused(walk, options, message):
         FlowData.from_matrix(full()).aggregate(walk, **options)
 
 
+def test_targets_of_mixed_kinds_need_no_order():
+    walk = pd.DataFrame({"from": list("abc"), "to": ["N", 7, 7]})
+    flows = FlowData.from_matrix(full()).aggregate(walk, weight=None)
+    assert flows.to_matrix().loc[7, 7] == full().loc[["b", "c"], ["b", "c"]].to_numpy().sum()
+
+
 def test_sides_have_names():
     with pytest.raises(SpecificationError, match="'origin', 'destination' or both"):
         FlowData.from_matrix(full()).aggregate(WALK, sides="both")

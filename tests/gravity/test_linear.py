@@ -87,6 +87,18 @@ def test_pyfixest_finds_the_same_with_weights(flows, frame):
     assert ours.bse.to_numpy() == pytest.approx(theirs.se().to_numpy(), rel=1e-7)
 
 
+def test_dyadic_errors_sum_over_all_rows_that_share_a_place(flows, frame):
+    ours = fit_linear(Gravity("treaty + gap + log(distance)"), flows, cov="dyadic", ssc="none")
+    used = frame.iloc[ours.sample.rows]
+    o, d = used["origin"].to_numpy(), used["destination"].to_numpy()
+    share = (o[:, None] == o) | (o[:, None] == d) | (d[:, None] == o) | (d[:, None] == d)
+    S, bread = ours.sample.scores, np.linalg.inv(-ours.hessian)
+    values, vectors = np.linalg.eigh(bread @ (S.T @ share @ S) @ bread)
+    # With twelve places the sum is indefinite, and its negative eigenvalue is set to zero.
+    expected = (vectors * np.maximum(values, 0)) @ vectors.T
+    assert ours.cov_params().to_numpy() == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
 def test_absorbing_ls_finds_the_same(flows, frame):
     ours = fit_linear(Gravity(FORMULAS[2]), flows, cov="HC0")
     used = frame.iloc[ours.sample.rows]
@@ -139,6 +151,7 @@ def test_pyfixest_finds_the_same_with_an_instrument(flows, frame):
     assert ours.bse.to_numpy() == pytest.approx(theirs.se()[order].to_numpy(), rel=1e-6)
     assert ours.first_stage_f["gap"] == pytest.approx(theirs._f_stat_1st_stage, rel=1e-6)
     assert ours.first_stages[0].depvar == "gap"
+    assert ours.first_stages[0].formula == "treaty + z1 | origin^year + destination^year"
     assert ours.first_stages[0].covariance.kind == "robust"
 
 
