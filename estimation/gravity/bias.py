@@ -151,7 +151,10 @@ def bias_corrected(
             f"the corrected variance of {enumerate_some(negative)} is not positive: there are too "
             "few pairs for it; choose with_cov('CRV3', groups=...) instead."
         )
-    notes: tuple[str, ...] = ("Standard errors corrected for the noise of the fixed effects.",)
+    notes: tuple[str, ...] = (
+        "Standard errors corrected for the noise of the fixed effects.",
+        f"Pairs: {n:,}, {_within_a_place(sample):,} of them of a place with itself.",
+    )
     if perfect:
         notes += (
             f"Pairs fitted perfectly in some period or contrast, and left out there: {perfect:,}.",
@@ -210,6 +213,12 @@ def _levels(sample: Sample, name: str) -> int:
     return len(np.unique(sample.data.factor(name).codes[sample.rows]))
 
 
+def _within_a_place(sample: Sample) -> int:
+    """Count the pairs of a place with itself."""
+    inner = sample.rows[sample.data.intrazonal[sample.rows]]
+    return len(np.unique(sample.data.factor(f"`{sample.data.origin}`").codes[inner]))
+
+
 def _match(codes: Codes, known: dict[str, Codes]) -> str | None:
     """Name the effect that groups the rows as these codes do."""
     for name, other in known.items():
@@ -251,33 +260,32 @@ def _absorb(panel: _Panel) -> tuple[Array, Array]:
     Returns
     -------
     x : ndarray, shape (I, J, T, K)
-        Regressors less their weighted projection on all effects.
+        ``x_ij``.
     leverage : ndarray, shape (I, J, T, T)
         ``d_ij V d_ij'``.
     """
     H = panel.information
-    I, J, T = panel.mean.shape  # noqa: E741
-    K = panel.X.shape[-1]
-    inverse = _block_inverse(H.sum(axis=0))
-    cross = H.transpose(0, 2, 1, 3).reshape(I * T, J * T)
-    E = (H @ inverse).transpose(0, 2, 1, 3).reshape(I * T, J * T)
-    own = H.sum(axis=1)
-    schur = linalg.block_diag(*own) - E @ cross.T
-    V = generalized_inverse(schur, np.einsum("itt->it", own).ravel())
+    (N, J, T), K = panel.mean.shape, panel.X.shape[-1]
+    # The effects of the second side, whose blocks stand alone, are eliminated first.
+    inverse, own = _block_inverse(H.sum(axis=0)), H.sum(axis=1)
+    cross = H.transpose(0, 2, 1, 3).reshape(N * T, J * T)
+    E = (H @ inverse).transpose(0, 2, 1, 3).reshape(N * T, J * T)
+    left = linalg.block_diag(*own) - E @ cross.T
+    V = generalized_inverse(left, np.einsum("itt->it", own).ravel())
     VE = V @ E
     others = inverse + (
-        E.reshape(I * T, J, T).transpose(1, 2, 0) @ VE.reshape(I * T, J, T).transpose(1, 0, 2)
+        E.reshape(N * T, J, T).transpose(1, 2, 0) @ VE.reshape(N * T, J, T).transpose(1, 0, 2)
     )
-    mixed = VE.reshape(I, T, J, T).transpose(0, 2, 1, 3)
-    leverage = np.einsum("itis->its", V.reshape(I, T, I, T))[:, None] + others
+    mixed = VE.reshape(N, T, J, T).transpose(0, 2, 1, 3)
+    leverage = np.einsum("itis->its", V.reshape(N, T, N, T))[:, None] + others
     leverage -= mixed + mixed.swapaxes(-1, -2)
 
     x = _less_pair_means(panel, panel.X)
     moments = panel.mean[..., None] * x
-    p, q = moments.sum(axis=1).reshape(I * T, K), moments.sum(axis=0)
+    p, q = moments.sum(axis=1).reshape(N * T, K), moments.sum(axis=0)
     a = V @ (p - E @ q.reshape(J * T, K))
     c = inverse @ (q - (cross.T @ a).reshape(J, T, K))
-    return x - _less_pair_means(panel, a.reshape(I, 1, T, K) + c), leverage
+    return x - _less_pair_means(panel, a.reshape(N, 1, T, K) + c), leverage
 
 
 def _less_pair_means(panel: _Panel, values: Array) -> Array:
@@ -335,7 +343,8 @@ def _corrected_covariance(
 def _concentrated(result: GravityResult, problem: Search, beta: Array) -> GravityResult:
     """Return the model at other coefficients, the fixed effects fitted to them."""
     sample, effects = result.sample, arranged(problem)
-    assert sample is not None and effects is not None  # noqa: PT018
+    assert sample is not None
+    assert effects is not None
     offset = beta @ problem.X + (0.0 if problem.offset is None else problem.offset)
     fit = ppml(effects, problem.y, problem.X[:0], (), problem.stopping, offset)
     mu = fit.mu if sample.weights is None else fit.mu / sample.weights

@@ -23,15 +23,15 @@ TWO_WAY = "x + z | o^t + d^t"
 def draw(places=6, periods=3, seed=0, *, internal=True, noise=1.0, size=3.0, destinations=None):
     """Flows of a three-way panel, log-normal about a mean that x, z and the effects move."""
     rng = np.random.default_rng(seed)
-    I, J, T = places, destinations or places, periods  # noqa: E741
-    alpha, gamma = rng.normal(0, 0.3, (I, 1, T)), rng.normal(0, 0.3, (1, J, T))
-    eta = rng.normal(0, 0.3, (I, J, 1))
-    x = 0.5 * (alpha + gamma + eta) + rng.normal(0, 0.5, (I, J, T))
-    z = (rng.uniform(size=(I, J, T)) < 0.4).astype(float)
+    N, J, T = places, destinations or places, periods
+    alpha, gamma = rng.normal(0, 0.3, (N, 1, T)), rng.normal(0, 0.3, (1, J, T))
+    eta = rng.normal(0, 0.3, (N, J, 1))
+    x = 0.5 * (alpha + gamma + eta) + rng.normal(0, 0.5, (N, J, T))
+    z = (rng.uniform(size=(N, J, T)) < 0.4).astype(float)
     mean = size * np.exp(x + 0.5 * z + alpha + gamma + eta)
     spread = np.log1p(noise**2)
     y = mean * np.exp(np.sqrt(spread) * rng.normal(size=mean.shape) - spread / 2)
-    o, d, t = (a.ravel() for a in np.indices((I, J, T)))
+    o, d, t = (a.ravel() for a in np.indices((N, J, T)))
     frame = pd.DataFrame(
         {"o": o, "d": d, "t": t, "x": x.ravel(), "z": z.ravel(), "y": y.ravel()}
     ).assign(mean=mean.ravel())
@@ -114,8 +114,8 @@ def dense_bias(frame, lam, x, y):
         S[frame["t"].to_numpy()[rows]] = (y - lam)[rows]
         SS.append(np.outer(S, S))
         YS.append(y[rows].sum() * S)
-    I, J = frame["o"].nunique(), frame["d"].nunique()  # noqa: E741
-    score = I / (I - 1) * dense_score_bias(frame, lam, x, SS, YS, 0)
+    N, J = frame["o"].nunique(), frame["d"].nunique()
+    score = N / (N - 1) * dense_score_bias(frame, lam, x, SS, YS, 0)
     score += J / (J - 1) * dense_score_bias(frame, lam, x, SS, YS, 1)
     return np.linalg.solve((lam[:, None] * x).T @ x, score)
 
@@ -297,6 +297,9 @@ def test_what_the_corrected_result_says():
     page = str(corrected.summary())
     assert "Coefficients less their incidental-parameter bias: x " in page
     assert "Standard errors corrected for the noise of the fixed effects." in page
+    assert "Pairs: 36, 6 of them of a place with itself." in page
+    without = bias_corrected(estimate(draw(seed=9, internal=False)))
+    assert "Pairs: 30, 0 of them of a place with itself." in str(without.summary())
     assert "by o^d" in str(table(plain, corrected))
     mu = corrected.predict()
     frame["mu"] = mu
