@@ -128,7 +128,7 @@ def bias_corrected(
     ------
     EstimationError
         If the result was read from a file, is corrected already, did not converge, or has too
-        many effects for a dense system.
+        many effects for a dense system, or a corrected variance is not positive.
     SpecificationError
         If its effects are not those of a two- or three-way model.
     """
@@ -142,10 +142,30 @@ def bias_corrected(
     panel = _lay_out(sample, problem, three_way)
     bread = inverse_information(result.hessian, result.names)
     x, leverage = _absorb(panel)
-    matrix, perfect = _corrected_covariance(panel, x, leverage, bread)
-    n, pair = panel.pairs, f"{sample.data.origin}^{sample.data.destination}"
-    matrix *= n / (n - 1) if ssc == "stata" else 1.0
-    negative = [f"'{k}'" for k, v in zip(result.names, np.diag(matrix), strict=True) if v <= 0]
+    covariance = _covariance(
+        sample, result.names, ssc, panel.pairs, *_sandwich(panel, x, leverage, bread)
+    )
+    if not three_way:
+        note = "Coefficients as before: those of a two-way model have no incidental bias."
+        return replace(result, covariance=covariance, middle=None, convergence=_noted(result, note))
+    shift = bread @ _score_bias(panel, x)
+    listed = [f"{name} {value:.3g}" for name, value in zip(result.names, shift, strict=True)]
+    corrected = _concentrated(result, problem, result.estimate - shift)
+    note = f"{_SUBTRACTED}: {', '.join(listed)}."
+    convergence = _noted(result, note)
+    return replace(corrected, covariance=covariance, middle=None, convergence=convergence)
+
+
+def _covariance(
+    sample: Sample,
+    names: tuple[str, ...],
+    ssc: Literal["stata", "none"],
+    n: int,
+    matrix: Array,
+    perfect: int,
+) -> Covariance:
+    """Say what the corrected covariance is, or refuse it."""
+    negative = [f"'{k}'" for k, v in zip(names, np.diag(matrix), strict=True) if v <= 0]
     if negative:
         raise EstimationError(
             f"the corrected variance of {enumerate_some(negative)} is not positive: there are too "
@@ -159,16 +179,9 @@ def bias_corrected(
         notes += (
             f"Pairs fitted perfectly in some period or contrast, and left out there: {perfect:,}.",
         )
-    covariance = Covariance(matrix, "corrected", (pair,), (n,), ssc, notes)
-    if not three_way:
-        note = "Coefficients as before: those of a two-way model have no incidental bias."
-        return replace(result, covariance=covariance, middle=None, convergence=_noted(result, note))
-    shift = bread @ _score_bias(panel, x)
-    listed = [f"{name} {value:.3g}" for name, value in zip(result.names, shift, strict=True)]
-    corrected = _concentrated(result, problem, result.estimate - shift)
-    note = f"{_SUBTRACTED}: {', '.join(listed)}."
-    convergence = _noted(result, note)
-    return replace(corrected, covariance=covariance, middle=None, convergence=convergence)
+    factor = n / (n - 1) if ssc == "stata" else 1.0
+    pair = f"{sample.data.origin}^{sample.data.destination}"
+    return Covariance(factor * matrix, "corrected", (pair,), (n,), ssc, notes)
 
 
 def _noted(result: GravityResult, note: str) -> Convergence:
@@ -314,9 +327,7 @@ def _score_bias(panel: _Panel, x: Array) -> Array:
     return total
 
 
-def _corrected_covariance(
-    panel: _Panel, x: Array, leverage: Array, bread: Array
-) -> tuple[Array, int]:
+def _sandwich(panel: _Panel, x: Array, leverage: Array, bread: Array) -> tuple[Array, int]:
     """Return the covariance, and the number of pairs that are fitted perfectly in a direction.
 
     ``(1 - H L)^-1 S`` is computed as ``R (1 - P)^-1 R^-1 S``, with ``R = diag(sqrt(lambda))`` and

@@ -237,9 +237,7 @@ def test_columns_may_have_any_name():
 
 def test_too_few_pairs_are_refused(monkeypatch):
     result = estimate(draw())
-    monkeypatch.setattr(
-        "estimation.gravity.bias._corrected_covariance", lambda *_: (np.diag([1.0, -1e-3]), 0)
-    )
+    monkeypatch.setattr("estimation.gravity.bias._sandwich", lambda *_: (np.diag([1.0, -1e-3]), 0))
     with pytest.raises(EstimationError, match="corrected variance of 'z' is not positive"):
         bias_corrected(result)
     monkeypatch.setattr("estimation.gravity.bias._MOST_EFFECTS", 17)
