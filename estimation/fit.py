@@ -1,6 +1,6 @@
 """One door to estimation: ``fit(model, data)``."""
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from choicemodels.errors import SpecificationError
 from choicemodels.flows.flowdata import FlowData
@@ -12,10 +12,8 @@ from choicemodels.partitioned import AnyChoiceData
 from estimation.choice_fit import fit_choice
 from estimation.choice_result import ChoiceResult
 from estimation.gravity.result import GravityResult
+from estimation.interaction.result import InteractionResult
 from estimation.ordered_result import OrderedResult
-
-if TYPE_CHECKING:
-    from estimation.interaction.result import InteractionResult
 
 __all__ = ["fit"]
 
@@ -29,7 +27,7 @@ def fit(model: Gravity, data: FlowData, **options: Any) -> GravityResult: ...
 
 
 @overload
-def fit(model: InteractionModel, data: FlowData, **options: Any) -> "InteractionResult": ...
+def fit(model: InteractionModel, data: FlowData, **options: Any) -> InteractionResult: ...
 
 
 @overload
@@ -38,7 +36,7 @@ def fit(model: OrderedChoice, data: Any, **options: Any) -> OrderedResult: ...
 
 def fit(
     model: Any, data: Any, **options: Any
-) -> "ChoiceResult | GravityResult | InteractionResult | OrderedResult":
+) -> ChoiceResult | GravityResult | InteractionResult | OrderedResult:
     """Estimate a model from data.
 
     Parameters

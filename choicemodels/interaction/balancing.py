@@ -172,15 +172,15 @@ def balance_cells(
     _refuse_empty("row", "column", labels[0], rows, np.bincount(row, minlength=len(rows)))
     _refuse_empty("column", "row", labels[1], columns, np.bincount(column, minlength=len(columns)))
     A, B = (rows > 0).astype(np.float64), (columns > 0).astype(np.float64)
-    iteration = 0
+    cells, iteration = _cells(values, row, column, (len(rows), len(columns))), 0
     while True:
         # The columns fit once they have been scaled: what is left is the rows' distance.
-        reach = totals(row, values * B[column], len(rows))
+        reach = cells.over_columns(B)
         residual = _residual(A * reach, rows)
         if iteration and (residual <= tol or iteration >= max_iterations):
             break
         A = _over(rows, reach)
-        B = _over(columns, totals(column, values * A[row], len(columns)))
+        B = _over(columns, cells.over_rows(A))
         iteration += 1
         # What cannot converge shows early, and need not run to the end.
         if iteration in (100, 1_000, max_iterations) and len(values) < rows.size * columns.size:
@@ -193,6 +193,43 @@ def balance_cells(
         )
     level = np.exp(np.log(B[B > 0]).mean()) if (B > 0).any() else 1.0
     return CellBalance(A * level, B / level, float(residual), iteration)
+
+
+@dataclass(frozen=True, eq=False)
+class _Matrix:
+    """A matrix of which most cells are there."""
+
+    matrix: Array
+
+    def over_columns(self, B: Array) -> Array:
+        return np.asarray(np.einsum("od,d->o", self.matrix, B))
+
+    def over_rows(self, A: Array) -> Array:
+        return np.asarray(np.einsum("od,o->d", self.matrix, A))
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A matrix of which few cells are there."""
+
+    values: Array
+    row: Codes
+    column: Codes
+    shape: tuple[int, int]
+
+    def over_columns(self, B: Array) -> Array:
+        return totals(self.row, self.values * B[self.column], self.shape[0])
+
+    def over_rows(self, A: Array) -> Array:
+        return totals(self.column, self.values * A[self.row], self.shape[1])
+
+
+def _cells(values: Array, row: Codes, column: Codes, shape: tuple[int, int]) -> _Matrix | _Cells:
+    if 5 * len(values) < shape[0] * shape[1]:
+        return _Cells(values, row, column, shape)
+    matrix = np.zeros(shape)
+    np.add.at(matrix, (row, column), values)
+    return _Matrix(matrix)
 
 
 def totals(code: Codes, values: Array, count: int) -> Array:

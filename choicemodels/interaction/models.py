@@ -325,7 +325,7 @@ class Schneider(OpportunityModel):
 
     def grid(self, at: LawInputs) -> Array:
         """Return values of the parameter, ascending, among which the search begins."""
-        return np.geomspace(1e-3, 1e3, 31) / float(at.nearer.max() + at.destination_mass.max())
+        return np.geomspace(1e-3, 1e3, 19) / float(at.nearer.max() + at.destination_mass.max())
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ class ExtendedRadiation(OpportunityModel):
 
     def grid(self, at: LawInputs) -> Array:
         """Return values of the parameter, ascending, among which the search begins."""
-        return np.geomspace(1e-2, 30.0, 31)
+        return np.geomspace(1e-2, 30.0, 19)
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,11 @@ def moran(values: Any, weights: Any, *, permutations: int = 999, seed: int = 0) 
     deviation = (statistic - expected) / _spread(W, z)
     p = None
     if permutations:
-        rng = np.random.default_rng(seed)
+        rng, scale = np.random.default_rng(seed), n / float(W.sum()) / spread
         drawn = np.empty(permutations)
         for r in range(permutations):
-            drawn[r] = moran_statistic(rng.permutation(z), W)
+            shuffled = rng.permutation(z)
+            drawn[r] = scale * float(shuffled @ (W @ shuffled))
         # Equal up to rounding is as far.
         far = np.abs(drawn - expected) >= abs(statistic - expected) * (1 - 1e-12)
         p = (1 + int(far.sum())) / (1 + permutations)

@@ -79,7 +79,7 @@ class LawProblem:
     def value(self, theta: float) -> float:
         """Return the log-likelihood up to a constant, coarsely; for the search on a grid."""
         try:
-            found = self.flows(theta, tol=1e-8, max_iterations=500)
+            found = self.flows(theta, tol=1e-4, max_iterations=500)
         except (DataError, EstimationError):
             return -np.inf
         return float(_weighted(self.y, found.log_mu) - found.mu.sum())

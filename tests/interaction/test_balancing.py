@@ -48,6 +48,20 @@ def test_places_without_trips_get_none():
     np.testing.assert_allclose(done.matrix, [[2.5, 2.5, 0], [0, 0, 0], [3.5, 3.5, 0]])
 
 
+@pytest.mark.parametrize("reach", [1, 6])
+def test_factors_that_are_known_are_found(reach):
+    """Few cells and many are stored differently."""
+    rng = np.random.default_rng(2)
+    o, d = np.indices((12, 12))
+    seed = rng.uniform(0.5, 2, (12, 12)) * ((d - o) % 12 <= reach)
+    a, b = rng.uniform(0.5, 2, (2, 12))
+    want = a[:, None] * seed * b
+    found = balance(seed, want.sum(axis=1), want.sum(axis=0), tol=1e-13)
+    np.testing.assert_allclose(found.matrix, want, rtol=1e-9)
+    b /= np.exp(np.log(b).mean())
+    np.testing.assert_allclose(found.column_factors, b, rtol=1e-9)
+
+
 def exists(support, rows, columns):
     """By Hall's condition over every set of rows."""
     sets = chain.from_iterable(combinations(range(len(rows)), k) for k in range(1, len(rows) + 1))

@@ -284,6 +284,25 @@ def test_the_doubly_constrained_likelihood_by_brute_force(places, masses, make_f
     assert result.bse.iloc[0] == pytest.approx(se, rel=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "theta"), LAWS)
+@pytest.mark.parametrize("constraint", ["production", "doubly"])
+def test_standard_errors_of_laws_cover(places, masses, make_flows, model, theta, constraint):
+    spec, few = model(constraint=constraint, **masses), places[places["origin"].le("P08")]
+    few = few[few["destination"].le("P08")]
+    estimates, errors = [], []
+    for seed in range(150):
+        data = simulate(spec, theta, few, make_flows, seed=seed, trips=3_000)
+        result = fit(spec, data, cov="hessian", ssc="none")
+        estimates.append(result.estimate[0])
+        errors.append(result.bse.iloc[0])
+    z = (np.array(estimates) - theta) / np.array(errors)
+    # 150 draws: the mean of z has a standard error of 0.08, its spread one of 0.06.
+    assert abs(z.mean()) < 0.3
+    assert z.std() == pytest.approx(1, abs=0.2)
+    assert (np.abs(z) < 1.96).mean() == pytest.approx(0.95, abs=0.05)
+
+
 def test_competition_is_recovered(places, make_flows, masses):
     table = places[places["origin"] != places["destination"]]
     blank = FlowData(table.assign(flow=1.0), "origin", "destination", "flow")
