@@ -4,7 +4,8 @@ import numpy as np
 
 from choicemodels.choicedata import ChoiceData
 from choicemodels.errors import enumerate_some
-from choicemodels.likelihood import Likelihood, LogitParameters
+from choicemodels.latent_class_likelihood import LatentClassParameters
+from choicemodels.likelihood import Layout, Likelihood, LogitParameters
 from choicemodels.specify import specify
 from estimation.choice_result import ChoiceResult
 from estimation.hypothesis import HypothesisTest
@@ -159,6 +160,10 @@ def _other_choices(first: ChoiceResult | OrderedResult, second: Result) -> bool:
     return bool((taken[0] != taken[1]).any() or (one.weights != two.weights).any())
 
 
+def _classes(layout: Layout) -> int:
+    return layout.n_classes if isinstance(layout, LatentClassParameters) else 0
+
+
 def _outside(restricted: Result, unrestricted: Result) -> str:
     """Say why the first model is not a special case of the second; nothing if it may be one."""
     if isinstance(restricted, ChoiceResult) and isinstance(unrestricted, ChoiceResult):
@@ -167,6 +172,12 @@ def _outside(restricted: Result, unrestricted: Result) -> str:
         if restricted.model.absorbs_constants != unrestricted.model.absorbs_constants:
             return ABSORBED
         larger = unrestricted.parameters
+        if _classes(larger) > max(_classes(restricted.parameters), 1):
+            return (
+                "with fewer classes the shares and coefficients of the others are undetermined, so "
+                "the ratio does not follow the chi-squared distribution; compare bic, as "
+                "choose_classes does"
+            )
         if restricted.data is None or not isinstance(larger, LogitParameters):
             lost = embed(restricted, larger).lost
             return _no_place(lost) if lost else ""

@@ -35,6 +35,7 @@ from estimation.latent_class_result import (
     posterior_coefficients,
     posterior_memberships,
 )
+from estimation.likelihood_ratio import lr_test
 from estimation.newton import maximize
 from estimation.welfare import surplus
 
@@ -533,6 +534,9 @@ def test_the_number_of_classes_is_chosen_by_bic():
     assert table.loc[2, "smallest"] == pytest.approx(class_shares(two).params.min())
     assert table.loc[1, "entropy_r2"] == 1.0
     assert "Lowest BIC: 2 classes." in str(found)
+    assert "classes the shares" in lr_test(found.results[1], two).reason
+    flat = fit(MultinomialLogit(model.formula, base=model.base), data)
+    assert "compare bic" in lr_test(flat, two).reason
     with pytest.raises(SpecificationError, match="criterion is 'hqic'"):
         choose_classes(model, data, [1], criterion="hqic")
     with pytest.raises(SpecificationError, match="no number of classes"):
