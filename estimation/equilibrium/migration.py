@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,15 @@ from choicemodels.factored import FactoredChoiceData
 from estimation.choice_result import ChoiceResult
 from estimation.equilibrium.flow_mobility import FlowMobility
 from estimation.equilibrium.mobility import ChoiceMobility, Choices, Mobility
-from estimation.equilibrium.residence import (
-    PopulationMap,
-    Settlement,
-    dominant_feedback,
-    settle,
-    settle_from,
-    stationary,
+from estimation.equilibrium.population_map import (
+    Horizon,
+    crowding,
+    population_map,
+    populations_of,
+    repulsion,
 )
-from estimation.equilibrium.spatial_economy import PlaceChange, Responses, Shock, SpatialEconomy
+from estimation.equilibrium.residence import Settlement, dominant_feedback, settle, settle_from
+from estimation.equilibrium.spatial_economy import PlaceChange, Shock, SpatialEconomy
 from estimation.estimates import Estimates
 from estimation.gravity.result import GravityResult
 from estimation.summary import Summary, format_table
@@ -30,7 +30,6 @@ from estimation.summary import Summary, format_table
 __all__ = ["MigrationEquilibrium", "Shock", "SpatialEconomy", "equilibrium"]
 
 Array = NDArray[np.float64]
-Horizon: TypeAlias = Literal["period", "stationary"]
 
 _MOST_ROWS = 40
 # Half the difference of log wages over which the worth of wages is taken.
@@ -182,13 +181,13 @@ class MigrationEquilibrium:
         The one of the largest real part, and the one of the largest modulus; see
         :func:`estimation.equilibrium.residence.dominant_feedback`.
         """
-        follow = _follow(self.mobility, self.economy, self.shocks, self.horizon)
+        follow = population_map(self.mobility, self.economy, self.shocks, self.horizon)
         return dominant_feedback(follow, self.settlement.log_population)
 
     @cached_property
     def crowding(self) -> float:
         """Upper bound of the slope of anybody's utility of a place in its log population there."""
-        return _crowding(self.mobility, self.economy, self.change)
+        return crowding(self.mobility, self.economy, self.change)
 
     @property
     def uniqueness(self) -> str:
@@ -204,7 +203,9 @@ class MigrationEquilibrium:
         text += "stable" if largest.real < 1 else "UNSTABLE"
         text += " under slow adjustment. "
         if self.others:
-            return text + f"There are at least {len(self.others)} other equilibria (see others)."
+            return (
+                text + f"There are at least {len(self.others)} other equilibria: other(0) is one."
+            )
         if self.horizon == "period" and self.crowding <= 0 and self.mobility.substitutes:
             return text + (
                 "Nobody gains from more people in a place, and places are substitutes: the "
@@ -215,6 +216,21 @@ class MigrationEquilibrium:
             tried += f" ({self.failed_starts} to none at all)"
         return text + f"Uniqueness is not certain; {tried}."
 
+    def other(self, number: int = 0) -> Self:
+        """Return another of the equilibria found, with this one among its others.
+
+        Raises
+        ------
+        SpecificationError
+            If there are not so many.
+        """
+        if not 0 <= number < len(self.others):
+            raise SpecificationError(
+                f"number is {number}, but {len(self.others)} other equilibria were found."
+            )
+        rest = self.others[:number] + self.others[number + 1 :]
+        return replace(self, settlement=self.others[number], others=(self.settlement, *rest))
+
     def at(self, estimate: Array) -> Self:
         """Solve for the same shocks at other coefficients, from this equilibrium.
 
@@ -224,9 +240,9 @@ class MigrationEquilibrium:
             Shape (K,).
         """
         mobility = self.mobility.at(estimate)
-        follow = _follow(mobility, self.economy, self.shocks, self.horizon)
-        repulsion = _repulsion(mobility, self.economy, self.shocks)
-        settlement = settle(follow, self.settlement.log_population, repulsion)
+        follow = population_map(mobility, self.economy, self.shocks, self.horizon)
+        steep = repulsion(mobility, self.economy, self.shocks)
+        settlement = settle(follow, self.settlement.log_population, steep)
         # The copy computes its choices anew: caches do not travel with replace().
         return replace(self, mobility=mobility, settlement=settlement)
 
@@ -256,7 +272,7 @@ class MigrationEquilibrium:
         return f"{format_table(self.places).to_string(max_rows=60)}\n{self.uniqueness}"
 
     def _population(self, choices: Choices) -> Array:
-        return _populations(choices, self.horizon)
+        return populations_of(choices, self.horizon)
 
     def _flows(self, choices: Choices) -> Array:
         """Return flows between the populations of the horizon."""
@@ -327,12 +343,12 @@ def equilibrium(
         raise SpecificationError(f"horizon is '{horizon}'; it is 'period' or 'stationary'.")
     mobility = _mobility(economy, result, residents, period)
     hit = PlaceChange.of_shocks(shocks, mobility.places)
-    follow = _follow(mobility, economy, hit, horizon)
-    repulsion = _repulsion(mobility, economy, hit)
+    follow = population_map(mobility, economy, hit, horizon)
+    steep = repulsion(mobility, economy, hit)
     try:
-        found = settle(follow, np.zeros(len(mobility.places)), repulsion)
+        found = settle(follow, np.zeros(len(mobility.places)), steep)
     except EstimationError as problem:
-        slope = _crowding(mobility, economy, hit)
+        slope = crowding(mobility, economy, hit)
         why = "attracts" if slope > 0 else "repels"
         raise EstimationError(
             f"no equilibrium was found: one more log point of population in a place {why} people "
@@ -343,10 +359,10 @@ def equilibrium(
     uncertain = (
         horizon == "stationary"
         or not mobility.substitutes
-        or _crowding(mobility, economy, there) > 0
+        or crowding(mobility, economy, there) > 0
     )
     tried = starts if uncertain else 0
-    others, failures = settle_from(follow, tried, seed, found, repulsion)
+    others, failures = settle_from(follow, tried, seed, found, steep)
     return MigrationEquilibrium(
         economy, result, mobility, hit, horizon, found, others, failures, tried
     )
@@ -365,40 +381,6 @@ def _mobility(
     if period is not None:
         raise SpecificationError("period= goes with a gravity model.")
     return ChoiceMobility.build(result, economy, residents)
-
-
-def _populations(choices: Choices, horizon: Horizon) -> Array:
-    """Return populations at the end of the period or in the stationary state, shape (J,)."""
-    flows = choices.flows
-    if horizon == "period":
-        return np.asarray(flows.sum(axis=0))
-    shares = stationary(flows / flows.sum(axis=1, keepdims=True))
-    return np.asarray(shares * flows.sum())
-
-
-def _follow(
-    mobility: Mobility, economy: SpatialEconomy, shocks: PlaceChange, horizon: Horizon
-) -> PopulationMap:
-    """Return the map from log populations to those that follow from their wages and rents."""
-    responses: Responses = economy.responses(mobility.places)
-    baseline = _populations(mobility.choose(PlaceChange.none(len(mobility.places))), horizon)
-
-    def follow(log_population: Array) -> Array:
-        choices = mobility.choose(shocks.crowded(log_population, responses))
-        return np.asarray(np.log(_populations(choices, horizon) / baseline))
-
-    return follow
-
-
-def _crowding(mobility: Mobility, economy: SpatialEconomy, change: PlaceChange) -> float:
-    responses = economy.responses(mobility.places)
-    return mobility.steepest(change, responses.wage, responses.rent)
-
-
-def _repulsion(mobility: Mobility, economy: SpatialEconomy, change: PlaceChange) -> float:
-    """Return how much utility falls in log population where it falls most, zero or more."""
-    responses = economy.responses(mobility.places)
-    return max(mobility.steepest(change, -responses.wage, -responses.rent), 0.0)
 
 
 def _moved(flows: Array, axis: int) -> Array:

@@ -217,7 +217,11 @@ class Counterfactual:
 
     @property
     def uniqueness(self) -> str:
-        """Say what is known about the existence and uniqueness of the equilibrium."""
+        """Say what is known about the existence and uniqueness of the equilibrium.
+
+        The theorem is that of [AllenArkolakisTakahashi2020]_; with additive deficits, gross
+        substitution at the equilibrium is what is looked at.
+        """
         if self.model.deficits != "additive":
             return (
                 "The equilibrium exists and is the only one: sigma is above 1, supply does not "

@@ -10,8 +10,9 @@ from scipy.optimize import root
 from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from estimation import fit
-from estimation.equilibrium.migration import Shock, SpatialEconomy, _follow, equilibrium
+from estimation.equilibrium.migration import Shock, SpatialEconomy, equilibrium
 from estimation.equilibrium.parametric import bootstrap
+from estimation.equilibrium.population_map import population_map
 from estimation.equilibrium.residence import dominant_feedback, settle_from, stationary
 
 PLACES = ["ash", "bay", "cove", "dale", "elm"]
@@ -197,12 +198,19 @@ def test_strong_agglomeration_has_several_equilibria(result):
     assert "other equilibria" in found.uniqueness
     assert found.feedback[0].real > 1
     assert "UNSTABLE" in found.uniqueness
-    for other in found.others:
-        again = replace(found, settlement=other)
+    for number, other in enumerate(found.others):
+        again = found.other(number)
+        assert len(again.others) == len(found.others)
+        assert found.settlement in again.others
         assert again.places["population"].sum() == pytest.approx(4000)
         assert np.log(
             again.places["population"] / again.places["population_before"]
         ).to_numpy() == (pytest.approx(other.log_population, abs=1e-9))
+
+
+def test_an_equilibrium_that_was_not_found_is_refused(result):
+    with pytest.raises(SpecificationError, match="but 0 other equilibria were found"):
+        equilibrium(ECONOMY, result, {}).other()
 
 
 def test_mild_agglomeration_is_searched_for_others(result):
@@ -334,7 +342,7 @@ def test_standard_errors_by_the_parametric_bootstrap(result):
 def test_where_crowding_repels_every_start_leads_to_one_equilibrium(result):
     found = equilibrium(ECONOMY, result, {"bay": SHOCK})
     assert found.crowding < 0
-    follow = _follow(found.mobility, ECONOMY, found.shocks, "period")
+    follow = population_map(found.mobility, ECONOMY, found.shocks, "period")
     others, failures = settle_from(follow, 6, 1, found.settlement)
     assert not others
     assert failures == 0
