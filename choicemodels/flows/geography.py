@@ -5,7 +5,7 @@ Distances are in kilometres on a sphere, unless a radius in another unit is give
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ __all__ = [
     "great_circle",
     "half_nearest_distance",
     "internal_distance",
+    "shared_boundaries",
     "weighted_distance",
 ]
 
@@ -290,9 +291,7 @@ def contiguity(
     frame = to_pandas(neighbours, what="the table of neighbours")
     require_columns(frame, [first, second], what="the table of neighbours")
     index = pd.Index(places)
-    if index.has_duplicates:
-        twice = index[index.duplicated()].unique().tolist()
-        raise DataError(f"the places {enumerate_some(twice)} are listed more than once.")
+    _refuse_twice(index)
     known = pd.Index(text_keys(index.to_series(), "place", "the places"))
     a, b = (
         known.get_indexer(pd.Index(text_keys(frame[name], name, "the table of neighbours")))
@@ -311,6 +310,60 @@ def contiguity(
     matrix = np.zeros((len(index), len(index)))
     matrix[a, b] = matrix[b, a] = 1.0
     return pd.DataFrame(matrix, index=index, columns=index)
+
+
+def shared_boundaries(
+    shapes: "pd.Series[Any]", *, relation: Literal["touches", "intersects"] = "touches"
+) -> pd.DataFrame:
+    """Find which places share a boundary, from their shapes.
+
+    Parameters
+    ----------
+    shapes
+        Geometries by place, as shapely and geopandas make them: they have ``bounds`` and the
+        relation as a method.
+    relation
+        ``"intersects"`` also takes shapes that overlap a little, as boundaries drawn
+        separately do.
+
+    Returns
+    -------
+    DataFrame, shape (P, P)
+        Symmetric, of zeros and ones, zero on the diagonal.
+
+    Raises
+    ------
+    DataError
+        If a place is listed twice, or what it has is no shape.
+    SpecificationError
+        If the relation is neither.
+    """
+    if relation not in ("touches", "intersects"):
+        raise SpecificationError(f"relation is '{relation}'; it is 'touches' or 'intersects'.")
+    _refuse_twice(shapes.index)
+    bad = [
+        name for name, shape in shapes.items()
+        if not (hasattr(shape, "bounds") and hasattr(shape, relation))
+    ]  # fmt: skip
+    if bad:
+        raise DataError(
+            f"{enumerate_some(bad)} has no shape with bounds and {relation}(); make geometries "
+            "with shapely or geopandas."
+        )
+    boxes = np.array([shape.bounds for shape in shapes], dtype=np.float64).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    # Only shapes whose boxes meet are worth the exact comparison.
+    near = ((low[:, None] <= high) & (low <= high[:, None])).all(axis=2)
+    matrix = np.zeros(near.shape)
+    for i, j in np.argwhere(np.triu(near, 1)):
+        matrix[i, j] = matrix[j, i] = float(getattr(shapes.iloc[i], relation)(shapes.iloc[j]))
+    return pd.DataFrame(matrix, index=shapes.index, columns=shapes.index)
+
+
+def _refuse_twice(places: pd.Index) -> None:
+    twice = places[places.duplicated()].unique().tolist()
+    if twice:
+        raise DataError(f"the places {enumerate_some(twice)} are listed more than once.")
 
 
 def _refuse_not_positive(values: Array, what: str) -> None:

@@ -100,6 +100,14 @@ def test_cells_add_up_as_pandas_adds_them(moves, tmp_path):
         assert value(flows, "cells read") == 500
 
 
+def test_cells_far_more_than_pairs_are_added_up_where_they_are():
+    relation = duckdb.sql("SELECT i % 7 AS o, i % 5 AS d, 0.5 AS w FROM range(2000000) AS r(i)")
+    flows = FlowData.from_cells(relation, origin="o", destination="d", flow="w")
+    assert flows.nobs == 35
+    assert flows.y.sum() == 1_000_000
+    assert value(flows, "cells read") == 2_000_000
+
+
 def test_without_a_flow_each_row_is_a_move(moves):
     flows = FlowData.from_cells(moves, origin="home", destination="work")
     assert flows.y.sum() == 500

@@ -12,6 +12,7 @@ from choicemodels.flows.geography import (
     great_circle,
     half_nearest_distance,
     internal_distance,
+    shared_boundaries,
     weighted_distance,
 )
 
@@ -146,3 +147,42 @@ def test_contiguity():
         contiguity(pd.DataFrame({"place": [1], "neighbour": [1]}), [1])
     with pytest.raises(DataError, match="places 1 are listed more than once"):
         contiguity(listed, [1, 1, 2, 3])
+
+
+class Rectangle:
+    """As much of a shapely geometry as neighbours need."""
+
+    def __init__(self, *bounds):
+        self.bounds = bounds
+
+    def intersects(self, other):
+        a, b = self.bounds, other.bounds
+        return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+    def touches(self, other):
+        a, b = self.bounds, other.bounds
+        inside = a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+        return self.intersects(other) and not inside
+
+
+def test_shared_boundaries():
+    shapes = pd.Series(
+        {
+            "west": Rectangle(0, 0, 1, 1),
+            "east": Rectangle(1, 0, 2, 1),
+            "far": Rectangle(5, 5, 6, 6),
+            "over": Rectangle(1.9, 0, 3, 1),
+        }
+    )
+    touching = shared_boundaries(shapes)
+    assert touching.loc["west"].to_dict() == {"west": 0, "east": 1, "far": 0, "over": 0}
+    assert touching.loc["east", "over"] == 0
+    meeting = shared_boundaries(shapes, relation="intersects")
+    assert meeting.loc["over"].to_dict() == {"west": 0, "east": 1, "far": 0, "over": 0}
+    np.testing.assert_array_equal(meeting, meeting.T)
+    with pytest.raises(DataError, match="b has no shape with bounds"):
+        shared_boundaries(pd.Series({"a": shapes["west"], "b": "POLYGON"}))
+    with pytest.raises(DataError, match="places west are listed more than once"):
+        shared_boundaries(shapes[["west", "west"]])
+    with pytest.raises(SpecificationError, match="relation is 'within'"):
+        shared_boundaries(shapes, relation="within")
