@@ -38,10 +38,10 @@ Weights: TypeAlias = Literal["rademacher", "webb", "mammen"]
 
 _ROOT_5 = float(np.sqrt(5.0))
 _WEBB = np.sqrt(np.array([0.5, 1.0, 1.5]))
-# Values of the multipliers and their probabilities.
-_POINTS: dict[Weights, tuple[Array, Array]] = {
-    "rademacher": (np.array([-1.0, 1.0]), np.full(2, 1 / 2)),
-    "webb": (np.concatenate([-_WEBB, _WEBB]), np.full(6, 1 / 6)),
+# Values of the multipliers, and their probabilities if they are not all alike.
+_POINTS: dict[Weights, tuple[Array, Array | None]] = {
+    "rademacher": (np.array([-1.0, 1.0]), None),
+    "webb": (np.concatenate([-_WEBB, _WEBB]), None),
     "mammen": (
         np.array([(1 - _ROOT_5) / 2, (1 + _ROOT_5) / 2]),
         np.array([(_ROOT_5 + 1) / (2 * _ROOT_5), (_ROOT_5 - 1) / (2 * _ROOT_5)]),

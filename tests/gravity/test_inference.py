@@ -226,6 +226,19 @@ def test_the_jackknife_by_brute_force(formula, small, small_table):
     assert found.covariance.short == "CRV3 by origin"
 
 
+def test_weights_and_offsets_stay_in_the_refits(small, small_table):
+    model = Gravity("treaty | origin + year", offset="-log(distance)")
+    result = fit(model, small, weights="weight", tol=1e-12)
+    gaps = []
+    for place in sorted(set(small_table["destination"])):
+        rest = small_table[small_table["destination"] != place]
+        data = FlowData(rest, "origin", "destination", "migrants", "year")
+        gaps.append(fit(model, data, weights="weight", tol=1e-12).estimate - result.estimate)
+    expected = 6 / 7 * np.transpose(gaps) @ np.array(gaps)
+    found = result.with_cov("CRV3", groups="destination").covariance.matrix
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("formula", ["treaty + gap", TWO])
 def test_pyfixest_finds_the_same_jackknife(formula, small, small_table):
     """Its version lacks the factor (G - 1) / G of the jackknife."""
