@@ -28,9 +28,8 @@ from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import split_parts
 from estimation.covariance import SmallSample, group_codes
-from estimation.gravity.absorb import arrange
 from estimation.gravity.fit import fit_gravity
-from estimation.gravity.inputs import read_inputs, varying
+from estimation.gravity.inputs import read_inputs
 from estimation.gravity.linear import instrument_terms, locate_endogenous
 from estimation.gravity.linear_result import LinearResult, excluded_f
 from estimation.gravity.ppml import Stopping
@@ -313,16 +312,8 @@ class _Replicas:
     def _residuals(self, w: Array) -> Array:
         """Return the residuals of the first stages, zero in rows not drawn, shape (M, N)."""
         layout, drawn = self.layout, np.flatnonzero(w > 0)
-        model, data = layout.inputs.model, layout.inputs.data
         others = [k for k in range(1, len(layout.columns)) if k not in self.troubled]
-        effects = None
-        if layout.inputs.factors:
-            at = layout.rows[drawn]
-            effects = arrange(
-                [factor.codes[at] for factor in layout.inputs.factors],
-                [factor.size for factor in layout.inputs.factors],
-                [replace(v, codes=v.codes[at], values=v.values[at]) for v in varying(model, data)],
-            )
+        effects = layout.inputs.effects(layout.rows[drawn])
         columns = layout.columns[[*self.troubled, *others]][:, drawn]
         within = absorb_effects(columns, effects, w[drawn]).columns
         x, Z = np.split(within, [len(self.troubled)])

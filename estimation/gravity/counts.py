@@ -65,7 +65,8 @@ def fit_counts(
 ) -> CountResult:
     """Estimate a gravity model of counts by maximum likelihood.
 
-    Rows that PPML drops as separated are dropped here too: no finite estimate fits them.
+    Rows that PPML drops as separated are dropped here too: no finite estimate fits them. There
+    are no weights: statsmodels' likelihoods have none.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What a gravity model reads from flow data, and the account of rows left out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import expand, term_values
 from choicemodels.frames import numeric_column
 from choicemodels.utility import Term
-from estimation.gravity.absorb import Varying
+from estimation.gravity.absorb import Effects, Varying, arrange
 from estimation.gravity.separation import Drop
 
 __all__ = [
@@ -73,6 +73,19 @@ class Inputs:
             return self.offset
         logs = np.log(np.where(self.w > 0, self.w, 1.0))
         return logs if self.offset is None else self.offset + logs
+
+    def effects(self, rows: NDArray[np.int64]) -> Effects | None:
+        """Arrange fixed effects and slopes over the rows at these positions; None if none."""
+        if not self.factors:
+            return None
+        return arrange(
+            [factor.codes[rows] for factor in self.factors],
+            [factor.size for factor in self.factors],
+            [
+                replace(v, codes=v.codes[rows], values=v.values[rows])
+                for v in varying(self.model, self.data)
+            ],
+        )
 
 
 def read_inputs(model: Gravity, data: FlowData, weights: str | None = None) -> Inputs:

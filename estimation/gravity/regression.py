@@ -5,7 +5,7 @@ estimates on what is left [FrischWaugh1933]_.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,13 @@ from choicemodels.flows.gravity import Gravity
 from choicemodels.formula import split_parts
 from choicemodels.utility import Term
 from estimation.covariance import inverse_information
-from estimation.gravity.absorb import Effects, arrange
+from estimation.gravity.absorb import Effects
 from estimation.gravity.effects import label_effects
 from estimation.gravity.inputs import (
     Inputs,
     design,
     list_dropped_rows,
     tabulate_drops,
-    varying,
 )
 from estimation.gravity.linear_result import LinearResult
 from estimation.gravity.sample import Sample
@@ -102,16 +101,7 @@ def lay_out(
     columns[0] = explained
     columns[1:] = design(terms, data)[:, rows]
     w = np.ones(len(rows)) if inputs.w is None else inputs.w[rows]
-    effects = None
-    if inputs.factors:
-        effects = arrange(
-            [factor.codes[rows] for factor in inputs.factors],
-            [factor.size for factor in inputs.factors],
-            [
-                replace(v, codes=v.codes[rows], values=v.values[rows])
-                for v in varying(inputs.model, data)
-            ],
-        )
+    effects = inputs.effects(rows)
     within = absorb_effects(columns, effects, w)
     regressors = Within(within.columns[1:], within.coefficients[1:])
     regressors.refuse_swallowed(columns[1:], w, [term.name for term in terms])
