@@ -38,7 +38,7 @@ def result(request, small):
 
 
 def written_out(result, table):
-    """Regressors and independent dummies of the rows used, shape (N, P)."""
+    """Regressors and all dummies of the rows used, shape (N, P)."""
     used = table.iloc[result.sample.rows]
     columns = [np.asarray(_column(used, name)) for name in result.names]
     for effect in result.effects:
@@ -47,12 +47,12 @@ def written_out(result, table):
         if effect.variable:
             dummies = dummies * np.asarray(_column(used, effect.variable))[:, None]
         columns.extend(dummies.T)
-    kept = []
-    for column in columns:
-        trial = np.column_stack([*kept, column])
-        if np.linalg.matrix_rank(trial) == trial.shape[1]:
-            kept.append(column)
-    return np.column_stack(kept)
+    return np.column_stack(columns)
+
+
+def bread_of(Z, w):
+    """Generalized inverse of the information: dummies are linearly dependent."""
+    return np.linalg.pinv(Z.T @ (Z * w[:, None]), rcond=1e-12, hermitian=True)
 
 
 def _column(used, name):
@@ -62,17 +62,17 @@ def _column(used, name):
 
 
 def sandwich(Z, w, meat):
-    bread = np.linalg.inv(Z.T @ (Z * w[:, None]))
+    bread = bread_of(Z, w)
     return bread @ meat @ bread
 
 
 def test_leverages_are_those_of_explicit_dummies(result, small_table):
     Z = written_out(result, small_table)
     w = result.sample.mu
-    hat = np.einsum("np,pq,nq->n", Z, np.linalg.inv(Z.T @ (Z * w[:, None])), Z) * w
+    hat = np.einsum("np,pq,nq->n", Z, bread_of(Z, w), Z) * w
     leverages = result.leverages()
     assert leverages.to_numpy() == pytest.approx(hat, rel=1e-8, abs=1e-12)
-    assert leverages.sum() == pytest.approx(Z.shape[1], rel=1e-9)
+    assert leverages.sum() == pytest.approx(np.linalg.matrix_rank(Z), rel=1e-9)
     assert leverages.index.tolist() == result.sample.rows.tolist()
 
 
@@ -110,11 +110,7 @@ def test_weights_enter_leverages_and_scores(small, small_table):
     ours = fit(Gravity(TWO), small, cov="HC3", weights="weight", tol=1e-12)
     Z, sample = written_out(ours, small_table), ours.sample
     w = small_table["weight"].to_numpy()[sample.rows]
-    hat = (
-        w
-        * sample.mu
-        * np.einsum("np,pq,nq->n", Z, np.linalg.inv(Z.T @ (Z * (w * sample.mu)[:, None])), Z)
-    )
+    hat = w * sample.mu * np.einsum("np,pq,nq->n", Z, bread_of(Z, w * sample.mu), Z)
     assert ours.leverages().to_numpy() == pytest.approx(hat, rel=1e-8)
     r = w * (small_table["migrants"].to_numpy()[sample.rows] - sample.mu) / (1 - hat)
     expected = sandwich(Z, w * sample.mu, (Z * (r**2)[:, None]).T @ Z)[:2, :2]
