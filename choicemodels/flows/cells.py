@@ -44,10 +44,16 @@ def add_up_cells(
     Raises
     ------
     DataError
-        If a file or column is missing, the flow is no number or negative, or no row is left.
+        If a file or column is missing, two columns would have one name, the flow is no number
+        or negative, or no row is left.
     """
     import duckdb
 
+    if len({*keys, name}) <= len(keys):
+        raise DataError(
+            f"origin, destination, time and the name of the sums must differ; got "
+            f"{', '.join([*keys, name])}."
+        )
     with ExitStack() as stack:
         relation = _relation(source, stack)
         what = "the table of cells"

@@ -152,5 +152,9 @@ def _rows_with_flow(inputs: Inputs, drop_singletons: bool) -> tuple[Positions, l
         rows, more = prune(y, inputs.factors, rows, singletons=True)
         drops += more
     if len(rows) == 0:
-        raise DataError("no row with a flow is left; the logarithm of a flow needs one.")
+        lost = ", ".join(f"{len(drop.rows):,} {drop.reason}" for drop in drops if len(drop.rows))
+        raise DataError(
+            f"no row is left to explain the logarithm of '{inputs.data.flow}' ({lost}); use "
+            "coarser fixed effects, or other flows."
+        )
     return rows, [drop for drop in drops if len(drop.rows)]

@@ -146,6 +146,30 @@ def test_two_endogenous_regressors_take_two_residuals(flows):
     assert len(found.first_stages) == 2
 
 
+def test_the_bootstrap_agrees_with_the_sandwich_of_both_stages_stacked():
+    """Without effects, the moments of the two least-squares and Poisson stages together."""
+    frame = draw(11, places=25, years=1, spread=0.3)
+    flows = FlowData(frame, origin="o", destination="d", flow="y")
+    found = control_function(Gravity("x + w"), flows, **IV, replications=400, seed=5)
+    Z = np.column_stack([np.ones(len(frame)), frame[["w", "z1", "z2"]]])
+    pi = np.linalg.lstsq(Z, frame["x"], rcond=None)[0]
+    v = frame["x"].to_numpy() - Z @ pi
+    X = np.column_stack([np.ones(len(frame)), frame[["x", "w"]], v])
+    beta, y = found.result.estimate, frame["y"].to_numpy()
+    mu = np.exp(X @ beta)
+    scores = np.hstack([Z * v[:, None], X * (y - mu)[:, None]])
+    # v falls by Z for each unit of pi: in the Poisson scores as a regressor and through mu.
+    through = X.T @ (Z * (beta[3] * mu)[:, None])
+    through[3] -= Z.T @ (y - mu)
+    jacobian = np.block([[-Z.T @ Z, np.zeros((4, 4))], [through, -(X * mu[:, None]).T @ X]])
+    inverse = np.linalg.inv(jacobian)
+    errors = np.sqrt(np.diag(inverse @ scores.T @ scores @ inverse.T))[4:]
+    assert found.result.bse.to_numpy() == pytest.approx(errors, rel=0.12)
+    # The second stage alone is too sure of itself where the residual matters.
+    alone = found.result.with_cov("HC0").bse.to_numpy()
+    assert (alone[1:3] < 0.95 * errors[1:3]).all()
+
+
 def test_weights_count_in_both_stages(frame):
     weights = 1.0 + (np.arange(len(frame)) % 3)
     flows = flows_of(frame.assign(weight=weights))

@@ -145,6 +145,10 @@ def test_cells_need_their_columns_and_files(moves, tmp_path):
         FlowData.from_cells(moves, origin="house", destination="work")
     with pytest.raises(DataError, match=r"cannot read .*none.parquet"):
         FlowData.from_cells(tmp_path / "none.parquet", origin="home", destination="work")
+    with pytest.raises(DataError, match="the name of the sums must differ; got home, work, home"):
+        FlowData.from_cells(moves, origin="home", destination="work", name="home")
+    with pytest.raises(DataError, match="must differ; got home, home, flow"):
+        FlowData.from_cells(moves, origin="home", destination="home")
     with pytest.raises(DataError, match="no file was given"):
         FlowData.from_cells([], origin="home", destination="work")
 
