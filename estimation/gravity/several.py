@@ -78,9 +78,9 @@ class SeveralFits:
         """Return one row for each coefficient of each result, with labels and standard errors."""
         rows = [
             pd.DataFrame(
-                {**label._asdict(), "coefficient": r.names, "estimate": r.estimate, "se": r.bse}
+                {**label, "coefficient": r.names, "estimate": r.estimate, "se": r.bse.to_numpy()}
             )
-            for label, r in zip(self.labels.itertuples(index=False), self.results, strict=True)
+            for label, r in zip(self.labels.to_dict("records"), self.results, strict=True)
         ]
         return pd.concat(rows, ignore_index=True)
 

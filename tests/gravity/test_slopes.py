@@ -112,5 +112,5 @@ def test_bad_slopes_are_refused(flows):
         Gravity("x | origin[gap")
     with pytest.raises(DataError, match="gdp"):
         fit(Gravity("treaty | origin[gdp] + destination"), flows)
-    with pytest.raises(IdentificationError, match="gap.*swallowed"):
+    with pytest.raises(IdentificationError, match=r"gap.*swallowed"):
         fit(Gravity("treaty + gap | origin[gap] + destination"), flows)
