@@ -78,9 +78,18 @@ class SeveralFits:
         """Return one row for each coefficient of each result, with labels and standard errors."""
         rows = [
             pd.DataFrame(
-                {**label, "coefficient": r.names, "estimate": r.estimate, "se": r.bse.to_numpy()}
+                {
+                    "sample": sample,
+                    "flow": flow,
+                    "formula": formula,
+                    "coefficient": r.names,
+                    "estimate": r.estimate,
+                    "se": r.bse.to_numpy(),
+                }
             )
-            for label, r in zip(self.labels.to_dict("records"), self.results, strict=True)
+            for (sample, flow, formula), r in zip(
+                self.labels.itertuples(index=False), self.results, strict=True
+            )
         ]
         return pd.concat(rows, ignore_index=True)
 
