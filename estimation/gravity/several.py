@@ -56,7 +56,7 @@ class SeveralFits:
         for name, value in labels.items():
             if name not in self.labels:
                 raise SpecificationError(
-                    f"there is no label '{name}'; choose from: {', '.join(self.labels)}."
+                    f"there is no label '{name}'; choose from: {', '.join(map(str, self.labels))}."
                 )
             keep &= (self.labels[name] == value).to_numpy()
         if not keep.any():
