@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError
+from choicemodels.errors import DataError, enumerate_some
 from choicemodels.flows.factor import Factor
 from choicemodels.formula import term_values
 from choicemodels.frames import require_columns
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # Kernels are not loaded by those who only read results.
     from estimation.gravity.absorb import Effects
 
-__all__ = ["EffectEstimate", "label_effects"]
+__all__ = ["EffectEstimate", "label_effects", "refuse_unconnected"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -39,6 +39,9 @@ class EffectEstimate:
     values : ndarray, shape (L,)
     variable : str
         The expression with these slopes; empty for levels.
+    sets : ndarray of int64, shape (L,), or None
+        Of two effects in levels, which connected set of rows each level belongs to; None if all
+        are connected, or there is another number of effects.
     """
 
     name: str
@@ -46,6 +49,7 @@ class EffectEstimate:
     codes: NDArray[np.int64]
     values: Array
     variable: str = ""
+    sets: Codes | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -114,6 +118,7 @@ class EffectEstimate:
             "codes": self.codes.tolist(),
             "values": self.values.tolist(),
             "variable": self.variable,
+            "sets": None if self.sets is None else self.sets.tolist(),
         }
 
     @classmethod
@@ -125,6 +130,7 @@ class EffectEstimate:
             np.asarray(stored["codes"], dtype=np.int64),
             np.asarray(stored["values"], dtype=np.float64),
             stored["variable"],
+            None if stored["sets"] is None else np.asarray(stored["sets"], dtype=np.int64),
         )
 
 
@@ -132,6 +138,27 @@ def _level_to_dict(level: pd.Index) -> dict[str, Any]:
     """Return labels as JSON knows them, and their type; dates become text."""
     plain = level.map(str) if isinstance(level, pd.DatetimeIndex) else level
     return {"dtype": str(level.dtype), "labels": plain.tolist()}
+
+
+def refuse_unconnected(effects: Sequence[EffectEstimate], frame: pd.DataFrame) -> None:
+    """Refuse rows that join levels of two connected sets, whose sum is not identified.
+
+    Raises
+    ------
+    DataError
+        If there are any, or a level was not estimated.
+    """
+    known = [(e.name, e.sets[e.positions(frame)]) for e in effects if e.sets is not None]
+    if len(known) < 2:
+        return
+    (one, first), (two, second) = known
+    rows = np.flatnonzero(first != second)
+    if len(rows):
+        raise DataError(
+            f"{len(rows):,} rows (rows {enumerate_some(rows.tolist())}) join levels of '{one}' and "
+            f"'{two}' that no chain of estimated rows connects, so that the sum of their effects "
+            "is not identified; leave these rows out."
+        )
 
 
 def label_effects(
@@ -159,8 +186,11 @@ def label_effects(
     J = len(factors)
     values = dict(zip(order, coefficients[:J], strict=True))
     levels = dict(zip(order, effects.levels[:J], strict=True))
-    _normalize(values, effects)
-    out = [_ascending(factor, "", levels[j], values[j]) for j, factor in enumerate(factors)]
+    sets = _normalize(values, effects)
+    out = [
+        _ascending(factor, "", levels[j], values[j], sets.get(j))
+        for j, factor in enumerate(factors)
+    ]
     for (factor, variable), found, slope in zip(
         slopes, effects.levels[J:], coefficients[J:], strict=True
     ):
@@ -168,25 +198,32 @@ def label_effects(
     return tuple(out)
 
 
-def _ascending(factor: Factor, variable: str, codes: Codes, values: Array) -> EffectEstimate:
+def _ascending(
+    factor: Factor, variable: str, codes: Codes, values: Array, sets: Codes | None = None
+) -> EffectEstimate:
     order = np.argsort(codes)
     name = f"{factor.name}[{variable}]" if variable else factor.name
-    return EffectEstimate(name, factor.levels, codes[order], values[order], variable)
+    ordered = None if sets is None else sets[order]
+    return EffectEstimate(name, factor.levels, codes[order], values[order], variable, ordered)
 
 
-def _normalize(values: dict[int, Array], effects: "Effects") -> None:
-    """Let each effect after the first sum to zero; of two, within each connected set."""
+def _normalize(values: dict[int, Array], effects: "Effects") -> dict[int, Codes]:
+    """Let each effect after the first sum to zero; of two, within each connected set.
+
+    Returns the connected sets of the levels of each effect, if there are several.
+    """
     if len(values) == 2:
-        sets = _connected_sets(effects)
-        second = sets[effects.first == 0]
+        found = _connected_sets(effects)
+        first, second = found[effects.first != 0], found[effects.first == 0]
         mean = np.bincount(second, weights=values[1]) / np.bincount(second)
         values[1] = values[1] - mean[second]
-        values[0] = values[0] + mean[sets[effects.first != 0]]
-        return
+        values[0] = values[0] + mean[first]
+        return {0: first, 1: second} if len(mean) > 1 else {}
     for j in range(1, len(values)):
         mean = values[j].mean()
         values[j] = values[j] - mean
         values[0] = values[0] + mean
+    return {}
 
 
 def _connected_sets(effects: "Effects") -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -22,7 +22,7 @@ from estimation.gravity.covariance import (
     middle_of,
     rescaling,
 )
-from estimation.gravity.effects import EffectEstimate
+from estimation.gravity.effects import EffectEstimate, refuse_unconnected
 from estimation.gravity.sample import GroupsArgument, Sample
 from estimation.results import Covariance, Result
 from estimation.summary import Summary, coefficient_table
@@ -328,6 +328,7 @@ class GravityResult(Result):
             eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
         for effect in self.effects:
             eta += effect.at(frame)
+        refuse_unconnected(self.effects, frame)
         return eta
 
     def summary(self) -> Summary:

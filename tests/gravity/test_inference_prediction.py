@@ -185,16 +185,23 @@ def test_new_pairs_need_what_was_estimated(data, table):
         three.predict(new.assign(year=2001), std_err=True)
 
 
-def test_levels_that_nothing_connects(table):
+def test_levels_that_nothing_connects(table, tmp_path):
     """Two blocks of places without a flow between them: only sums within a block are known."""
     block = {f"P{i}": i < 3 for i in range(7)}
     same = table["origin"].map(block) == table["destination"].map(block)
     data = FlowData(table[same], "origin", "destination", "migrants", "year")
     result = fit(Gravity("1 | origin + destination"), data, cov="hessian")
     across = pd.DataFrame({"origin": ["P1", "P0"], "destination": ["P2", "P5"]})
-    with pytest.raises(DataError, match=r"1 rows \(rows 1\) do not add up"):
-        result.predict(across, std_err=True)
+    again = load_result(result.save(tmp_path / "blocks.json"))
+    for known in (result, again):
+        with pytest.raises(DataError, match=r"1 rows \(rows 1\) join levels of 'origin' and"):
+            known.predict(across)
+        assert np.isfinite(known.predict(across.iloc[:1])).all()
     assert np.isfinite(result.predict(across.iloc[:1], std_err=True)["std_err"]).all()
+    # With three effects the sets are not known beforehand; the standard errors notice.
+    three = fit(Gravity("1 | origin + destination + year"), data, cov="hessian")
+    with pytest.raises(DataError, match=r"1 rows \(rows 1\) do not add up"):
+        three.predict(across.assign(year=2001), std_err=True)
 
 
 def test_what_cannot_be_asked(data, tmp_path):
