@@ -44,7 +44,7 @@ def test_bad_formulas_are_refused(formula, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cov": "HC3"}, "'HC3' is unknown"),
+        ({"cov": "HC9"}, "'HC9' is unknown"),
         ({"ssc": "sas"}, "'sas' is unknown"),
         ({"tol": 0.0}, "tol is 0"),
         ({"max_iterations": 1}, "at least 2"),
