@@ -29,13 +29,15 @@ class Summary:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        body = format_table(self.coefficients).to_string().split("\n")
+        some = len(self.coefficients) > 0
+        body = format_table(self.coefficients).to_string().split("\n") if some else []
         pairs = _two_columns(self.facts)
         width = max(len(line) for line in [*body, *pairs, self.title])
         rule = "=" * width
-        lines = [self.title.center(width).rstrip(), rule, *pairs, rule, body[0], "-" * width]
-        lines += [*body[1:], rule, *self.notes]
-        return "\n".join(lines)
+        table = [body[0], "-" * width, *body[1:], rule] if some else []
+        return "\n".join(
+            [self.title.center(width).rstrip(), rule, *pairs, rule, *table, *self.notes]
+        )
 
     def _repr_html_(self) -> str:
         facts = "".join(

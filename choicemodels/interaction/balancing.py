@@ -85,7 +85,7 @@ def balance(
         rows and columns in messages.
     rows, columns
         Totals, shapes (O,) and (D,), zero or more, with the same sum. They are matched by
-        position.
+        position; labels on both sides must agree.
     tol
         The largest residual that ends the sweeps: of a margin, as a share of its total.
     max_iterations
@@ -94,13 +94,16 @@ def balance(
     Raises
     ------
     DataError
-        If a value is negative or not finite, the shapes or the sums of the margins disagree, or
-        the zeros of the seed cannot carry the margins: the message names rows whose totals
-        exceed those of all the columns that they reach.
+        If a value is negative or not finite, the labels, the shapes or the sums of the margins
+        disagree, or the zeros of the seed cannot carry the margins: the message names rows whose
+        totals exceed those of all the columns that they reach.
     EstimationError
         If the sweeps end before the residual is small enough.
     """
     names = _labels(seed)
+    if isinstance(seed, pd.DataFrame):
+        _refuse_other_labels("row", rows, seed.index)
+        _refuse_other_labels("column", columns, seed.columns)
     values = np.asarray(seed, dtype=np.float64)
     r, c = (np.asarray(side, dtype=np.float64) for side in (rows, columns))
     if values.ndim != 2 or r.shape != values.shape[:1] or c.shape != values.shape[1:]:
@@ -130,6 +133,17 @@ def _labels(seed: Any) -> tuple[Sequence[object], Sequence[object]] | None:
     if isinstance(seed, pd.DataFrame):
         return seed.index.tolist(), seed.columns.tolist()
     return None
+
+
+def _refuse_other_labels(side: str, wanted: Any, labels: pd.Index) -> None:
+    if not isinstance(wanted, pd.Series) or isinstance(wanted.index, pd.RangeIndex):
+        return
+    if not wanted.index.equals(labels):
+        raise DataError(
+            f"the {side} totals are labelled {enumerate_some(wanted.index.tolist())}, but the "
+            f"{side}s of the seed {enumerate_some(labels.tolist())}; bring them into the same "
+            "order first."
+        )
 
 
 def balance_cells(

@@ -114,7 +114,7 @@ class LawProblem:
             return np.asarray(self.slope(theta) * (theta if positive else 1.0))
 
         sign = np.sign(slope(np.zeros(())))
-        reach = np.asarray(sign * (x[best + int(sign)] - x[best]) * sign)
+        reach = np.asarray(x[best + int(sign)] - x[best])
         found = float(x[best] + falling_roots(slope, reach, self._no_maximum))
         return float(np.exp(found)) if positive else found
 
@@ -148,7 +148,7 @@ def fit_law(
         estimate=np.zeros(0) if gravity is None else gravity.estimate,
         covariance=Covariance(np.zeros((0, 0)), "none") if gravity is None else gravity.covariance,
         llf=_loglike(problem.y, found),
-        nobs=len(at.rows),
+        nobs=len(at.rows) if gravity is None else gravity.nobs,
         model=model,
         depvar=data.flow,
         sample=InteractionSample(data, at.rows, found.mu),

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.flows.flowdata import FlowData
@@ -135,6 +136,12 @@ class InteractionResult(Result):
         return replace(self, gravity=gravity, covariance=gravity.covariance)
 
     @property
+    def df_model(self) -> int:
+        """Coefficients and balancing factors, less one where both sides have them."""
+        factors = len(self.row_factors) + len(self.column_factors)
+        return len(self.names) + factors - (self.model.constraint == "doubly")
+
+    @property
     def converged(self) -> bool:
         """Whether the search ended at a maximum."""
         return self.gravity is None or self.gravity.converged
@@ -234,8 +241,6 @@ class InteractionResult(Result):
         EstimationError
             If a flow was observed where the model gives none, and the kind divides by it.
         """
-        from scipy.special import xlogy
-
         y, mu = self.observed, self.mu
         if kind == "response":
             return pd.Series(y - mu, index=self.rows, name=kind)
@@ -265,6 +270,7 @@ class InteractionResult(Result):
             ("Standard errors", self.covariance.short if self.names else "nothing estimated"),
             ("Log-likelihood", f"{self.llf:,.4f}"),
             ("Deviance", f"{self.deviance:,.4f}"),
+            ("Balancing factors", f"{len(self.row_factors) + len(self.column_factors):,}"),
         )
         table = coefficient_table(
             self.params, self.bse, self.tvalues, self.pvalues, self.conf_int()

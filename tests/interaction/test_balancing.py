@@ -132,6 +132,17 @@ def test_what_cannot_be_balanced_is_refused(seed, rows, columns, message):
         balance(seed, rows, columns)
 
 
+def test_totals_in_another_order():
+    seed = pd.DataFrame(1.0, ["A", "B"], ["X", "Y"])
+    rows = pd.Series([1.0, 3.0], ["B", "A"])
+    with pytest.raises(
+        DataError, match="row totals are labelled B, A, but the rows of the seed A, B"
+    ):
+        balance(seed, rows, [2, 2])
+    done = balance(seed, rows.loc[["A", "B"]], pd.Series([2.0, 2.0]))
+    np.testing.assert_allclose(done.matrix, [[1.5, 1.5], [0.5, 0.5]])
+
+
 def test_a_tolerance_that_is_none():
     with pytest.raises(SpecificationError, match="tol is 0"):
         balance([[1.0]], [1], [1], tol=0)

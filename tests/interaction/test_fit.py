@@ -89,6 +89,8 @@ def test_ppml_is_the_same_model(austria, masses, constraint, deterrence, terms):
         a, b = (r.with_cov(kind, groups=groups) for r in (mine, twin))
         np.testing.assert_allclose(a.bse, b.bse, rtol=1e-9)
     assert mine.llf == pytest.approx(twin.llf, rel=1e-12)
+    assert mine.df_model == twin.df_model
+    assert mine.bic == pytest.approx(twin.bic, rel=1e-12)
     np.testing.assert_allclose(mine.predict(), twin.predict(), rtol=1e-8)
 
 
@@ -370,6 +372,13 @@ def test_negative_masses(austria, masses):
     with pytest.raises(DataError, match="'origin_mass' is not a number above zero"):
         fit(SpatialInteraction(constraint="none", **masses), FlowData(
             table, "origin", "destination", "flow"))  # fmt: skip
+
+
+def test_the_page_of_a_law_without_parameters(austria, masses):
+    page = str(fit(Radiation(**masses), austria).summary())
+    assert "nothing estimated" in page
+    assert "DataFrame" not in page
+    assert "gamma" in str(fit(Schneider(**masses), austria).summary())
 
 
 def test_several_periods(austria):
