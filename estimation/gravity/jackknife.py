@@ -103,6 +103,8 @@ def jackknife_covariance(
             f"'{grouping.name}' has a single group; the jackknife needs at least two: choose a "
             "finer grouping."
         )
+    if not problem.names:
+        return Covariance(np.zeros((0, 0)), "CRV3", (grouping.name,), (G,), ssc)
     gaps = leave_one_out(problem, grouping) - estimate
     matrix = (G - 1) / G * np.einsum("gk,gm->km", gaps, gaps)
     return Covariance(matrix, "CRV3", (grouping.name,), (G,), ssc)

@@ -200,10 +200,8 @@ class GravityResult(Result):
             return middle_of(kind, ssc, K, counts, self.nobs, rescale=scale)
         places = None
         if kind == "dyadic":
-            groups, places = (
-                [f"`{sample.data.origin}`", f"`{sample.data.destination}`"],
-                sample.places(),
-            )
+            groups = [f"`{sample.data.origin}`", f"`{sample.data.destination}`"]
+            places = sample.places()
         groupings = sample.groupings(groups, self.effects)
         return middle_of(kind, ssc, K, counts, self.nobs, groupings=groupings, places=places)
 
@@ -249,7 +247,12 @@ class GravityResult(Result):
 
     @overload
     def predict(
-        self, table: Any = None, *, scale: Literal["mu", "eta"] = "mu"
+        self,
+        table: Any = None,
+        *,
+        std_err: Literal[False] = False,
+        alpha: float = 0.05,
+        scale: Literal["mu", "eta"] = "mu",
     ) -> "pd.Series[float]": ...
 
     @overload

@@ -252,6 +252,15 @@ def test_pyfixest_finds_the_same_jackknife(formula, small, small_table):
     assert ours.bse[names].to_numpy() == pytest.approx(expected, rel=1e-3)
 
 
+def test_fixed_effects_alone_have_every_covariance(small):
+    alone = fit(Gravity("1 | origin + destination"), small)
+    for kind, groups in [(k, None) for k in ("hessian", "HC1", "HC3", "dyadic")] + [
+        ("cluster", "origin"),
+        ("CRV3", "origin"),
+    ]:
+        assert alone.with_cov(kind, groups=groups).covariance.matrix.shape == (0, 0)
+
+
 def test_a_group_that_identifies_a_coefficient_is_named(small_table):
     only = (small_table["origin"] == "P2").astype(float) * small_table["gap"]
     data = FlowData(small_table.assign(only=only), "origin", "destination", "migrants", "year")
@@ -261,6 +270,8 @@ def test_a_group_that_identifies_a_coefficient_is_named(small_table):
 
 
 def test_what_cannot_be_asked(result, tmp_path):
+    with pytest.raises(DataError, match="single group"):
+        result.with_cov("CRV3", groups=np.zeros(147))
     with pytest.raises(SpecificationError, match="needs groups="):
         result.with_cov("CRV3")
     with pytest.raises(SpecificationError, match="several ways are for cov='cluster'"):
