@@ -44,7 +44,7 @@ def constrained(
     y: Array,
     model: InteractionModel,
     *,
-    tol: float = 1e-13,
+    tol: float = 1e-12,
     max_iterations: int = 10_000,
 ) -> ConstrainedFlows:
     """Bring flows in proportion to ``exp(log)`` to the totals of y.

@@ -29,7 +29,7 @@ from estimation.interaction.autocorrelation import (
     pearson_residuals,
     row_standardized,
 )
-from estimation.interaction.fit import with_columns
+from estimation.interaction.fit import prepared
 from estimation.interaction.neighbours import FlowLink, flow_weights, place_weights
 
 __all__ = ["FilteredFit", "filter_autocorrelation", "network_eigenvectors"]
@@ -150,7 +150,7 @@ def _poisson(model: Gravity | SpatialInteraction, data: FlowData) -> tuple[Gravi
     if isinstance(model, Gravity):
         return model, data
     if isinstance(model, SpatialInteraction):
-        return model.gravity(data.origin, data.destination), with_columns(model, data)
+        return model.gravity(data.origin, data.destination), prepared(model, data)
     raise SpecificationError(
         f"a {type(model).__name__} is not log-linear, so eigenvectors cannot be added to it; "
         "filter a Gravity or a SpatialInteraction."
@@ -220,8 +220,7 @@ def _fit_with(
         # Rows that were left out stay out, and must not be missing.
         columns[f"eigenvector_{j + 1}"] = np.zeros(data.nobs)
         columns[f"eigenvector_{j + 1}"][rows] = vectors[j]
-    table = data.table.assign(**columns)
-    wider = FlowData(table, data.origin, data.destination, data.flow, data.time)
+    wider = data.with_columns(**columns)
     terms, bar, effects = gravity.formula.partition("|")
     formula = f"{terms.strip()} + {' + '.join(columns)}" + (f" | {effects.strip()}" if bar else "")
     result = fit_gravity(Gravity(formula, offset=gravity.offset), wider, **options)

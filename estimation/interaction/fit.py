@@ -27,7 +27,7 @@ from estimation.gravity.result import GravityResult
 from estimation.interaction.law_fit import fit_law, without_flow
 from estimation.interaction.result import InteractionResult, InteractionSample
 
-__all__ = ["fit_interaction", "with_columns"]
+__all__ = ["fit_interaction", "prepared"]
 
 # Tight enough for the margins to be met to 1e-10 and better.
 _TOL = 1e-12
@@ -82,7 +82,7 @@ def fit_interaction(
     return result
 
 
-def with_columns(model: InteractionModel, data: FlowData) -> FlowData:
+def prepared(model: InteractionModel, data: FlowData) -> FlowData:
     """Check the columns that a model of Wilson's family uses, and add the one it derives.
 
     Raises
@@ -104,14 +104,13 @@ def with_columns(model: InteractionModel, data: FlowData) -> FlowData:
             f"the flow table has a column '{name}', which is what this model derives; rename it."
         )
     values = accessibility(data, model.cost, model.destination_mass, model.decay)
-    table = data.table.assign(**{name: values})
-    return FlowData(table, data.origin, data.destination, data.flow, data.time)
+    return data.with_columns(**{name: values})
 
 
 def _fit_wilson(
     model: SpatialInteraction, data: FlowData, *, cov: str, groups: Any, ssc: Any
 ) -> InteractionResult:
-    complete = with_columns(model, data)
+    complete = prepared(model, data)
     poisson = model.gravity(data.origin, data.destination)
     gravity = fit_gravity(
         poisson, complete, cov=cov, groups=groups, ssc=ssc, tol=_TOL, drop_singletons=False

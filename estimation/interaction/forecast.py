@@ -9,7 +9,7 @@ from choicemodels.flows.flowdata import FlowData
 from choicemodels.interaction.inputs import law_inputs, refuse_periods
 from choicemodels.interaction.models import OpportunityModel, SpatialInteraction
 from estimation.interaction.constraints import constrained
-from estimation.interaction.fit import with_columns
+from estimation.interaction.fit import prepared
 from estimation.interaction.law_fit import LawProblem
 from estimation.interaction.result import InteractionResult
 
@@ -59,7 +59,7 @@ def forecast(result: InteractionResult, data: FlowData) -> "pd.Series[float]":
         return pd.Series(factor * np.exp(new.law(theta).log), index=at.rows, name="mu")
     assert isinstance(model, SpatialInteraction)
     assert result.gravity is not None
-    complete = with_columns(model, data)
+    complete = prepared(model, data)
     # The totals take the place of the effects.
     log = np.asarray(replace(result.gravity, effects=()).predict(complete.table, scale="eta"))
     o, d = (data.factor(f"`{side}`").codes for side in (data.origin, data.destination))

@@ -16,7 +16,7 @@ from choicemodels.interaction.models import (
     SpatialInteraction,
 )
 from estimation.gravity.fit import fit_gravity
-from estimation.interaction.fit import with_columns
+from estimation.interaction.fit import prepared
 from estimation.interaction.goodness import Goodness, goodness
 from estimation.interaction.law_fit import LawProblem
 
@@ -124,7 +124,7 @@ def _by_law(
 def _by_gravity(
     model: SpatialInteraction, data: FlowData, fold: Codes, folds: int
 ) -> tuple[Codes, Array]:
-    complete, predicted = with_columns(model, data), np.zeros(data.nobs)
+    complete, predicted = prepared(model, data), np.zeros(data.nobs)
     poisson = model.gravity(data.origin, data.destination)
     origin = data.factor(f"`{data.origin}`").codes
     columns = (data.origin, data.destination, data.flow)

@@ -61,7 +61,7 @@ class LawProblem:
         return replace(values, log=values.log + np.log(self.at.origin_mass))
 
     def flows(
-        self, theta: float, *, tol: float = 1e-13, max_iterations: int = 10_000
+        self, theta: float, *, tol: float = 1e-12, max_iterations: int = 10_000
     ) -> ConstrainedFlows:
         """Return the expected flows; options as of :func:`constrained`.
 

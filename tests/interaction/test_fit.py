@@ -329,6 +329,26 @@ def test_intrazonal_rows_have_no_law_and_are_left_out(places, masses):
     assert result.nobs == len(places) - 12
 
 
+@pytest.mark.parametrize("model", [Schneider, Radiation, SpatialInteraction])
+def test_destinations_need_not_be_origins(places, masses, make_flows, model):
+    homes = places["origin"].le("P04")
+    shops = places["destination"].ge("P03")
+    table = places[homes & shops & (places["origin"] != places["destination"])]
+    data = make_flows(table, 50 + table["distance"] % 7)
+    result = fit(model(constraint="production", **masses), data)
+    mu = result.to_matrix()
+    assert mu.shape == (5, 9)
+    np.testing.assert_allclose(mu.sum(axis=1), data.to_matrix().sum(axis=1), rtol=1e-10)
+    if model is Radiation:
+        one = table[table["origin"] == "P00"].sort_values("distance")
+        n, m = one["destination_mass"].to_numpy(), one["origin_mass"].iloc[0]
+        c = one["distance"].to_numpy()
+        s = np.array([n[c <= x].sum() for x in c]) - n
+        p = n / (m + s) / (m + s + n)
+        want = pd.Series(p / p.sum() * mu.loc["P00"].sum(), index=one["destination"])
+        np.testing.assert_allclose(mu.loc["P00", want.index], want, rtol=1e-10)
+
+
 def test_groups_by_the_name_of_a_column(places, masses, make_flows):
     spec = Schneider(**masses)
     data = simulate(spec, 6e-4, places, make_flows)
