@@ -334,7 +334,7 @@ def test_destinations_need_not_be_origins(places, masses, make_flows, model):
     homes = places["origin"].le("P04")
     shops = places["destination"].ge("P03")
     table = places[homes & shops & (places["origin"] != places["destination"])]
-    data = make_flows(table, 50 + table["distance"] % 7)
+    data = make_flows(table, 10 * table["destination_mass"] / (table["distance"] + 5))
     result = fit(model(constraint="production", **masses), data)
     mu = result.to_matrix()
     assert mu.shape == (5, 9)
