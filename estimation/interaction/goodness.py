@@ -39,11 +39,11 @@ class Goodness:
         Root of the mean square error.
     srmse : float
         That over the mean observed flow [KnudsenFotheringham1986]_.
-    r2 : float
-        ``1 - sum (y - mu)^2 / sum (y - mean y)^2``; it can be negative.
-    r2_pearson : float
-        Squared correlation of the two, which is blind to level and scale. Not a number if either
-        does not vary.
+    r2 : float or None
+        ``1 - sum (y - mu)^2 / sum (y - mean y)^2``; it can be negative. None if y does not vary.
+    r2_pearson : float or None
+        Squared correlation of the two, which is blind to level and scale. None if either does
+        not vary.
     deviance : float
         Of Poisson counts; infinite if a flow was observed where none is expected.
     information_gain : float
@@ -60,8 +60,8 @@ class Goodness:
     mean_cell_sorensen: float
     rmse: float
     srmse: float
-    r2: float
-    r2_pearson: float
+    r2: float | None
+    r2_pearson: float | None
     deviance: float
     information_gain: float
     mean_cost_observed: float | None = None
@@ -116,8 +116,6 @@ def goodness(
         logs = np.where(y > 0, xlogy(y, y) - y * np.log(mu), 0.0)
         gain = np.where(y > 0, p * (np.log(p) - np.log(q)), 0.0)
         product = float(((y - y.mean()) * (mu - mu.mean())).sum())
-        pearson = np.divide(product**2, spread[0] * spread[1])
-        r2 = 1 - np.divide(error, spread[0])
     costs = {} if cost is None else _distance_fit(y, mu, _checked(cost, "costs"), bands)
     return Goodness(
         cells=y.size,
@@ -125,8 +123,8 @@ def goodness(
         mean_cell_sorensen=float(share.mean()),
         rmse=float(np.sqrt(error / y.size)),
         srmse=float(np.sqrt(error / y.size) / y.mean()),
-        r2=float(r2),
-        r2_pearson=float(pearson),
+        r2=1 - error / spread[0] if spread[0] > 0 else None,
+        r2_pearson=product**2 / (spread[0] * spread[1]) if min(spread) > 0 else None,
         deviance=float(2 * (logs - (y - mu)).sum()),
         information_gain=float(gain.sum()),
         **costs,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from choicemodels import FlowData, Gravity, NestflowWarning
+from choicemodels import FlowData, Gravity, NestflowWarning, load_data
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.interaction.inputs import law_inputs
 from choicemodels.interaction.laws import conditional
@@ -50,6 +50,15 @@ def test_austria_power(austria):
     want = WANT["doubly_power"]
     assert result.params["log(distance)"] == pytest.approx(want["log_distance"], abs=5e-9)
     assert result.bse["log(distance)"] == pytest.approx(want["hc0"], abs=5e-9)
+
+
+def test_canada_power():
+    want = tomllib.loads(
+        (Path(__file__).parents[1] / "published/FoxWeisberg2019/values.toml").read_text("utf-8")
+    )["source_and_destination"]
+    data = FlowData(load_data("canada_migration"), "source", "destination", "migrants")
+    result = fit(SpatialInteraction(deterrence="power"), data)
+    assert result.params["log(distance)"] == pytest.approx(want["log_distance"], abs=5e-7)
 
 
 TWINS = {

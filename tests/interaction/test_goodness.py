@@ -94,6 +94,14 @@ def test_a_flow_where_none_was_expected_has_infinite_deviance():
     assert found.cpc_distance is None
 
 
+def test_flows_that_do_not_vary_have_no_r2():
+    found = goodness([2, 2], [1, 3])
+    assert found.r2 is None
+    assert found.r2_pearson is None
+    assert goodness([1, 3], [2, 2]).r2 == 0
+    assert goodness([1, 3], [2, 2]).r2_pearson is None
+
+
 @pytest.mark.parametrize(
     ("y", "mu", "cost", "bands", "error", "message"),
     [
