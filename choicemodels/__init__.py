@@ -1,16 +1,16 @@
 """What is observed and what is assumed: data containers and model specifications."""
 
-from choicemodels.choicedata import ChoiceData
-from choicemodels.cross_nested import CrossNestedLogit
+from choicemodels.choices.choicedata import ChoiceData
+from choicemodels.choices.sampling import sample_alternatives
+from choicemodels.cross_nested.specification import CrossNestedLogit
 from choicemodels.datasets import load_data
 from choicemodels.errors import NestflowError, NestflowWarning
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
-from choicemodels.latent_class import LatentClassLogit
-from choicemodels.mixed import MixedLogit
-from choicemodels.models import MultinomialLogit, NestedLogit
-from choicemodels.ordered import OrderedChoice
-from choicemodels.sampling import sample_alternatives
+from choicemodels.latent_class.specification import LatentClassLogit
+from choicemodels.logit.models import MultinomialLogit, NestedLogit
+from choicemodels.mixed.specification import MixedLogit
+from choicemodels.ordered.specification import OrderedChoice
 
 __all__ = [
     "ChoiceData",

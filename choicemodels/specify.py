@@ -5,21 +5,21 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from choicemodels.absorbed import AbsorbedLikelihood
-from choicemodels.choicedata import ChoiceData
-from choicemodels.cross_nested import CrossNestedLogit
-from choicemodels.cross_nested_likelihood import CrossNestedParameters
+from choicemodels.choices.choicedata import ChoiceData
+from choicemodels.choices.factored import FactoredChoiceData
+from choicemodels.choices.partitioned import PartitionedChoiceData
+from choicemodels.cross_nested.likelihood import CrossNestedParameters
+from choicemodels.cross_nested.specification import CrossNestedLogit
 from choicemodels.errors import SpecificationError
-from choicemodels.factored import FactoredChoiceData
-from choicemodels.joined import Engine, JoinedLikelihood
-from choicemodels.latent_class import LatentClassLogit
-from choicemodels.latent_class_likelihood import LatentClassParameters
-from choicemodels.likelihood import Layout, Likelihood, LogitParameters
-from choicemodels.mixed import MixedLogit
-from choicemodels.mixed_parameters import MixedParameters
-from choicemodels.models import LogitUtility, MultinomialLogit, NestedLogit
-from choicemodels.partitioned import PartitionedChoiceData
-from choicemodels.summed import over_data
+from choicemodels.latent_class.likelihood import LatentClassParameters
+from choicemodels.latent_class.specification import LatentClassLogit
+from choicemodels.logit.absorbed import AbsorbedLikelihood
+from choicemodels.logit.joined import Engine, JoinedLikelihood
+from choicemodels.logit.likelihood import Layout, Likelihood, LogitParameters
+from choicemodels.logit.models import LogitUtility, MultinomialLogit, NestedLogit
+from choicemodels.logit.summed import over_data
+from choicemodels.mixed.parameters import MixedParameters
+from choicemodels.mixed.specification import MixedLogit
 
 __all__ = ["layout_from_dict", "model_from_dict", "model_to_dict", "specify"]
 

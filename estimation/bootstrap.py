@@ -21,18 +21,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from choicemodels.absorbed import AbsorbedParameters
 from choicemodels.errors import EstimationError, NestflowError, SpecificationError
-from choicemodels.likelihood import LogitParameters
-from choicemodels.ordered_likelihood import specify_ordered
+from choicemodels.logit.absorbed import AbsorbedParameters
+from choicemodels.logit.likelihood import LogitParameters
+from choicemodels.ordered.likelihood import specify_ordered
 from choicemodels.restrictions import restrict
 from choicemodels.specify import specify
-from estimation.choice_fit import refuse_never_chosen, restrictions_of
-from estimation.choice_result import ChoiceResult
+from estimation.choice.fit import refuse_never_chosen, restrictions_of
+from estimation.choice.ordered_result import OrderedResult
+from estimation.choice.result import ChoiceResult
 from estimation.covariance import group_codes
 from estimation.estimates import Covariance
 from estimation.newton import Optimum, maximize
-from estimation.ordered_result import OrderedResult
 from estimation.replicates import ReplicateFile
 from estimation.summary import format_table
 

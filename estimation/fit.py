@@ -2,18 +2,18 @@
 
 from typing import Any, overload
 
+from choicemodels.choices.partitioned import AnyChoiceData
 from choicemodels.errors import SpecificationError
 from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.interaction.models import InteractionModel
-from choicemodels.models import LogitUtility
-from choicemodels.ordered import OrderedChoice
-from choicemodels.partitioned import AnyChoiceData
-from estimation.choice_fit import fit_choice
-from estimation.choice_result import ChoiceResult
+from choicemodels.logit.models import LogitUtility
+from choicemodels.ordered.specification import OrderedChoice
+from estimation.choice.fit import fit_choice
+from estimation.choice.ordered_result import OrderedResult
+from estimation.choice.result import ChoiceResult
 from estimation.gravity.result import GravityResult
 from estimation.interaction.result import InteractionResult
-from estimation.ordered_result import OrderedResult
 
 __all__ = ["fit"]
 
@@ -49,8 +49,9 @@ def fit(
         ChoiceData, long or factored; a table, one row an observation, for an ordered
         outcome; or :class:`~choicemodels.FlowData`.
     **options
-        Those of :func:`estimation.choice_fit.fit_choice`,
-        :func:`estimation.ordered_fit.fit_ordered`, :func:`estimation.gravity.fit.fit_gravity` or
+        Those of :func:`estimation.choice.fit.fit_choice`,
+        :func:`estimation.choice.ordered_fit.fit_ordered`,
+        :func:`estimation.gravity.fit.fit_gravity` or
         :func:`estimation.interaction.fit.fit_interaction`; all take ``cov``, ``groups`` and
         ``ssc``.
 
@@ -71,7 +72,7 @@ def fit(
 
         return fit_interaction(model, data, **options)
     if isinstance(model, OrderedChoice) and not isinstance(data, AnyChoiceData | FlowData):
-        from estimation.ordered_fit import fit_ordered
+        from estimation.choice.ordered_fit import fit_ordered
 
         return fit_ordered(model, data, **options)
     raise SpecificationError(

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from choicemodels.errors import DataError
-from estimation.choice_result import ChoiceResult
+from estimation.choice.ordered_result import OrderedResult
+from estimation.choice.result import ChoiceResult
 from estimation.gravity.count_result import CountResult
 from estimation.gravity.linear_result import LinearResult
 from estimation.gravity.result import GravityResult
 from estimation.interaction.result import InteractionResult
 from estimation.jsonfile import FORMAT
-from estimation.ordered_result import OrderedResult
 
 __all__ = ["load_result"]
 

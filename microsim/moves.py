@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
-from choicemodels.tree import NestTree, branch_logsum, build_tree, log_probabilities
+from choicemodels.logit.tree import NestTree, branch_logsum, build_tree, log_probabilities
 from choicemodels.utility import UtilityTerm
 from microsim.behaviour import Behaviour
 from microsim.mobility_utility import MobilityUtility
@@ -105,12 +105,12 @@ class MoveTruth:
     def branch_logsum(
         self, V: Floats, available: NDArray[np.bool_] | None, exclude: str = "stay"
     ) -> Floats:
-        """Return the logsum of all alternatives but one; see `choicemodels.tree`."""
+        """Return the logsum of all alternatives but one; see `choicemodels.logit.tree`."""
         lam = np.array([self.dissimilarity])
         return branch_logsum(V, self.tree, lam, exclude, available=available)
 
     def log_probabilities(self, V: Floats, available: NDArray[np.bool_] | None) -> Floats:
-        """Return log probabilities, shape (..., J); see `choicemodels.tree`."""
+        """Return log probabilities, shape (..., J); see `choicemodels.logit.tree`."""
         return log_probabilities(V, self.tree, np.array([self.dissimilarity]), available=available)
 
 

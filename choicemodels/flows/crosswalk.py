@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.choices.places import text_keys
 from choicemodels.errors import DataError, enumerate_some
 from choicemodels.flows.factor import sorted_codes
 from choicemodels.frames import numeric_column, require_columns, to_pandas
-from choicemodels.places import text_keys
 
 __all__ = ["Crosswalk", "expand", "read_crosswalk"]
 

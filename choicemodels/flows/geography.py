@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from choicemodels.choices.places import text_keys
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.flows.factor import sorted_codes
 from choicemodels.frames import require_columns, to_pandas
-from choicemodels.places import text_keys
 
 __all__ = [
     "EARTH_RADIUS",

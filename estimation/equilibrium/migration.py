@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.choices.factored import FactoredChoiceData
 from choicemodels.errors import EstimationError, SpecificationError
-from choicemodels.factored import FactoredChoiceData
-from estimation.choice_result import ChoiceResult
+from estimation.choice.result import ChoiceResult
 from estimation.equilibrium.flow_mobility import FlowMobility
 from estimation.equilibrium.mobility import ChoiceMobility, Choices, Mobility
 from estimation.equilibrium.population_map import (

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.choices.factored import FactoredChoiceData
 from choicemodels.errors import (
     DataError,
     EstimationError,
     SpecificationError,
     enumerate_some,
 )
-from choicemodels.factored import FactoredChoiceData
-from choicemodels.factored_likelihood import FactoredLikelihood
 from choicemodels.frames import closest
+from choicemodels.logit.factored_likelihood import FactoredLikelihood
 from choicemodels.specify import specify
 from choicemodels.utility import Term, product, variables
-from estimation.choice_result import ChoiceResult
+from estimation.choice.result import ChoiceResult
 from estimation.equilibrium.spatial_economy import PlaceChange, SpatialEconomy
 
 __all__ = ["ChoiceMobility", "Choices", "Mobility", "place_columns"]

@@ -6,7 +6,7 @@ others ask about the variance, on which efficiency depends, and probabilities: P
 of squared residuals on the mean [ManningMullahy2001]_, equidispersion [CameronTrivedi1990]_, and
 the share of zeros that a Poisson or a negative binomial variable with these means would have.
 
-A test that does not apply says why, as elsewhere; see :mod:`estimation.specification_tests`.
+A test that does not apply says why, as elsewhere; see :mod:`estimation.choice.specification_tests`.
 """
 
 from collections.abc import Sequence

@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.choicedata import ChoiceData
+from choicemodels.choices.choicedata import ChoiceData
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.formula import term_values
 from choicemodels.frames import closest, numeric_column
-from choicemodels.models import MultinomialLogit
+from choicemodels.logit.models import MultinomialLogit
 from choicemodels.utility import Term
 from estimation.delta import DerivedEstimates, jacobian
 from estimation.gravity.covariance import nested_in

@@ -12,9 +12,9 @@ estimate itself, and the statistic is Wald's. The absorbed effects are concentra
 scores, so that they count as estimated.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.frames import closest
 from choicemodels.restrictions import Restrictions
 from estimation.covariance import inverse_information
+from estimation.gravity.multipliers import Weights, enumerable, multipliers
 from estimation.gravity.ppml import ppml, ppml_dense
 from estimation.gravity.problem import arranged, problem_of, refuse_moved
 from estimation.gravity.result import GravityResult
@@ -31,24 +32,9 @@ from estimation.gravity.search import Search
 from estimation.gravity.working import working_regression
 from estimation.meat import Part
 
-__all__ = ["ScoreBootstrap", "ScoreInterval", "Weights", "score_bootstrap", "score_interval"]
+__all__ = ["ScoreBootstrap", "ScoreInterval", "score_bootstrap", "score_interval"]
 
 Array = NDArray[np.float64]
-Weights: TypeAlias = Literal["rademacher", "webb", "mammen"]
-
-_ROOT_5 = float(np.sqrt(5.0))
-_WEBB = np.sqrt(np.array([0.5, 1.0, 1.5]))
-# Values of the multipliers, and their probabilities if they are not all alike.
-_POINTS: dict[Weights, tuple[Array, Array | None]] = {
-    "rademacher": (np.array([-1.0, 1.0]), None),
-    "webb": (np.concatenate([-_WEBB, _WEBB]), None),
-    "mammen": (
-        np.array([(1 - _ROOT_5) / 2, (1 + _ROOT_5) / 2]),
-        np.array([(_ROOT_5 + 1) / (2 * _ROOT_5), (_ROOT_5 - 1) / (2 * _ROOT_5)]),
-    ),
-}
-# Draws are made this many entries at a time.
-_ROOM = 4_000_000
 # Enumerated draws repeat the statistic up to rounding.
 _TIE = 1e-9
 # The limits of an interval are found to this share of a standard error, and no farther than so
@@ -143,7 +129,7 @@ class _Test:
 
     @property
     def enumerated(self) -> bool:
-        return self.weights == "rademacher" and 2 ** min(self.groups - 1, 62) <= self.draws
+        return enumerable(self.weights, self.groups, self.draws)
 
 
 def score_bootstrap(
@@ -388,24 +374,8 @@ def _statistics(v: Array, moved: Array) -> Array:
 
 def _draw(test: _Test, moved: Array) -> Array:
     """Return the statistics of all draws."""
-    return np.concatenate([_statistics(v, moved) for v in _multipliers(test)])
-
-
-def _multipliers(test: _Test) -> Iterator[Array]:
-    """Yield the random multipliers of the groups, some draws at a time, shape (b, G)."""
-    G = test.groups
-    total = 2 ** (G - 1) if test.enumerated else test.draws
-    step = max(_ROOM // G, 1)
-    stream = np.random.default_rng(test.seed)
-    points, chances = _POINTS[test.weights]
-    for low in range(0, total, step):
-        count = min(step, total - low)
-        if test.enumerated:
-            # Draws with all signs turned give the same statistic: the first sign stays.
-            bits = np.arange(low, low + count)[:, None] >> np.arange(G - 1) & 1
-            yield np.hstack([np.ones((count, 1)), 1.0 - 2.0 * bits])
-        else:
-            yield stream.choice(points, p=chances, size=(count, G))
+    every = multipliers(test.weights, test.groups, test.draws, test.seed)
+    return np.concatenate([_statistics(v, moved) for v in every])
 
 
 def _pvalue(statistic: float, statistics: Array, enumerated: bool) -> float:

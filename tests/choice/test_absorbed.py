@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.choices.sampling import sample_alternatives
 from choicemodels.errors import (
     DataError,
     EstimationError,
     IdentificationError,
     SpecificationError,
 )
-from choicemodels.sampling import sample_alternatives
 from choicemodels.specify import specify
 from estimation import fit, load_result
 

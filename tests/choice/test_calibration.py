@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.choices.scenario_data import drop_alternatives, keep_cases
 from choicemodels.errors import EstimationError, SpecificationError
-from choicemodels.scenario_data import drop_alternatives, keep_cases
 from choicemodels.specify import specify
 from choicemodels.utility import product
 from estimation import fit, load_result
-from estimation.calibration import calibrate
+from estimation.choice.calibration import calibrate
 from estimation.fixed_point import anderson
 
 SHARES = {"car": 0.55, "train": 0.35, "air": 0.1}

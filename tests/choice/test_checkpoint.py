@@ -10,7 +10,7 @@ import pytest
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, NestflowWarning
 from choicemodels.errors import DataError
 from estimation import fit
-from estimation.checkpoint import Checkpoint
+from estimation.choice.checkpoint import Checkpoint
 from estimation.newton import SearchState, maximize
 
 NESTS = {"ground": ["train", "bus", "car"]}

@@ -17,7 +17,7 @@ from choicemodels import (
     NestedLogit,
     NestflowWarning,
 )
-from choicemodels.cross_nested_probabilities import cross_nested_probabilities
+from choicemodels.cross_nested.probabilities import cross_nested_probabilities
 from choicemodels.errors import IdentificationError, SpecificationError
 from choicemodels.specify import specify
 from estimation import fit, load_result

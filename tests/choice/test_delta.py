@@ -8,8 +8,8 @@ from scipy import stats
 from choicemodels import MultinomialLogit, NestedLogit
 from choicemodels.errors import EstimationError, SpecificationError
 from estimation import fit
+from estimation.choice.wtp import fieller_limits, willingness_to_pay
 from estimation.delta import delta_method, jacobian
-from estimation.wtp import fieller_limits, willingness_to_pay
 
 
 @pytest.fixture(scope="module")

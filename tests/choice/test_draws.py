@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
-from choicemodels.distributions import DISTRIBUTIONS, moments, standardize
-from choicemodels.draws import SEQUENCES, halton, standard_draws, uniform_draws
 from choicemodels.errors import SpecificationError
+from choicemodels.mixed.distributions import DISTRIBUTIONS, moments, standardize
+from choicemodels.mixed.draws import SEQUENCES, halton, standard_draws, uniform_draws
 
 
 @pytest.mark.parametrize(("column", "base"), [(0, 2), (1, 3), (2, 5), (3, 7), (4, 11)])
@@ -103,7 +103,7 @@ def test_each_dimension_follows_its_own_law():
 
 
 def test_the_compiled_normal_quantile_is_scipys():
-    from choicemodels.normal_quantile import normal_quantile
+    from choicemodels.mixed.normal_quantile import normal_quantile
 
     p = np.concatenate([np.logspace(-300, -1, 400), np.linspace(0.05, 0.95, 200)])
     p = np.concatenate([p, 1 - np.logspace(-15, -1, 100)])

@@ -17,10 +17,10 @@ from choicemodels import (
     NestedLogit,
     NestflowWarning,
 )
+from choicemodels.choices.scenario_data import change, keep_cases
 from choicemodels.errors import DataError, SpecificationError
-from choicemodels.scenario_data import change, keep_cases
 from estimation import fit
-from estimation.effects import effects, elasticities, marginal_effects, semi_elasticities
+from estimation.choice.effects import effects, elasticities, marginal_effects, semi_elasticities
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 MODES = ["car", "train", "air"]

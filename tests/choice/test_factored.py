@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.choices.partitioned import PartitionedChoiceData
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.partitioned import PartitionedChoiceData
+from choicemodels.logit.tree import build_tree, log_probabilities
 from choicemodels.specify import specify
-from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit, load_result
 
 PLACES = [f"p{i}" for i in range(8)]
@@ -234,7 +234,7 @@ def test_a_saved_result_predicts_from_factors(tmp_path):
 def test_too_many_rows_are_refused(monkeypatch):
     data = build(*tables(300))
     result = fit(MODELS["multinomial"], data)
-    monkeypatch.setattr("estimation.choice_result._MOST_ROWS", 1_000)
+    monkeypatch.setattr("estimation.choice.result._MOST_ROWS", 1_000)
     with pytest.raises(EstimationError, match=r"predict\(\) would lay out 2,400 rows"):
         result.predict()
 
@@ -295,7 +295,7 @@ def test_a_part_that_is_not_finite_names_the_table():
 def test_a_search_begun_on_some_choosers_ends_where_it_would_have(monkeypatch):
     data = build(*tables(2_000))
     plain = fit(MODELS["move or stay"], data)
-    monkeypatch.setattr("estimation.starting._MANY", 500)
+    monkeypatch.setattr("estimation.choice.starting._MANY", 500)
     begun = fit(MODELS["move or stay"], data)
     np.testing.assert_allclose(begun.estimate, plain.estimate, rtol=0, atol=1e-8)
     assert begun.optimum.iterations[0].llf != plain.optimum.iterations[0].llf

@@ -12,7 +12,7 @@ from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, NestflowWarn
 from choicemodels.errors import DataError, EstimationError, IdentificationError, SpecificationError
 from choicemodels.specify import specify
 from estimation import fit
-from estimation.constants import constants_only
+from estimation.choice.constants import constants_only
 from estimation.newton import maximize
 
 GROUND = {"ground": ["train", "bus", "car"]}

@@ -6,10 +6,10 @@ import pytest
 from formulaic import model_matrix
 
 from choicemodels import ChoiceData, MultinomialLogit
-from choicemodels.design import design_terms
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.formula import expand
-from choicemodels.systematic import Design
+from choicemodels.logit.design import design_terms
+from choicemodels.logit.systematic import Design
 from choicemodels.utility import evaluate, product, variables
 
 TABLE = pd.DataFrame(

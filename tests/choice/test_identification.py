@@ -7,7 +7,7 @@ import pytest
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, OrderedChoice
 from choicemodels.errors import IdentificationError, SpecificationError
 from estimation import fit
-from estimation.identification import collinearity_report, examine, identification_report
+from estimation.choice.identification import collinearity_report, examine, identification_report
 
 
 @pytest.fixture(scope="module")

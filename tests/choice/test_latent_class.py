@@ -15,19 +15,18 @@ from choicemodels import (
     MultinomialLogit,
     load_data,
 )
+from choicemodels.choices.partitioned import PartitionedChoiceData
 from choicemodels.errors import (
     DataError,
     EstimationError,
     IdentificationError,
     SpecificationError,
 )
-from choicemodels.partitioned import PartitionedChoiceData
 from choicemodels.restrictions import Restrictions
 from choicemodels.specify import specify
 from estimation import fit, load_result
-from estimation.delta import delta_method
-from estimation.latent_class_fit import RandomStarts, climb, random_point, start_classes
-from estimation.latent_class_result import (
+from estimation.choice.latent_class_fit import RandomStarts, climb, random_point, start_classes
+from estimation.choice.latent_class_result import (
     choose_classes,
     class_probabilities,
     class_shares,
@@ -35,9 +34,10 @@ from estimation.latent_class_result import (
     posterior_coefficients,
     posterior_memberships,
 )
-from estimation.likelihood_ratio import lr_test
+from estimation.choice.likelihood_ratio import lr_test
+from estimation.choice.welfare import surplus
+from estimation.delta import delta_method
 from estimation.newton import maximize
-from estimation.welfare import surplus
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 FEW = RandomStarts(3)
@@ -551,7 +551,7 @@ def test_a_number_of_classes_that_fails_says_why(monkeypatch):
             raise IdentificationError("three are too many")
         return fit(model, data, **options)
 
-    monkeypatch.setattr("estimation.latent_class_result.fit_choice", refuse_three)
+    monkeypatch.setattr("estimation.choice.latent_class_result.fit_choice", refuse_three)
     found = choose_classes(model, data, [1, 3], start=FEW)
     assert found.best.model.classes == 1
     assert found.table["problem"].to_list() == ["", "three are too many"]

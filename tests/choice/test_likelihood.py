@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.logit.tree import branch_logsum, build_tree, log_probabilities
 from choicemodels.specify import specify
-from choicemodels.tree import branch_logsum, build_tree, log_probabilities
 
 ALTERNATIVES = list("abcdefg")
 NESTS = {"A": {"A1": ["a", "b"], "A2": ["c", "d"]}, "B": ["e"], "C": ["f", "g"]}

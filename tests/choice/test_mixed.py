@@ -10,9 +10,9 @@ from scipy import integrate, stats
 from scipy.special import ndtr, ndtri
 
 from choicemodels import ChoiceData, MixedLogit, MultinomialLogit
-from choicemodels.distributions import DISTRIBUTIONS, standardize
 from choicemodels.errors import DataError
-from choicemodels.mixed_parameters import MixedParameters
+from choicemodels.mixed.distributions import DISTRIBUTIONS, standardize
+from choicemodels.mixed.parameters import MixedParameters
 from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict, specify
 
 ALTERNATIVES = list("abcd")

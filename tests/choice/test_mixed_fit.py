@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from choicemodels import ChoiceData, MixedLogit, MultinomialLogit, load_data
-from choicemodels.distributions import DISTRIBUTIONS, moments, standardize
-from choicemodels.draws import halton
 from choicemodels.errors import EstimationError, NestflowWarning, SpecificationError
+from choicemodels.mixed.distributions import DISTRIBUTIONS, moments, standardize
+from choicemodels.mixed.draws import halton
 from choicemodels.specify import specify
 from estimation import fit, load_result
-from estimation.mixed_result import (
+from estimation.choice.mixed_result import (
     coefficient_correlations,
     coefficient_moments,
     individual_parameters,

@@ -15,7 +15,7 @@ from choicemodels.errors import (
     IdentificationError,
     SpecificationError,
 )
-from choicemodels.ordered_likelihood import specify_ordered
+from choicemodels.ordered.likelihood import specify_ordered
 from estimation import fit, load_result, table
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "Christensen2019"

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MixedLogit, MultinomialLogit, NestedLogit
+from choicemodels.choices.partitioned import PartitionedChoiceData
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.partitioned import PartitionedChoiceData
 from estimation import fit
 
 ALTERNATIVES = ("bus", "car", "rail", "walk")

@@ -25,7 +25,7 @@ from choicemodels.specify import specify
 from estimation import fit
 from estimation.newton import maximize
 from estimation.pylogit import create_choice_model
-from estimation.pylogit_estimates import in_log_odds
+from estimation.pylogit.estimates import in_log_odds
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "tests" / "published" / "pylogit_1_0_1"

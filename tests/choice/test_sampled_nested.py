@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, sample_alternatives
+from choicemodels.choices.scenario_data import add_alternative, drop_alternatives, keep_cases
 from choicemodels.errors import DataError, SpecificationError
-from choicemodels.sampled_nested_likelihood import SampledNestedLikelihood
-from choicemodels.scenario_data import add_alternative, drop_alternatives, keep_cases
+from choicemodels.logit.sampled_nested_likelihood import SampledNestedLikelihood
+from choicemodels.logit.tree import build_tree, log_probabilities
 from choicemodels.specify import specify
-from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit
 from estimation.bootstrap import bootstrap
-from estimation.iia_tests import lambda_one_test
+from estimation.choice.iia_tests import lambda_one_test
 
 NAMES = [f"a{j:02d}" for j in range(14)]
 DEEP = {"A": {"A1": NAMES[:4], "A2": NAMES[4:8]}, "B": NAMES[8:12]}

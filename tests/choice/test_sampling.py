@@ -15,10 +15,10 @@ from choicemodels import (
     NestedLogit,
     sample_alternatives,
 )
+from choicemodels.choices.sampling_kernels import draw
+from choicemodels.choices.scenario_data import keep_cases
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.keyed_random import stream_key
-from choicemodels.sampling_kernels import draw
-from choicemodels.scenario_data import keep_cases
 from choicemodels.specify import specify
 from estimation import fit, load_result
 from tests.choice.test_factored import build, tables

@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
-from choicemodels.errors import DataError, SpecificationError
-from choicemodels.scenario_data import (
+from choicemodels.choices.scenario_data import (
     add_alternative,
     average_case,
     change,
     drop_alternatives,
     keep_cases,
 )
+from choicemodels.errors import DataError, SpecificationError
 from estimation import fit, load_result
-from estimation.adjusted import with_alternatives
-from estimation.scenarios import compare
-from estimation.welfare import surplus
+from estimation.choice.adjusted import with_alternatives
+from estimation.choice.scenarios import compare
+from estimation.choice.welfare import surplus
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 MODES = ["car", "train", "air"]

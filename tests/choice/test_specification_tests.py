@@ -10,11 +10,11 @@ import pytest
 from scipy import optimize, stats
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, OrderedChoice
+from choicemodels.choices.scenario_data import drop_alternatives, keep_cases
 from choicemodels.errors import SpecificationError
-from choicemodels.scenario_data import drop_alternatives, keep_cases
 from choicemodels.specify import specify
 from estimation import fit, load_result
-from estimation.specification_tests import (
+from estimation.choice.specification_tests import (
     HypothesisTest,
     ben_akiva_swait_test,
     hausman_mcfadden_test,
@@ -365,7 +365,7 @@ def test_scales_and_sizes_are_extensions(travel_mode, options):
 
 
 def test_another_family_is_a_guide(travel_mode, small):
-    from choicemodels.cross_nested import CrossNestedLogit
+    from choicemodels.cross_nested.specification import CrossNestedLogit
 
     crossed = CrossNestedLogit(
         "gc + ttme", {"a": ["train", "bus", "car"], "b": ["train", "air"]}, base="car"

@@ -9,8 +9,8 @@ import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, NestflowWarning
 from choicemodels.errors import DataError, IdentificationError, SpecificationError
+from choicemodels.logit.tree import log_probabilities
 from choicemodels.specify import specify
-from choicemodels.tree import log_probabilities
 from estimation import fit, load_result
 
 PUBLISHED = Path(__file__).parents[1] / "published"

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
+from choicemodels.choices.scenario_data import keep_cases
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.scenario_data import keep_cases
 from estimation import fit
-from estimation.validation import cross_validate, validate
+from estimation.choice.validation import cross_validate, validate
 
 MODEL = MultinomialLogit("gc + ttme | hinc", base="car")
 

@@ -20,15 +20,20 @@ from choicemodels import (
     NestedLogit,
     NestflowWarning,
 )
+from choicemodels.choices.scenario_data import (
+    add_alternative,
+    change,
+    drop_alternatives,
+    keep_cases,
+)
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.scenario_data import add_alternative, change, drop_alternatives, keep_cases
+from choicemodels.logit.tree import build_tree, log_probabilities
 from choicemodels.specify import specify
-from choicemodels.tree import build_tree, log_probabilities
 from estimation import fit, load_result
+from estimation.choice.gev_errors import tree_errors
+from estimation.choice.welfare import compensating_variation, equivalent_variation, surplus
 from estimation.estimates import Covariance
-from estimation.gev_errors import tree_errors
 from estimation.quadrature import integrate as integrate_many
-from estimation.welfare import compensating_variation, equivalent_variation, surplus
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 NESTS = {"public": {"rail": ["train", "tram"], "road": ["bus", "taxi"]}}
@@ -306,7 +311,7 @@ def test_equivalent_variation_is_the_way_back(bent):
 
 def test_a_new_alternative_with_income_effects(bent):
     """One that nobody can afford is worth nothing; a free copy of one is worth something."""
-    from estimation.adjusted import with_alternatives
+    from estimation.choice.adjusted import with_alternatives
 
     data = keep_cases(bent.data, np.arange(30))
     grown = with_alternatives(bent, ["jet"], like={"jet": "taxi"})

@@ -1,0 +1,1 @@
+"""Choices as observed: who was offered what, and took which."""

@@ -1,0 +1,1 @@
+"""Multinomial and nested logits: specifications, likelihoods and their kernels."""

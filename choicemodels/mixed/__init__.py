@@ -1,0 +1,1 @@
+"""Mixed logits: random coefficients, their draws and the simulated likelihood."""

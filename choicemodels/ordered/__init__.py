@@ -1,0 +1,1 @@
+"""Ordered logit and probit."""

@@ -1,0 +1,1 @@
+"""Choice models fitted, tested and put to use."""
