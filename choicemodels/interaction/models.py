@@ -1,6 +1,7 @@
 """Spatial-interaction models: what stands behind a flow, and which totals it must reproduce."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -246,7 +247,7 @@ class CompetingDestinations(SpatialInteraction):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpportunityModel(InteractionModel):
+class OpportunityModel(InteractionModel, ABC):
     """What the laws share that look at opportunities and not at cost itself.
 
     The law gives the probability that a trip from o ends in d. The flows out of an origin are in
@@ -280,13 +281,13 @@ class OpportunityModel(InteractionModel):
                 f"ties={self.ties!r} is unknown; choose one of {', '.join(get_args(Ties))}."
             )
 
+    @abstractmethod
     def law(self, theta: float, at: LawInputs) -> LawValues:
         """Return the law at a value of its parameter, up to a constant of each origin."""
-        raise NotImplementedError
 
     def grid(self, at: LawInputs) -> Array:
-        """Return values of the parameter, ascending, among which the search begins."""
-        raise NotImplementedError
+        """Return values of the parameter, ascending, to begin the search among, if it has one."""
+        return np.empty(0)
 
 
 @dataclass(frozen=True)
