@@ -260,7 +260,7 @@ def gravity(
     offset: Annotated[str, typer.Option(help='Expression like "log(population)".')] = "",
     split: Annotated[str | None, typer.Option(help="Column: a fit for each value.")] = None,
     cov: Annotated[
-        str, typer.Option(help="hessian, robust, HC0 to HC3, dyadic; --cluster overrides.")
+        str, typer.Option(help="hessian, robust, HC0 to HC3, dyadic; CRV3 with --cluster.")
     ] = "robust",
     cluster: Cluster = None,
     ssc: Annotated[str, typer.Option(help="fixest, stata or none.")] = "fixest",
@@ -282,7 +282,9 @@ def gravity(
 
     models = stepwise(formula, offset=offset)
     flows = FlowData(read_table(data), origin=origin, destination=destination, flow=flow, time=time)
-    options: dict[str, Any] = {"cov": "cluster", "groups": cluster} if cluster else {"cov": cov}
+    options: dict[str, Any] = {"cov": cov}
+    if cluster:
+        options = {"cov": "CRV3" if cov == "CRV3" else "cluster", "groups": cluster}
     several = fit_several(models, flows, split=split, weights=weights, ssc=ssc, **options)
     if len(several) == 1:
         _show(several[0], out, table_file)

@@ -1,4 +1,4 @@
-"""What the results of gravity models beside PPML share."""
+"""What the results of gravity models share, by PPML or beside it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +19,7 @@ from estimation.gravity.covariance import (
     gravity_covariance,
     middle_of,
 )
-from estimation.gravity.effects import EffectEstimate
+from estimation.gravity.effects import EffectEstimate, refuse_unconnected
 from estimation.gravity.sample import GroupsArgument, Sample
 from estimation.results import Covariance, Result
 
@@ -45,7 +45,7 @@ class FlowResult(Result):
     scores_product : ndarray, shape (K, K)
         Cross-product of the scores.
     terms : tuple of Term
-        The regressors.
+        The regressors, whose coefficients come first.
     effects : tuple of EffectEstimate
     dropped : DataFrame
         One row for each reason: reason, effect, rows.
@@ -128,18 +128,25 @@ class FlowResult(Result):
         return self.sample
 
     def fixed_effects(self) -> "dict[str, pd.Series[float]]":
-        """Return the fixed effects by name; see :meth:`GravityResult.fixed_effects`."""
+        """Return the fixed effects and slopes by level, labelled, by name.
+
+        Only sums over the effects of a row are identified. The first effect carries the level;
+        of two effects, the second sums to zero over its levels within each connected set of
+        levels. With three effects or more, each after the first sums to zero, and what else can
+        move between them is as the iterations left it.
+        """
         return {effect.name: effect.series() for effect in self.effects}
 
     def _predictor(self, frame: pd.DataFrame) -> Array:
         """Add up regressors, offset and fixed effects over new rows."""
         eta = np.zeros(len(frame))
-        for term in self.terms:
-            eta += self.params[term.name] * term_values(term, frame, what="the new table")
+        for term, coefficient in zip(self.terms, self.estimate[: len(self.terms)], strict=True):
+            eta += coefficient * term_values(term, frame, what="the new table")
         if self.offset:
             eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
         for effect in self.effects:
             eta += effect.at(frame)
+        refuse_unconnected(self.effects, frame)
         return eta
 
     def _account(self) -> list[str]:

@@ -10,21 +10,18 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.flows.gravity import Gravity
-from choicemodels.formula import term_values
 from choicemodels.frames import to_pandas
-from choicemodels.utility import Term
 from estimation.covariance import SmallSample
 from estimation.gravity.covariance import (
-    LevelCount,
     Middle,
     check_kind,
     gravity_covariance,
     middle_of,
     rescaling,
 )
-from estimation.gravity.effects import EffectEstimate, refuse_unconnected
+from estimation.gravity.flow_result import FlowResult
 from estimation.gravity.sample import GroupsArgument, Sample
-from estimation.results import Covariance, Result
+from estimation.results import Covariance
 from estimation.summary import Summary, coefficient_table
 
 __all__ = ["Convergence", "GravityResult", "GroupsArgument", "Sample"]
@@ -58,61 +55,33 @@ class Convergence:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class GravityResult(Result):
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class GravityResult(FlowResult):
     """A gravity model fitted by Poisson pseudo-maximum likelihood.
 
-    Besides what every result has:
+    Besides what every result of flows has:
 
     Attributes
     ----------
-    formula : str
-    depvar : str
-        Name of the flow column.
     llnull : float
         Log-likelihood of a constant mean.
     deviance : float
     convergence : Convergence
-    hessian : ndarray, shape (K, K)
-        Of the log-likelihood with the fixed effects concentrated out.
-    scores_product : ndarray, shape (K, K)
-        Cross-product of the scores.
-    terms : tuple of Term
-        What prediction on new data evaluates.
-    effects : tuple of EffectEstimate
-    dropped : DataFrame
-        One row for each reason: reason, effect, rows.
-    dropped_rows : Series
-        The reason, by position of the row in the table that was given.
     certificates : Series
-        Of the separated rows among them, the value of a combination of regressors and effects
-        that is positive there, and zero in the rows with flows: subtracting ever more of it
-        raises the likelihood for ever.
-    offset : str
-        The expression that entered with the coefficient one; empty if there was none.
+        Of the separated rows among those dropped, the value of a combination of regressors and
+        effects that is positive there, and zero in the rows with flows: subtracting ever more of
+        it raises the likelihood for ever.
     weights : str
         The column by which rows counted; empty if there was none.
-    sample : Sample or None
-        The data behind the result; None if it was read from a file.
     middle : Middle or None
         How the covariance was put together; None for the jackknife or without data.
     """
 
-    formula: str
-    depvar: str
     llnull: float
     deviance: float
     convergence: Convergence
-    hessian: Array
-    scores_product: Array
-    terms: tuple[Term, ...]
-    effects: tuple[EffectEstimate, ...]
-    dropped: pd.DataFrame
-    dropped_rows: "pd.Series[str]"
     certificates: "pd.Series[float]"
-    offset: str = ""
     weights: str = ""
-    sample: Sample | None = field(default=None, repr=False)
     middle: Middle | None = field(default=None, repr=False)
 
     @property
@@ -129,14 +98,6 @@ class GravityResult(Result):
     def prsquared(self) -> float:
         """McFadden's ``1 - llf / llnull``."""
         return 1 - self.llf / self.llnull if self.llnull else 0.0
-
-    @property
-    def effect_counts(self) -> tuple[LevelCount, ...]:
-        """Name and number of levels of each fixed effect."""
-        return tuple(
-            LevelCount(effect.name, len(effect.values), bool(effect.variable))
-            for effect in self.effects
-        )
 
     @property
     def df_model(self) -> int:
@@ -235,16 +196,6 @@ class GravityResult(Result):
         regression = working_of(self.sample, self.terms, self.model)
         return pd.Series(regression.leverages(), index=self.sample.rows, name="leverage")
 
-    def fixed_effects(self) -> "dict[str, pd.Series[float]]":
-        """Return the fixed effects and slopes by level, labelled, by name.
-
-        Only sums over the effects of a row are identified. The first effect carries the level;
-        of two effects, the second sums to zero over its levels within each connected set of
-        levels. With three effects or more, each after the first sums to zero, and what else can
-        move between them is as the iterations left it.
-        """
-        return {effect.name: effect.series() for effect in self.effects}
-
     @overload
     def predict(
         self,
@@ -313,7 +264,7 @@ class GravityResult(Result):
             eta, index = np.log(self.sample.mu), pd.Index(self.sample.rows)
         else:
             frame = to_pandas(table, what="the new table")
-            eta = self._eta(frame)
+            eta = self._predictor(frame)
             index = table.index if isinstance(table, pd.DataFrame) else frame.index
         if std_err and frame is not None:
             # The sparse arrays of scipy take a while to load, and few results need them.
@@ -321,18 +272,6 @@ class GravityResult(Result):
 
             return prediction_table(self, frame, eta, alpha, scale).set_index(index)
         return pd.Series(np.exp(eta) if scale == "mu" else eta, index=index, name=scale)
-
-    def _eta(self, frame: pd.DataFrame) -> Array:
-        """Return the linear predictor of the rows of a table, shape (M,)."""
-        eta = np.zeros(len(frame))
-        for term, coefficient in zip(self.terms, self.estimate, strict=True):
-            eta += coefficient * term_values(term, frame, what="the new table")
-        if self.offset:
-            eta += term_values(Term("offset", (self.offset,)), frame, what="the new table")
-        for effect in self.effects:
-            eta += effect.at(frame)
-        refuse_unconnected(self.effects, frame)
-        return eta
 
     def summary(self) -> Summary:
         """Return the page that ``print`` shows."""
@@ -353,11 +292,7 @@ class GravityResult(Result):
         if self.weights:
             facts.append(("Weights", self.weights))
         facts += [(f"Levels of {c.name}", f"{c.levels:,}") for c in self.effect_counts]
-        notes = [
-            f"{count:,} rows dropped: {reason}" + (f" of {effect}" if effect else "")
-            for reason, effect, count in self.dropped.itertuples(index=False)
-        ]
-        notes += self.convergence.notes
+        notes = [*self._account(), *self.convergence.notes]
         table = coefficient_table(
             self.params, self.bse, self.tvalues, self.pvalues, self.conf_int()
         )
@@ -375,14 +310,6 @@ class GravityResult(Result):
         return {**super().statistics, **more}
 
     @property
-    def __maketables_depvar__(self) -> str:
-        return self.depvar
-
-    @property
-    def __maketables_fixef_string__(self) -> str | None:
-        return "+".join(effect.name for effect in self.effects) or None
-
-    @property
     def __maketables_default_stat_keys__(self) -> list[str]:
         return ["N", "pseudo_r2", "ll", "deviance"]
 
@@ -391,22 +318,10 @@ class GravityResult(Result):
         return {
             "kind": "gravity",
             **super().to_dict(),
-            "formula": self.formula,
-            "depvar": self.depvar,
-            "offset": self.offset,
             "weights": self.weights,
             "llnull": self.llnull,
             "deviance": self.deviance,
             "convergence": asdict(self.convergence),
-            "hessian": self.hessian.tolist(),
-            "scores_product": self.scores_product.tolist(),
-            "terms": [asdict(term) for term in self.terms],
-            "effects": [effect.to_dict() for effect in self.effects],
-            "dropped": self.dropped.to_dict(orient="list"),
-            "dropped_rows": {
-                "row": self.dropped_rows.index.tolist(),
-                "reason": self.dropped_rows.tolist(),
-            },
             "certificates": {
                 "row": self.certificates.index.tolist(),
                 "value": self.certificates.tolist(),
@@ -416,30 +331,13 @@ class GravityResult(Result):
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "GravityResult":
         """Rebuild a result from :meth:`to_dict`; it has no data and no scores of rows."""
-        K = len(saved["names"])
-        rows, convergence = saved["dropped_rows"], saved["convergence"]
-        certified = saved["certificates"]
+        convergence, certified = saved["convergence"], saved["certificates"]
         return cls(
-            names=tuple(saved["names"]),
-            estimate=np.array(saved["estimate"], dtype=np.float64),
-            covariance=Covariance.from_dict(saved["covariance"]),
-            llf=saved["llf"],
-            nobs=saved["nobs"],
-            formula=saved["formula"],
-            depvar=saved["depvar"],
-            offset=saved["offset"],
+            **cls._read(saved),
             weights=saved["weights"],
             llnull=saved["llnull"],
             deviance=saved["deviance"],
             convergence=Convergence(**{**convergence, "notes": tuple(convergence["notes"])}),
-            hessian=np.array(saved["hessian"], dtype=np.float64).reshape(K, K),
-            scores_product=np.array(saved["scores_product"], dtype=np.float64).reshape(K, K),
-            terms=tuple(Term(t["name"], tuple(t["factors"])) for t in saved["terms"]),
-            effects=tuple(EffectEstimate.from_dict(effect) for effect in saved["effects"]),
-            dropped=pd.DataFrame(saved["dropped"], columns=["reason", "effect", "rows"]),
-            dropped_rows=pd.Series(
-                rows["reason"], index=pd.Index(rows["row"], dtype="int64"), dtype=object
-            ),
             certificates=pd.Series(
                 certified["value"], index=pd.Index(certified["row"], dtype="int64"), dtype=float
             ),
