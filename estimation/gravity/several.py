@@ -134,21 +134,25 @@ def fit_several(
     flows = [data.flow] if flow is None else [flow] if isinstance(flow, str) else list(flow)
     alone = len(flows) == len(specifications) == 1 and split is None
     results, labels = [], []
-    for label, subset in _subsets(data, split, full):
-        for name in flows:
-            sample = subset if name == subset.flow else subset.with_flow(name)
-            last: GravityResult | None = None
-            for model in specifications:
-                try:
-                    last = fit_gravity(model, sample, start=last, **options)
-                except NestflowError as problem:
-                    if alone:
-                        raise
-                    part = "" if split is None else f" in {label}"
-                    raise type(problem)(f"'{model.formula}' for {name}{part}: {problem}") from None
-                results.append(last)
-                labels.append((label, name, model.formula))
+    for label, sample in _samples(data, split, full, flows):
+        last: GravityResult | None = None
+        for model in specifications:
+            where = "" if alone else _place(model, sample.flow, split, label)
+            last = _fit_one(model, sample, where, {**options, "start": last})
+            results.append(last)
+            labels.append((label, sample.flow, model.formula))
     return SeveralFits(tuple(results), pd.DataFrame(labels, columns=["sample", "flow", "formula"]))
+
+
+def _place(model: Gravity, flow: str, split: str | None, label: Any) -> str:
+    return f"'{model.formula}' for {flow}" + ("" if split is None else f" in {label}") + ": "
+
+
+def _fit_one(model: Gravity, data: FlowData, where: str, options: dict[str, Any]) -> GravityResult:
+    try:
+        return fit_gravity(model, data, **options)
+    except NestflowError as problem:
+        raise type(problem)(f"{where}{problem}") from None
 
 
 def _specifications(models: str | Gravity | Sequence[Gravity]) -> tuple[Gravity, ...]:
@@ -158,6 +162,15 @@ def _specifications(models: str | Gravity | Sequence[Gravity]) -> tuple[Gravity,
     if not several or not all(isinstance(model, Gravity) for model in several):
         raise SpecificationError("fit_several() takes a formula, a Gravity, or several of them.")
     return several
+
+
+def _samples(
+    data: FlowData, split: str | None, full: bool, flows: Sequence[str]
+) -> Iterator[tuple[Any, FlowData]]:
+    """Yield each subset with each flow column, one at a time, and the subset's label."""
+    for label, subset in _subsets(data, split, full):
+        for name in flows:
+            yield label, subset if name == subset.flow else subset.with_flow(name)
 
 
 def _subsets(data: FlowData, split: str | None, full: bool) -> Iterator[tuple[Any, FlowData]]:
