@@ -30,9 +30,9 @@ __all__ = [
     "Effects",
     "Solution",
     "Varying",
-    "add_fitted",
     "add_products",
     "arrange",
+    "fill_fitted",
     "invert",
     "over_blocks",
     "solve",
@@ -49,8 +49,6 @@ FAST = {"contract", "reassoc", "arcp", "nsz"}
 _MOST_BLOCKS = 32
 # Below this many rows a block is not worth a thread.
 _LEAST_ROWS = 16_384
-# Groups of fewer rows than this on average are short.
-_SHORT = 32
 
 
 class Columns(NamedTuple):
@@ -290,22 +288,30 @@ def _number_rows(codes: Any, size: int, order: Any) -> Any:
     return numbers, levels[:found].copy()
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy")
-def add_fitted(columns: Any, low: int, high: int, value: Any, out: Any) -> None:
-    """Add ``D a`` for the coefficients in value (L,) to out, over the rows low to high - 1."""
+@njit(cache=True, fastmath=FAST, error_model="numpy", inline="always")
+def fill_fitted(columns: Any, low: int, high: int, value: Any, out: Any) -> None:
+    """Fill out with ``D a`` for the coefficients in value (L,), over the rows low to high - 1."""
     # Slices and unsigned codes spare the check for negative indices in every access.
-    for j in range(columns.codes.shape[0]):
+    n, J = high - low, columns.codes.shape[0]
+    if J > 0 and columns.slope[0] < 0:
+        code = columns.codes[0, low:high]
+        for i in range(n):
+            out[i] = value[code[i]]
+    else:
+        for i in range(n):
+            out[i] = 0.0
+    for j in range(J):
         code, s = columns.codes[j, low:high], columns.slope[j]
-        if s < 0:
-            for i in range(high - low):
-                out[i] += value[code[i]]
-        else:
+        if s >= 0:
             x = columns.values[s, low:high]
-            for i in range(high - low):
+            for i in range(n):
                 out[i] += value[code[i]] * x[i]
+        elif j > 0:
+            for i in range(n):
+                out[i] += value[code[i]]
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy")
+@njit(cache=True, fastmath=FAST, error_model="numpy", inline="always")
 def add_products(columns: Any, low: int, high: int, column: Any, out: Any) -> None:
     """Add ``D' column`` over the rows low to high - 1 to out, shape (L,)."""
     for j in range(columns.codes.shape[0]):
@@ -326,9 +332,7 @@ def _product_of_group(
     n = high - low
     weight = w[low:high]
     for r in range(p.shape[0]):
-        for i in range(n):
-            fitted[i] = 0.0
-        add_fitted(columns, low, high, p[r], fitted)
+        fill_fitted(columns, low, high, p[r], fitted)
         mean = 0.0
         for i in range(n):
             mean += weight[i] * fitted[i]
@@ -355,58 +359,6 @@ def _product_of_block(
         _product_of_group(p, w, total[g], starts[g], starts[g + 1], columns, fitted, out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _product_of_short_groups(
-    p: Any,
-    w: Any,
-    total: Any,
-    starts: Any,
-    columns: Any,
-    first: int,
-    last: int,
-    widest: int,
-    out: Any,
-) -> None:
-    """Do what :func:`_product_of_block` does for p and out of shape (L, R).
-
-    Loops over a few rows cost more to begin than to run; here all columns go along with each row.
-    """
-    R = p.shape[1]
-    fitted, mean = np.empty((widest, R)), np.empty(R)
-    for g in range(first, last):
-        low, high = starts[g], starts[g + 1]
-        n, weight = high - low, w[low:high]
-        for i in range(n):
-            for r in range(R):
-                fitted[i, r] = 0.0
-        for j in range(columns.codes.shape[0]):
-            code, s = columns.codes[j, low:high], columns.slope[j]
-            for i in range(n):
-                entry = columns.values[s, low + i] if s >= 0 else 1.0
-                row, value = fitted[i], p[code[i]]
-                for r in range(R):
-                    row[r] += entry * value[r]
-        for r in range(R):
-            mean[r] = 0.0
-        for i in range(n):
-            row = fitted[i]
-            for r in range(R):
-                mean[r] += weight[i] * row[r]
-        for r in range(R):
-            mean[r] /= total[g]
-        for i in range(n):
-            row = fitted[i]
-            for r in range(R):
-                row[r] = weight[i] * (row[r] - mean[r])
-        for j in range(columns.codes.shape[0]):
-            code, s = columns.codes[j, low:high], columns.slope[j]
-            for i in range(n):
-                entry = columns.values[s, low + i] if s >= 0 else 1.0
-                row, target = fitted[i], out[code[i]]
-                for r in range(R):
-                    target[r] += entry * row[r]
-
-
 def over_blocks(effects: Effects, work: Callable[[int, int, int], None]) -> None:
     """Call ``work(block, first group, group after the last)`` for each block.
 
@@ -418,19 +370,15 @@ def over_blocks(effects: Effects, work: Callable[[int, int, int], None]) -> None
 
 def _product(effects: Effects, w: Array, total: Array, p: Array) -> Array:
     """Return ``S p`` for p of shape (R, L)."""
-    short = int(effects.starts[-1]) < _SHORT * (len(effects.starts) - 1)
-    kernel = _product_of_short_groups if short else _product_of_block
-    given = np.ascontiguousarray(p.T) if short else p
-    parts = np.zeros((len(effects.blocks) - 1, *given.shape))
+    parts = np.zeros((len(effects.blocks) - 1, *p.shape))
 
     def work(b: int, first: int, last: int) -> None:
-        kernel(
-            given, w, total, effects.starts, effects.columns, first, last, effects.widest, parts[b]
+        _product_of_block(
+            p, w, total, effects.starts, effects.columns, first, last, effects.widest, parts[b]
         )
 
     over_blocks(effects, work)
-    product = parts.sum(axis=0)
-    return np.ascontiguousarray(product.T) if short else product
+    return np.asarray(parts.sum(axis=0))
 
 
 def solve(

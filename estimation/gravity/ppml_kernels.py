@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.vector_exp import vector_exp
-from estimation.gravity.absorb import FAST, Effects, add_fitted, add_products, over_blocks
+from estimation.gravity.absorb import FAST, Effects, add_products, fill_fitted, over_blocks
 
 __all__ = ["Advance", "Moments", "advance", "moments", "partial_out"]
 
@@ -119,13 +119,11 @@ def _move_group(
     """
     n = high - low
     e, m, left, flow = eta[low:high], mu[low:high], r[low:high], y[low:high]
-    for i in range(n):
-        change[i] = 0.0
+    fill_fitted(columns, low, high, alpha, change)
     for k in range(X.shape[0]):
         x, step = X[k, low:high], beta[k]
         for i in range(n):
             change[i] += step * x[i]
-    add_fitted(columns, low, high, alpha, change)
     top = -np.inf
     for i in range(n):
         top = max(top, e[i] + change[i])
@@ -178,8 +176,7 @@ def _within_of_block(
         weight = w[low:high]
         for k in range(X.shape[0]):
             x, left = X[k, low:high], out[k, low:high]
-            fitted[:] = 0.0
-            add_fitted(columns, low, high, A[k], fitted)
+            fill_fitted(columns, low, high, A[k], fitted)
             for i in range(high - low):
                 left[i] = x[i] - fitted[i]
             mean = 0.0
