@@ -108,7 +108,8 @@ def fit_gravity(
     """
     _check_options(cov, ssc, tol, max_iterations)
     inputs = read_inputs(model, data, weights)
-    search = Search(
+    # The search is not kept: its design is as large as the data.
+    found = Search(
         inputs.weighted_flows,
         design(inputs.terms, data),
         inputs.offset_with_weights,
@@ -117,9 +118,10 @@ def fit_gravity(
         tuple(term.name for term in inputs.terms),
         Stopping(tol, max_iterations, progress),
         None if start is None else _start_from(start, inputs),
-    )
-    found = search.run(
-        np.flatnonzero(inputs.counted), drop_separated=drop_separated, singletons=drop_singletons
+    ).run(
+        np.flatnonzero(inputs.counted),
+        drop_separated=drop_separated,
+        singletons=drop_singletons,
     )
     unweighted = Drop("no weight", "", np.flatnonzero(~inputs.counted))
     drops = [drop for drop in (unweighted, *found.drops) if len(drop.rows)]
