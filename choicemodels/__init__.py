@@ -9,15 +9,19 @@ from choicemodels.flows.flowdata import FlowData
 from choicemodels.flows.gravity import Gravity
 from choicemodels.latent_class.specification import LatentClassLogit
 from choicemodels.logit.models import MultinomialLogit, NestedLogit
+from choicemodels.migration.areas import Areas
+from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.mixed.specification import MixedLogit
 from choicemodels.ordered.specification import OrderedChoice
 
 __all__ = [
+    "Areas",
     "ChoiceData",
     "CrossNestedLogit",
     "FlowData",
     "Gravity",
     "LatentClassLogit",
+    "MigrationMatrix",
     "MixedLogit",
     "MultinomialLogit",
     "NestedLogit",

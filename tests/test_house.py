@@ -31,11 +31,13 @@ PUBLIC = {
         "year_of_moves",
     },
     "choicemodels": {
+        "Areas",
         "ChoiceData",
         "CrossNestedLogit",
         "FlowData",
         "Gravity",
         "LatentClassLogit",
+        "MigrationMatrix",
         "MixedLogit",
         "MultinomialLogit",
         "NestedLogit",
