@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from choicemodels.apportion import apportion
 from choicemodels.keyed_random import Streams
-from microsim.apportion import apportion
 from microsim.parameters import SynthesisParameters
 from microsim.population import Firms
 

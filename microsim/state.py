@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from choicemodels.apportion import cumulative_rounding
 from choicemodels.keyed_random import Streams
-from microsim.apportion import cumulative_rounding
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit, ndtr, ndtri
 
+from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.datasets import load_data
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import require_columns
 from choicemodels.keyed_random import Streams
-from microsim.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from microsim.firms import make_firms
 from microsim.parameters import SynthesisParameters
 from microsim.population import Metros, Population, Workers

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
+from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
-from microsim.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from microsim.parameters import Parameters, SynthesisParameters, parameter_table
 
 
