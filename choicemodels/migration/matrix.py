@@ -41,11 +41,29 @@ class AreaFlows:
     movers: "csr_array[Any]"
 
     @property
+    def before(self) -> Array:
+        """Return the people by area a year ago, shape (C,)."""
+        return np.asarray(self.movers.sum(axis=1) + self.stayers)
+
+    @property
+    def after(self) -> Array:
+        """Return the people by area now, shape (C,)."""
+        return np.asarray(self.movers.sum(axis=0) + self.stayers)
+
+    @property
     def flows(self) -> "csr_array[Any]":
         """Return everybody, stayers on the diagonal, shape (C, C)."""
         from scipy.sparse import csr_array, diags_array
 
         return csr_array(self.movers + diags_array(self.stayers, format="csr"))
+
+    def change(self, other: Self) -> float:
+        """Return how many people stand elsewhere in other flows with the same pairs.
+
+        Half the sum of the absolute differences, in people.
+        """
+        movers = np.abs(self.movers.data - other.movers.data).sum()
+        return float((movers + np.abs(self.stayers - other.stayers).sum()) / 2)
 
     def to_frame(self) -> pd.DataFrame:
         """Return everybody as a dense table, origins by destinations, shape (C, C)."""
@@ -227,8 +245,9 @@ class MigrationMatrix:
         """Return the number of people."""
         return float(self.before.sum())
 
-    def to_scipy(self) -> "csr_array[Any]":
-        """Return the matrix as scipy's, sharing its arrays, shape (N, N)."""
+    @property
+    def flows(self) -> "csr_array[Any]":
+        """Return everybody as scipy's matrix, sharing the arrays, shape (N, N)."""
         from scipy.sparse import csr_array
 
         shape = (self.areas.size, self.areas.size)
@@ -257,6 +276,13 @@ class MigrationMatrix:
         movers = csr_array((values, indices, indptr), shape=(group.size, group.size))
         stayers = group.totals(self.stayers)
         return AreaFlows(self.areas.coarsen(level), stayers, movers)
+
+    def change(self, other: Self) -> float:
+        """Return how many people stand elsewhere in another matrix with the same pairs.
+
+        Half the sum of the absolute differences, in people.
+        """
+        return float(np.abs(self.values - other.values).sum() / 2)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each stored pair: origin, destination, people."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError
+from estimation.balancing import newton_balance
 from estimation.equilibrium.armington import Armington, Economy, TradeChange
-from estimation.equilibrium.newton_balance import newton_balance
 from estimation.fixed_point import anderson
 
 __all__ = ["clear_markets", "geppml", "rebalance"]

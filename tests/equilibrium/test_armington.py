@@ -8,9 +8,9 @@ import pytest
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.interaction.balancing import balance
+from estimation.balancing import newton_balance
 from estimation.equilibrium.armington import Armington, Economy
 from estimation.equilibrium.markets import _System, clear_markets, geppml, rebalance
-from estimation.equilibrium.newton_balance import newton_balance
 from tests.equilibrium.conftest import SIGMA, solve_levels
 
 PUBLISHED = Path(__file__).parents[1] / "published"

@@ -1,0 +1,1 @@
+"""Matrices of moves brought to agree with census tables, step by step."""

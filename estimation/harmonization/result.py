@@ -1,0 +1,46 @@
+"""A matrix that agrees with its tables, and the record of how it came about."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from choicemodels.migration.matrix import MigrationMatrix
+from estimation.harmonization.factors import Adjustment, Factors
+
+if TYPE_CHECKING:
+    from estimation.table import Table
+
+__all__ = ["Harmonized"]
+
+
+@dataclass(frozen=True, eq=False)
+class Harmonized:
+    """A harmonized matrix.
+
+    Attributes
+    ----------
+    matrix : MigrationMatrix
+        The factors times the matrix that was given.
+    factors : Factors
+        The product of all steps.
+    adjustments : tuple of Adjustment
+        Step by step.
+    log : DataFrame
+        A row for each step and margin: ``step``, ``level``, ``margin``, ``targets`` (above zero),
+        ``not imposed`` (zero, or nobody there), residuals ``before``, ``after`` the step and ``at
+        the end`` of all (the largest distance from a target, as a share of it), quantiles of the
+        step's factors, ``people`` after it, ``moved`` (half the sum of its absolute changes of
+        flows at its level), ``iterations`` and ``seconds``.
+    """
+
+    matrix: MigrationMatrix
+    factors: Factors
+    adjustments: tuple[Adjustment, ...]
+    log: pd.DataFrame
+
+    def table(self) -> "Table":
+        """Return the log as a table to print or save."""
+        from estimation.table import frame_table
+
+        return frame_table(self.log, caption="Harmonization")
