@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from choicemodels.errors import DataError, enumerate_some
-from choicemodels.frames import require_columns, to_pandas
+from choicemodels.frames import require_columns
+from choicemodels.relations import connect, open_relation, quote
 
 __all__ = ["add_up_cells"]
 
@@ -54,16 +53,18 @@ def add_up_cells(
             f"origin, destination, time and the name of the sums must differ; got "
             f"{', '.join([*keys, name])}."
         )
+    what = "the table of cells"
     with ExitStack() as stack:
-        relation = _relation(source, stack)
-        what = "the table of cells"
+        relation = source
+        if not isinstance(source, duckdb.DuckDBPyRelation):
+            relation = open_relation(connect(stack), source, what=what)
         require_columns(pd.DataFrame(columns=relation.columns), [*keys, *filter(None, [flow])],
                         what=what)  # fmt: skip
-        quoted = ", ".join(map(_quote, keys))
-        value = "1.0" if flow is None else f"CAST({_quote(flow)} AS DOUBLE)"
+        quoted = ", ".join(map(quote, keys))
+        value = "1.0" if flow is None else f"CAST({quote(flow)} AS DOUBLE)"
         finite = f"{value} IS NOT NULL AND isfinite({value})"
         sums = (
-            f"{quoted}, sum({value}) FILTER ({finite}) AS {_quote(name)}, "
+            f"{quoted}, sum({value}) FILTER ({finite}) AS {quote(name)}, "
             f"count(*) AS __rows, count(*) FILTER ({finite}) AS __finite, "
             f"count(*) FILTER ({finite} AND {value} < 0) AS __negative"
         )
@@ -73,33 +74,6 @@ def add_up_cells(
             reason = str(problem).splitlines()[0]
             raise DataError(f"column '{flow}' of {what} cannot be added up: {reason}.") from None
     return _checked(found, list(keys), flow, name)
-
-
-def _relation(source: Any, stack: ExitStack) -> Any:
-    """Open what was given as a DuckDB relation; larger than memory spills to a folder."""
-    import duckdb
-
-    if isinstance(source, duckdb.DuckDBPyRelation):
-        return source
-    folder = stack.enter_context(TemporaryDirectory(prefix="nestflow-"))
-    connection = stack.enter_context(duckdb.connect(config={"temp_directory": folder}))
-    if not isinstance(source, str | Path | list | tuple):
-        return connection.from_df(to_pandas(source, what="the table of cells"))
-    paths = [str(path) for path in (source if isinstance(source, list | tuple) else [source])]
-    if not paths:
-        raise DataError("no file was given to read cells from.")
-    try:
-        if all(path.endswith((".csv", ".csv.gz")) for path in paths):
-            listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-            return connection.sql(f"SELECT * FROM read_csv([{listed}])")
-        return connection.read_parquet(paths)
-    except duckdb.Error as problem:
-        reason = str(problem).splitlines()[0]
-        raise DataError(f"cannot read {enumerate_some(paths)}: {reason}.") from None
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _checked(
