@@ -1,0 +1,1 @@
+"""The census side of harmonization: targets, their margins of error, and their boundaries."""

@@ -1,0 +1,106 @@
+"""Tables by area, brought into one order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.errors import DataError, enumerate_some
+
+__all__ = ["aligned", "aligned_matrix", "refuse_negative"]
+
+Array = NDArray[np.float64]
+
+
+def aligned(table: "pd.Series[Any]", labels: pd.Index, what: str, whose: str) -> Array:
+    """Return the numbers of a table by area in the order of ``labels``, shape (C,).
+
+    Parameters
+    ----------
+    table
+        Indexed by label; texts and numbers that read alike are one label.
+    labels
+        Of the areas; the table has them all and no other.
+    what, whose
+        How messages call the table, and who has these labels (``"level 'state'"``).
+
+    Raises
+    ------
+    DataError
+        If a label is missing, strange or stands twice, or a value is no finite number.
+    """
+    order = _order(table.index, labels, what, whose)
+    try:
+        values = table.to_numpy(dtype=np.float64, na_value=np.nan)[order]
+    except (TypeError, ValueError):
+        raise DataError(f"{what} hold text where people are counted; give numbers.") from None
+    bad = labels[~np.isfinite(values)].tolist()
+    if bad:
+        raise DataError(
+            f"{what} are missing or not finite in {len(bad):,} areas of {whose} "
+            f"({enumerate_some(bad)}); fill them in, or merge these areas with others."
+        )
+    return values
+
+
+def aligned_matrix(table: pd.DataFrame, labels: pd.Index, what: str, whose: str) -> Array:
+    """Return a table of origins by destinations in the order of ``labels``, shape (C, C).
+
+    Raises
+    ------
+    DataError
+        As :func:`aligned`, for rows or columns.
+    """
+    rows = _order(table.index, labels, f"the rows of {what}", whose)
+    columns = _order(table.columns, labels, f"the columns of {what}", whose)
+    try:
+        values = table.to_numpy(dtype=np.float64, na_value=np.nan)[np.ix_(rows, columns)]
+    except (TypeError, ValueError):
+        raise DataError(f"{what} hold text where people are counted; give numbers.") from None
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        named = [f"{labels[i]} → {labels[j]}" for i, j in bad]
+        raise DataError(
+            f"{what} are missing or not finite in {len(bad):,} cells ({enumerate_some(named)}); "
+            "a flow that was not observed is zero, and zero targets are never imposed."
+        )
+    return values
+
+
+def refuse_negative(values: Array, labels: Sequence[Any] | pd.Index, what: str, why: str) -> None:
+    """Raise if a number of people is negative.
+
+    Raises
+    ------
+    DataError
+        Naming the areas with the most negative numbers.
+    """
+    bad = np.flatnonzero(values < 0)
+    if len(bad):
+        worst = bad[np.argsort(values[bad], kind="stable")]
+        named = [f"{labels[k]} ({values[k]:,.0f})" for k in worst]
+        raise DataError(f"{what} would be negative in {enumerate_some(named)}; {why}.")
+
+
+def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[np.intp]:
+    """Return where each label stands in the index."""
+    texts = pd.Index(index.map(str))
+    twice = texts[texts.duplicated()].unique().tolist()
+    if twice:
+        raise DataError(f"{what} have {enumerate_some(twice)} twice; give each area one row.")
+    order: NDArray[np.intp] = texts.get_indexer(labels)
+    missing = labels[order < 0].tolist()
+    strange = texts.difference(labels).tolist()
+    if missing or strange:
+        parts = [
+            f"{len(names):,} {fault} ({enumerate_some(names)})"
+            for names, fault in ((missing, "are missing"), (strange, "are no such area"))
+            if names
+        ]
+        raise DataError(
+            f"{what} do not have the {len(labels):,} areas of {whose}: of their labels "
+            f"{' and '.join(parts)}; labels are compared as text, leading zeros included."
+        )
+    return order
