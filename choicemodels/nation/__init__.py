@@ -1,0 +1,1 @@
+"""A generated nation: areas, people and moves whose truth is known."""

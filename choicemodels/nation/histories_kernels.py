@@ -1,0 +1,143 @@
+"""What address histories show of the moves of a nation."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from choicemodels.keyed_random import uniform_one
+
+__all__ = ["observe_zips"]
+
+# What becomes of a person who moved: not covered, still found at the old address, or found at
+# both, either of them known by its ZIP code alone.
+_ABSENT, _STALE, _STALE_ZIP, _EXACT, _TO_ZIP, _FROM_ZIP, _BOTH_ZIP = range(7)
+
+
+@njit(cache=True, nogil=True)
+def _fate(
+    key: Any, person: int, covered: float, reported: float, zip_here: float, zip_there: float
+) -> int:
+    if uniform_one(key, person, 0) >= covered:
+        return _ABSENT
+    vague_here = uniform_one(key, person, 2) < zip_here
+    if uniform_one(key, person, 1) >= reported:
+        return _STALE_ZIP if vague_here else _STALE
+    vague_there = uniform_one(key, person, 3) < zip_there
+    if vague_here:
+        return _BOTH_ZIP if vague_there else _FROM_ZIP
+    return _TO_ZIP if vague_there else _EXACT
+
+
+@njit(cache=True, nogil=True)
+def _add(
+    j: int, amount: float, spread: bool, starts: Any, zips: Any, weight: Any,
+    dense: Any, touched: Any, count: int,
+) -> int:  # fmt: skip
+    """Add people to a destination, or to all areas of its ZIP code by their weights."""
+    first, last = (starts[zips[j]], starts[zips[j] + 1]) if spread else (j, j + 1)
+    for k in range(first, last):
+        if dense[k] == 0.0:
+            touched[count] = k
+            count += 1
+        dense[k] += amount * weight[k] if spread else amount
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _empty(dense: Any, touched: Any, count: int) -> None:
+    for t in range(count):
+        dense[touched[t]] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def observe_zips(
+    first_zip: int, last_zip: int, starts: Any, zips: Any, weight: Any, movers: Any, moves: Any,
+    first_person: Any, key: Any, covered: Any, reported: Any, vague: Any,
+    stayers: Any, vague_stayers: Any, counts: Any,
+) -> Any:  # fmt: skip
+    """Return columns and values of the rows of some ZIP codes, and fill their ``counts``.
+
+    Parameters
+    ----------
+    starts : (Z + 1,)
+        The areas of ZIP code z are ``starts[z]:starts[z + 1]``.
+    zips, weight : (N,)
+        ZIP code of each area, and its share of the people there.
+    movers : (N + 1,)
+        Who left area i stands at ``movers[i]:movers[i + 1]`` of ``moves``.
+    covered : (N, G)
+        Chance that somebody of a group who lived in the area is in the data.
+    reported : (N,)
+        Chance that a move into the area is.
+    vague : (N,)
+        Chance that an address in the area is known by its ZIP code alone.
+    stayers, vague_stayers : (N,)
+        People found at one exact address, and at one known by its ZIP code.
+    counts : (N,)
+        Nonzeros of each row.
+    """
+    N, G = covered.shape
+    shared, row = np.zeros(N), np.zeros(N)
+    shared_at, row_at = np.empty(N, dtype=np.int32), np.empty(N, dtype=np.int32)
+    indices, values = np.empty(1024, dtype=np.int32), np.empty(1024)
+    used = 0
+    for z in range(first_zip, last_zip):
+        a, b = starts[z], starts[z + 1]
+        fates = np.empty(movers[b] - movers[a], dtype=np.int8)
+        pooled, from_zip = 0, 0.0
+        for i in range(a, b):
+            from_zip += vague_stayers[i]
+            for n in range(movers[i], movers[i + 1]):
+                j, g = moves[n] // G, moves[n] % G
+                fate = _fate(
+                    key, first_person[i] + n - movers[i],
+                    covered[i, g], reported[j], vague[i], vague[j],
+                )  # fmt: skip
+                fates[n - movers[a]] = fate
+                if fate == _STALE_ZIP:
+                    from_zip += 1.0
+                elif fate == _FROM_ZIP or fate == _BOTH_ZIP:
+                    pooled = _add(
+                        j, 1.0, fate == _BOTH_ZIP, starts, zips, weight, shared, shared_at, pooled
+                    )
+        for i in range(a, b):
+            filled = _add(
+                i, stayers[i] + weight[i] * from_zip, False, starts, zips, weight, row, row_at, 0
+            )
+            for t in range(pooled):
+                k = shared_at[t]
+                filled = _add(
+                    k, weight[i] * shared[k], False, starts, zips, weight, row, row_at, filled
+                )
+            for n in range(movers[i], movers[i + 1]):
+                fate = fates[n - movers[a]]
+                if fate == _STALE:
+                    filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
+                elif fate == _EXACT or fate == _TO_ZIP:
+                    filled = _add(
+                        moves[n] // G, 1.0, fate == _TO_ZIP, starts, zips, weight,
+                        row, row_at, filled,
+                    )  # fmt: skip
+            # The published matrix has nobody less than one person who stayed.
+            if row[i] == 0.0:
+                filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
+            row[i] = max(row[i], 1.0)
+            if used + filled > len(indices):
+                size = 2 * (used + filled)
+                indices, values = _grown(indices, used, size), _grown(values, used, size)
+            columns = np.sort(row_at[:filled])
+            for t in range(filled):
+                indices[used + t], values[used + t] = columns[t], row[columns[t]]
+            used += filled
+            counts[i] = filled
+            _empty(row, row_at, filled)
+        _empty(shared, shared_at, pooled)
+    return indices[:used].copy(), values[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def _grown(array: Any, used: int, size: int) -> Any:
+    larger = np.empty(size, dtype=array.dtype)
+    larger[:used] = array[:used]
+    return larger
