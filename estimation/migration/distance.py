@@ -1,0 +1,121 @@
+"""How far people move."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from choicemodels.errors import SpecificationError
+from choicemodels.flows.geography import EARTH_RADIUS
+from choicemodels.migration.matrix import MigrationMatrix
+from estimation.migration.inputs import Matrices, each_year, leaving, radians
+from estimation.migration.kernels import distance_sums
+from estimation.migration.ratios import ratio
+from estimation.migration.strata import Strata, by_stratum, checked_strata
+
+__all__ = ["distance_distribution"]
+
+Array = NDArray[np.float64]
+
+# The international mile is 1.609344 km exactly.
+_KILOMETRES = {"mile": 1.609344, "km": 1.0}
+_PLURAL = {"mile": "miles", "km": "km"}
+
+# Distances below ten metres, in kilometres, are not told apart by the median.
+_SHORTEST = 0.01
+_STEP = math.log(1.002)
+
+
+def distance_distribution(
+    matrices: Matrices,
+    bins: Sequence[float] = (5.0, 50.0),
+    strata: Strata | None = None,
+    *,
+    unit: str = "mile",
+    beyond: str | None = None,
+) -> pd.DataFrame:
+    """Tell moves apart by the great-circle distance between the centres of areas.
+
+    Moves within a finest area have no distance and do not count. Distances follow the haversine
+    formula [Sinnott1984]_ on a sphere of the mean radius of the earth [Moritz2000]_, from the
+    columns ``latitude`` and ``longitude`` of the areas.
+
+    Parameters
+    ----------
+    matrices
+        A matrix, or a mapping of years to matrices: the table then has an index level ``year``.
+    bins
+        Bounds of the bands, rising; a distance on a bound belongs to the upper band.
+    strata
+        Types of the origins, or shares of groups in them.
+    unit
+        ``"mile"`` or ``"km"``.
+    beyond
+        A level: only moves that leave its area count. By default the finest.
+
+    Returns
+    -------
+    DataFrame
+        By stratum: ``movers``, the share of each band (``under 5 miles``, ``5 to 50 miles``,
+        ``over 50 miles``), ``mean``, and ``median``. Sums are exact up to rounding; the median
+        is read off cells 0.2 % wide, in one pass, and off by no more.
+
+    Raises
+    ------
+    SpecificationError
+        If the bounds do not rise from above zero, or unit or level are unknown.
+    DataError
+        If a coordinate is missing or out of range, or strata are of other areas.
+    """
+    if unit not in _KILOMETRES:
+        raise SpecificationError(f"unit='{unit}' is not one of {', '.join(_KILOMETRES)}.")
+    bounds = np.asarray(bins, dtype=np.float64)
+    if bounds.ndim != 1 or len(bounds) == 0 or not bool((np.diff([0, *bounds]) > 0).all()):
+        raise SpecificationError(f"bins={list(bins)}: give bounds that rise from above zero.")
+    radius = EARTH_RADIUS / _KILOMETRES[unit]
+    shortest = _SHORTEST / _KILOMETRES[unit]
+    cells = math.ceil(math.log(math.pi * radius / shortest) / _STEP) + 1
+    names = _band_names(bounds, _PLURAL[unit])
+
+    def table(matrix: MigrationMatrix) -> pd.DataFrame:
+        kept = checked_strata(strata, matrix.areas)
+        rows, counts = distance_sums(
+            matrix, radians(matrix.areas), radius, bounds, kept.entries(), kept.size,
+            (shortest, _STEP, cells), leaving(matrix.areas, beyond),
+        )  # fmt: skip
+        sums = by_stratum(kept, rows)
+        people, travelled = sums[:, :-1], sums[:, -1]
+        movers = people.sum(axis=1)
+        frame = pd.DataFrame(
+            ratio(people, movers[:, None]),
+            index=pd.Index(kept.labels, name=kept.name),
+            columns=names,
+        )
+        frame.insert(0, "movers", movers)
+        frame["mean"] = ratio(travelled, movers)
+        frame["median"] = [_median(row, shortest) for row in counts]
+        return frame
+
+    return each_year(matrices, table)
+
+
+def _band_names(bounds: Array, unit: str) -> list[str]:
+    text = [f"{bound:g}" for bound in bounds]
+    between = [f"{a} to {b} {unit}" for a, b in pairwise(text)]
+    return [f"under {text[0]} {unit}", *between, f"over {text[-1]} {unit}"]
+
+
+def _median(counts: Array, shortest: float) -> float:
+    """Return the distance that half the moves of a grid do not exceed."""
+    reached = np.cumsum(counts)
+    if reached[-1] == 0:
+        return math.nan
+    half = reached[-1] / 2
+    h = int(np.searchsorted(reached, half))
+    within = (half - (reached[h] - counts[h])) / counts[h]
+    if h == 0:
+        return float(within * shortest)
+    return float(shortest * math.exp(_STEP * (h - 1 + within)))
