@@ -225,8 +225,7 @@ def _of_flows(
     }
     if not moved_in.any():
         raise DataError(
-            f"nobody moves between {level}s in the table of flows; it must hold people off its "
-            "diagonal."
+            f"the table of flows by {level} has nobody off its diagonal; it must say who moved."
         )
     return [
         Reference(quantity, level, source, values[quantity], used_by, flows.year)
