@@ -57,6 +57,7 @@ PUBLIC = {
         "elasticities",
         "fit",
         "frame_table",
+        "harmonize",
         "load_result",
         "surplus",
         "table",

@@ -79,16 +79,17 @@ def harmonize(
     for number, step in enumerate(steps):
         if progress is not None:
             progress(step.name, number, len(steps))
+        started = perf_counter()
+        flows = work.at(number)
         done = kept.read(number) if kept is not None else None
         if done is None:
-            started = perf_counter()
-            done = _take(work, step, number)
+            done = _take(work, step, number, flows)
             for row in done[1]:
                 row["seconds"] = perf_counter() - started
             if kept is not None:
                 kept.write(number, *done)
         else:
-            work.scale(done[0], number)
+            work.scale(done[0])
         adjustments.append(done[0])
         rows += done[1]
     result = work.factors.apply(matrix)
@@ -139,7 +140,7 @@ class _Work:
             ahead.append(level)
         return min(ahead, key=order.index)
 
-    def scale(self, step: Adjustment, number: int) -> float:
+    def scale(self, step: Adjustment) -> float:
         """Scale by the factors of a step; return how many people they move."""
         areas = self.matrix.areas
         self.factors = self.factors.then(step)
@@ -166,11 +167,13 @@ def aggregate(flows: AreaFlows, areas: Areas, level: str) -> AreaFlows:
     return AreaFlows(areas.coarsen(level), np.asarray(stayers, dtype=np.float64), movers)
 
 
-def _take(work: _Work, step: Step, number: int) -> tuple[Adjustment, list[dict[str, Any]]]:
-    flows = work.at(number)
+def _take(
+    work: _Work, step: Step, number: int, flows: Moves
+) -> tuple[Adjustment, list[dict[str, Any]]]:
+    """Find the factors of a step, scale by them, and measure what they did."""
     was = step.margins(flows)
     found = step.solve(flows)
-    moved = work.scale(found, number)
+    moved = work.scale(found)
     now = work.at(number)
     margins = step.margins(now)
     for margin in margins:

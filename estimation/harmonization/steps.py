@@ -293,17 +293,13 @@ class Margins:
         before = align_people(self.before, own, "margins before")
         after = align_people(self.after, own, "margins after")
         sums = flows.before, flows.after
-        free = any(
-            (now[target == 0] > 0).any() for target, now in zip((before, after), sums, strict=True)
-        )
+        free = ((before == 0) & (sums[0] > 0)).any() or ((after == 0) & (sums[1] > 0)).any()
         if not free:
-            wanted = [t[now > 0].sum() for t, now in zip((before, after), sums, strict=True)]
-            after = after * (wanted[0] / wanted[1]) if wanted[1] else after
+            after = after * self._ratio_of_totals(before[sums[0] > 0], after[sums[1] > 0])
         return [Margin("before", before, sums[0]), Margin("after", after, sums[1])]
 
     def solve(self, flows: Moves) -> Adjustment:
         """Certify that there is a solution, and find the factors."""
-        self._refuse_totals()
         before, after = self.margins(flows)
         if self.empty == "refuse":
             for margin in (before, after):
@@ -322,15 +318,17 @@ class Margins:
         a, b = np.exp(found.log_rows), np.exp(found.log_columns)
         return Adjustment(flows.areas.name, a, b, a * b, iterations=found.iterations)
 
-    def _refuse_totals(self) -> None:
-        before, after = float(self.before.sum()), float(self.after.sum())
-        if abs(after - before) > self.totals * before:
+    def _ratio_of_totals(self, before: Array, after: Array) -> float:
+        """Return what brings the total of one margin to that of the other."""
+        people, now = float(before.sum()), float(after.sum())
+        if abs(now - people) > self.totals * people:
             raise DataError(
-                f"the margins before total {before:,.10g} people and those after {after:,.10g}, "
-                f"{after / before - 1:+.2%}: more than the {self.totals:.2%} that may be scaled "
+                f"the margins before total {people:,.10g} people and those after {now:,.10g}, "
+                f"{now / people - 1:+.2%}: more than the {self.totals:.2%} that may be scaled "
                 "away. They must describe the same people: take births and immigrants out of the "
                 "margin after, and add deaths and emigrants; or raise totals."
             )
+        return people / now if now else 1.0
 
 
 def published_steps(

@@ -61,9 +61,8 @@ def align_people(targets: "pd.Series[Any]", level: Level, what: str) -> Array:
     DataError
         If the labels are not those of the level; the message names which.
     """
-    _refuse_labels(targets.index, level, what)
-    ordered = targets.set_axis(targets.index.map(str)).reindex(level.labels)
-    return np.asarray(ordered.to_numpy(dtype=np.float64))
+    order = _order(targets.index, level, what)
+    return np.asarray(targets.to_numpy(dtype=np.float64)[order])
 
 
 def align_flows(targets: pd.DataFrame, level: Level, what: str) -> Array:
@@ -74,17 +73,19 @@ def align_flows(targets: pd.DataFrame, level: Level, what: str) -> Array:
     DataError
         If the labels of rows or columns are not those of the level.
     """
-    _refuse_labels(targets.index, level, f"{what} (origins)")
-    _refuse_labels(targets.columns, level, f"{what} (destinations)")
-    texts = targets.set_axis(targets.index.map(str)).set_axis(targets.columns.map(str), axis=1)
-    ordered = texts.reindex(index=level.labels, columns=level.labels)
-    return np.asarray(ordered.to_numpy(dtype=np.float64))
+    rows = _order(targets.index, level, f"{what} (origins)")
+    columns = _order(targets.columns, level, f"{what} (destinations)")
+    return np.asarray(targets.to_numpy(dtype=np.float64)[np.ix_(rows, columns)])
 
 
-def _refuse_labels(found: pd.Index, level: Level, what: str) -> None:
+def _order(found: pd.Index, level: Level, what: str) -> NDArray[np.intp]:
+    """Return where each area of a level stands among labels that must be its own."""
+    if found.equals(level.labels):
+        return np.arange(level.size)
     texts = pd.Index(found.map(str))
-    lacking = level.labels[~level.labels.isin(texts)]
-    extra = texts[~texts.isin(level.labels)]
+    order = texts.get_indexer(level.labels)
+    lacking = level.labels[order < 0]
+    extra = texts[level.labels.get_indexer(texts) < 0]
     if len(lacking) or len(extra):
         parts = []
         if len(lacking):
@@ -96,6 +97,7 @@ def _refuse_labels(found: pd.Index, level: Level, what: str) -> None:
             f"{level.size:,} areas, under the labels of the table of areas (a target of zero is "
             "not imposed)."
         )
+    return np.asarray(order)
 
 
 def refuse_empty(
