@@ -10,15 +10,11 @@ from choicemodels.frames import closest
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
-from choicemodels.nation.parameters import GROUPS, SIZES, NationParameters, NationSize
+from choicemodels.nation.parameters import SIZES, NationParameters, NationSize
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from choicemodels.keyed_random import Streams
-    from choicemodels.nation.geography import Places
-    from choicemodels.nation.inhabitants import Inhabitants
 
 __all__ = ["Nation", "generate_nation"]
 
@@ -44,11 +40,13 @@ class Nation:
     raw : MigrationMatrix
         What address histories show of it: too few people, some groups fewer than others, moves
         unreported, addresses known by their ZIP code alone.
+    leaving : Series, shape (N,)
+        Chance of leaving each area within the year, from which the moves were drawn.
     components : DataFrame, shape (C, 4)
         By county: ``births``, ``deaths``, ``immigrants`` and ``emigrants`` between t - 1 and t.
-    people_now : Series, shape (C,)
-        By county: the residents of t, that is ``exact_tables.after + births - deaths +
-        immigrants - emigrants``.
+    residents : DataFrame, shape (N, 5)
+        People in t by area and group. In each county they are ``exact_tables.after + births -
+        deaths + immigrants - emigrants``.
     tables, exact_tables : CensusTables
         With and without the error of surveys.
     county_flows : DataFrame
@@ -63,8 +61,9 @@ class Nation:
     areas: Areas
     truth: MigrationMatrix
     raw: MigrationMatrix
+    leaving: "pd.Series[float]"
     components: pd.DataFrame
-    people_now: "pd.Series[float]"
+    residents: pd.DataFrame
     tables: CensusTables
     exact_tables: CensusTables
     county_flows: pd.DataFrame
@@ -102,10 +101,9 @@ def generate_nation(
     assumed = NationParameters() if parameters is None else parameters
     chosen = _size(size)
     streams = Streams(seed)
-    places = lay_out(chosen, assumed, streams)
-    inhabitants = settle(places, assumed, streams)
-    rates = leaving_rates(inhabitants, assumed, streams)
-    return _live(chosen, assumed, seed, year, places, inhabitants, rates, streams)
+    areas = settle(lay_out(chosen, assumed, streams), assumed, streams)
+    rates = leaving_rates(areas, assumed, streams)
+    return _live(chosen, assumed, seed, year, areas, rates)
 
 
 def _live(
@@ -113,25 +111,24 @@ def _live(
     parameters: NationParameters,
     seed: int,
     year: int,
-    places: "Places",
-    inhabitants: "Inhabitants",
+    areas: Areas,
     rates: "NDArray[np.float64]",
-    streams: "Streams",
 ) -> Nation:
-    """Let a year go by."""
+    """Let a year go by in which people leave areas at given rates, shape (N,)."""
+    from choicemodels.keyed_random import Streams
     from choicemodels.nation.histories import coverage_of, observe
-    from choicemodels.nation.moves import draw_moves, matrix_of
+    from choicemodels.nation.moves import attraction, draw_moves, group_changes, matrix_of
     from choicemodels.nation.surveys import count_all, survey, survey_county_flows
-    from choicemodels.nation.vital import vital_events
+    from choicemodels.nation.vital import residents_now, vital_events
 
-    areas = _areas(places, inhabitants)
-    moves = draw_moves(places, inhabitants, rates, parameters, streams)
-    truth = matrix_of(moves, inhabitants.people, areas, year)
-    coverage = coverage_of(places, inhabitants, rates, parameters, streams)
+    # What lasts is drawn once for all years; the rest by the year.
+    lasting, yearly = Streams(seed), Streams(seed, year)
+    attracted = attraction(areas, parameters, lasting)
+    moves = draw_moves(areas, rates, attracted, parameters, yearly)
+    truth = matrix_of(moves, areas, year)
+    events = vital_events(truth, parameters, yearly)
+    county = areas.level("county")
     exact = count_all(truth)
-    components = vital_events(truth, parameters, streams)
-    change = components["births"] - components["deaths"]
-    change += components["immigrants"] - components["emigrants"]
     return Nation(
         size=size,
         parameters=parameters,
@@ -139,33 +136,14 @@ def _live(
         year=year,
         areas=areas,
         truth=truth,
-        raw=observe(moves, truth, inhabitants, coverage, streams),
-        components=components,
-        people_now=exact.after + change,
-        tables=survey(exact, truth, parameters, streams),
+        raw=observe(moves, truth, coverage_of(areas, parameters, lasting), yearly),
+        leaving=pd.Series(rates, areas.labels),
+        components=events.groupby(county.labels.take(county.codes)).sum(),
+        residents=residents_now(truth, events, group_changes(moves), yearly),
+        tables=survey(exact, truth, parameters, yearly),
         exact_tables=exact,
-        county_flows=survey_county_flows(truth, parameters, streams),
+        county_flows=survey_county_flows(truth, parameters, yearly),
     )
-
-
-def _areas(places: "Places", inhabitants: "Inhabitants") -> Areas:
-    west, south, east, north = places.bounds.T
-    table = pd.DataFrame(
-        {
-            "longitude": (west + east) / 2,
-            "latitude": (south + north) / 2,
-            "west": west,
-            "south": south,
-            "east": east,
-            "north": north,
-            "square_km": places.square_km,
-            "population": inhabitants.people,
-            **dict(zip(GROUPS, inhabitants.groups.T, strict=True)),
-            "income": inhabitants.income,
-            "urban": inhabitants.urban,
-        }
-    )
-    return Areas.from_geoids(places.geoids.tolist(), table)
 
 
 def _size(size: str | NationSize) -> NationSize:

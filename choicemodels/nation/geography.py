@@ -17,6 +17,8 @@ Ints = NDArray[np.int64]
 
 _RADIUS = 6371.0088
 _MIDDLE = (-97.5, 38.0)
+# Of a county, on average; larger ones are less steep, or their cores get too dense.
+_TRACTS = 23.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +124,10 @@ def _cut_all(
     z = streams.normal("area of county", np.arange(size.counties))
     county_area = np.exp(parameters.county_area_spread * z) * tracts**parameters.county_area_slope
     z = streams.normal("area of tract", np.arange(size.tracts))
-    tract_area = np.exp(parameters.core * edge + parameters.tract_area_spread * z)
+    steep = np.minimum(1.0, (_TRACTS / tracts) ** 0.15)[county_of_tract]
+    tract_area = np.exp(parameters.core * steep * edge**2 + parameters.tract_area_spread * z)
     block_area = np.exp(0.3 * streams.normal("area of block group", np.arange(len(tract))))
-    state_area = np.bincount(state_of_county, county_area)
+    state_area = np.bincount(state_of_county, county_area).astype(np.float64)
     states = cut(nation, np.zeros(size.states, np.int64), state_area)
     counties = cut(states, state_of_county, county_area)
     return cut(cut(counties, county_of_tract, tract_area), tract, block_area)

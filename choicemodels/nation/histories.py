@@ -1,6 +1,7 @@
 """The biased and noisy matrix that address histories make of a generated nation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,10 @@ from choicemodels.keyed_random import Streams
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.nation.counts import binomial_counts
-from choicemodels.nation.geography import Places
 from choicemodels.nation.histories_kernels import observe_zips
-from choicemodels.nation.inhabitants import Inhabitants
+from choicemodels.nation.inhabitants import by_group, groups_of, leaving_rates
 from choicemodels.nation.moves import Moves
-from choicemodels.nation.parameters import GROUPS, NationParameters
+from choicemodels.nation.parameters import NationParameters
 from choicemodels.threads import run_blocks
 
 __all__ = ["Coverage", "coverage_of", "observe", "zip_codes"]
@@ -50,50 +50,38 @@ class Coverage:
     zips: Ints
 
 
-def coverage_of(
-    places: Places,
-    inhabitants: Inhabitants,
-    rates: Array,
-    parameters: NationParameters,
-    streams: Streams,
-) -> Coverage:
+def coverage_of(areas: Areas, parameters: NationParameters, streams: Streams) -> Coverage:
     """Draw who is in the data: fewer of some groups, of the poor, and where many leave.
 
-    Parameters
-    ----------
-    rates : (N,)
-        Chance of leaving each area; it stands for the young, who rent.
+    The usual turnover of an area stands for the young, who rent.
     """
-    by_group = np.array([parameters.coverage[group] for group in GROUPS])
-    income = inhabitants.income / np.median(inhabitants.income)
-    turnover = rates / np.median(rates)
-    factor = income**parameters.coverage_by_income * turnover**parameters.coverage_by_leaving
-    z = streams.normal("reported moves", np.arange(places.state[-1] + 1))
+    income = areas.attribute("income")
+    turnover = leaving_rates(areas, parameters, streams)
+    factor = (income / np.median(income)) ** parameters.coverage_by_income
+    factor *= (turnover / np.median(turnover)) ** parameters.coverage_by_leaving
+    state = areas.level("state")
+    z = streams.normal("reported moves", np.arange(state.size))
     moves = parameters.reported_moves * np.exp(parameters.reported_moves_spread * z)
-    vague = np.where(inhabitants.urban, parameters.zip_only, parameters.zip_only_rural)
+    urban = areas.attribute("urban") > 0
     return Coverage(
-        np.minimum(_MOST, by_group * factor[:, None]),
-        np.minimum(_MOST, moves)[places.state],
-        vague,
-        zip_codes(places, parameters, streams),
+        np.minimum(_MOST, by_group(parameters.coverage) * factor[:, None]),
+        np.minimum(_MOST, moves)[state.codes],
+        np.where(urban, parameters.zip_only, parameters.zip_only_rural),
+        zip_codes(areas, parameters, streams),
     )
 
 
-def zip_codes(places: Places, parameters: NationParameters, streams: Streams) -> Ints:
+def zip_codes(areas: Areas, parameters: NationParameters, streams: Streams) -> Ints:
     """Draw ZIP codes as runs of neighbouring tracts of one county, shape (N,)."""
-    tracts, first = np.unique(places.tract, return_index=True)
-    county = places.county[first]
-    begins = streams.uniform("zip of tract", tracts) < parameters.zip_starts
+    tract = areas.level("tract")
+    county = areas.parents("tract", "county")
+    begins = streams.uniform("zip of tract", np.arange(tract.size)) < parameters.zip_starts
     begins |= np.diff(county, prepend=-1) > 0
-    return np.asarray(np.cumsum(begins) - 1)[places.tract]
+    return (np.cumsum(begins) - 1)[tract.codes]
 
 
 def observe(
-    moves: Moves,
-    truth: MigrationMatrix,
-    inhabitants: Inhabitants,
-    coverage: Coverage,
-    streams: Streams,
+    moves: Moves, truth: MigrationMatrix, coverage: Coverage, streams: Streams
 ) -> MigrationMatrix:
     """Return what address histories show of the moves.
 
@@ -101,21 +89,16 @@ def observe(
     and G the share of each block group in an address, this is
     ``G'(A - diag A)G + diag(G' diag A)``, with at least one person staying in each area.
     """
-    areas: Areas = truth.areas
-    N = areas.size
-    who = np.arange(N)
-    stayers, vague_stayers = _stayers_seen(truth, inhabitants, coverage, streams)
+    stayers, vague_stayers = _stayers_seen(truth, coverage, streams)
     zips = coverage.zips
     starts = np.searchsorted(zips, np.arange(zips[-1] + 2)).astype(np.int64)
-    people = inhabitants.people
+    people = truth.before
     weight = people / np.bincount(zips, people)[zips]
-    counts = np.empty(N, dtype=np.int64)
+    counts = np.empty(len(zips), dtype=np.int64)
     goals = np.linspace(0, moves.starts[-1], _BLOCKS + 1)
     bounds = np.searchsorted(moves.starts[starts], goals)
     bounds[0], bounds[-1] = 0, len(starts) - 1
-    parts: list[tuple[NDArray[np.int32], Array]] = [
-        (who[:0].astype(np.int32), weight[:0])
-    ] * _BLOCKS
+    parts: list[Any] = [None] * _BLOCKS
     key = streams.key("histories")
 
     def work(block: int) -> None:
@@ -129,15 +112,15 @@ def observe(
     indices = np.concatenate([part[0] for part in parts])
     values = np.concatenate([part[1] for part in parts])
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return MigrationMatrix(areas, indptr, indices, values, truth.year)
+    return MigrationMatrix(truth.areas, indptr, indices, values, truth.year)
 
 
 def _stayers_seen(
-    truth: MigrationMatrix, inhabitants: Inhabitants, coverage: Coverage, streams: Streams
+    truth: MigrationMatrix, coverage: Coverage, streams: Streams
 ) -> tuple[Array, Array]:
     """Return the stayers found at an exact address, and at one known by its ZIP code, (N,)."""
     who = np.arange(truth.areas.size)
-    chance = (inhabitants.groups * coverage.people).sum(axis=1) / inhabitants.people
+    chance = (groups_of(truth.areas) * coverage.people).sum(axis=1) / truth.before
     seen = binomial_counts(streams.uniform("stayers seen", who), truth.stayers, chance)
     vague = binomial_counts(streams.uniform("stayers by zip", who), seen, coverage.zip_only)
     return seen - vague, vague

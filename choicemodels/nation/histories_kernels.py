@@ -97,7 +97,7 @@ def observe_zips(
                 fates[n - movers[a]] = fate
                 if fate == _STALE_ZIP:
                     from_zip += 1.0
-                elif fate == _FROM_ZIP or fate == _BOTH_ZIP:
+                elif fate in (_FROM_ZIP, _BOTH_ZIP):
                     pooled = _add(
                         j, 1.0, fate == _BOTH_ZIP, starts, zips, weight, shared, shared_at, pooled
                     )
@@ -114,7 +114,7 @@ def observe_zips(
                 fate = fates[n - movers[a]]
                 if fate == _STALE:
                     filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
-                elif fate == _EXACT or fate == _TO_ZIP:
+                elif fate in (_EXACT, _TO_ZIP):
                     filled = _add(
                         moves[n] // G, 1.0, fate == _TO_ZIP, starts, zips, weight,
                         row, row_at, filled,

@@ -13,7 +13,7 @@ _RADIUS = 6371.0088
 
 
 @njit(cache=True, nogil=True)
-def _distance(points: Any, i: int, j: int) -> float:
+def _distance(points: Any, i: int, j: int) -> Any:
     """Return the great-circle distance of two unit vectors in kilometres, from their chord."""
     x = points[i, 0] - points[j, 0]
     y = points[i, 1] - points[j, 1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 
 from choicemodels.errors import SpecificationError
 
@@ -45,7 +46,7 @@ class NationSize:
                 raise SpecificationError(
                     f"a nation cannot have {count!r} {name}; give a whole number of 1 or more."
                 )
-        for outer, inner in zip(names, names[1:], strict=False):
+        for outer, inner in pairwise(names):
             if getattr(self, inner) < getattr(self, outer):
                 raise SpecificationError(
                     f"{getattr(self, inner):,} {inner} cannot fill {getattr(self, outer):,} "
@@ -102,7 +103,7 @@ class NationParameters:
     county_area_spread: float = 0.5
     county_area_slope: float = 0.3
     county_people_spread: float = 1.4
-    core: float = 5.0
+    core: float = 8.0
     tract_area_spread: float = 0.4
     urban_density: float = 386.1
     # Groups and incomes
@@ -136,7 +137,7 @@ class NationParameters:
     decay_from: float = 3.0
     decay_between: float = 1.3
     decay_between_from: float = 30.0
-    same_state: float = 4.0
+    same_state: float = 5.0
     homophily: float = 2.5
     income_homophily: float = 0.6
     pull_spread: float = 0.2
@@ -154,8 +155,8 @@ class NationParameters:
     coverage_by_leaving: float = -0.15
     reported_moves: float = 0.75
     reported_moves_spread: float = 0.15
-    zip_only: float = 0.06
-    zip_only_rural: float = 0.12
+    zip_only: float = 0.08
+    zip_only_rural: float = 0.16
     zip_starts: float = 0.45
     # Surveys
     design_effect: float = 1.5

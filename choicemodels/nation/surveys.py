@@ -49,7 +49,7 @@ def survey(
     county = areas.level("county")
     pooled = parameters.design_effect / parameters.pooled_sample
     yearly = parameters.design_effect / parameters.yearly_sample
-    found, moe = _sample(exact.populations.to_numpy(), pooled, "populations", streams)
+    found, moe = _sample(truth.before, pooled, "populations", streams)
     sums = county.totals(found)[county.codes]
     before = exact.before.to_numpy()[county.codes]
     sizes = np.bincount(county.codes)[county.codes]
