@@ -21,7 +21,7 @@ from pydantic import (
 from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
-from microsim.scenario_errors import explain
+from microsim.settings_file import explain, read_settings
 
 __all__ = ["AIDisplacement", "Eligibility", "HazardPoint", "RelocationGrant", "Scenario"]
 
@@ -203,7 +203,9 @@ class Scenario(_Part):
             scenario does not know.
         """
         file = Path(path)
-        scenario = cls.from_mapping(_read(file), source=str(path))
+        scenario = cls.from_mapping(
+            read_settings(file, "scenario", "name: my_scenario"), source=str(path)
+        )
         return scenario if scenario.name != "baseline" else scenario.renamed(file.stem)
 
     @classmethod
@@ -249,58 +251,3 @@ class Scenario(_Part):
                         "the population; give CBSA codes from its metros, such as "
                         f"'{cbsa[0]}', or synthesize more metros."
                     )
-
-
-def _read(file: Path) -> Any:
-    """Read a scenario file into nested dictionaries."""
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError:
-        raise SpecificationError(
-            f"{file}: there is no such file; check the path, or write a scenario there."
-        ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SpecificationError(
-            f"{file}: the file cannot be read ({problem}); give a text file in UTF-8."
-        ) from None
-    if file.suffix.lower() not in (".yaml", ".yml", ".toml"):
-        raise SpecificationError(
-            f"{file}: the suffix '{file.suffix}' is not one of a scenario; use .yaml or .toml."
-        )
-    content = _parse_toml(file, text) if file.suffix.lower() == ".toml" else _parse(file, text)
-    if not content:
-        raise SpecificationError(
-            f"{file}: the file is empty; write at least 'name: my_scenario', or use "
-            "Scenario.baseline()."
-        )
-    if not isinstance(content, dict):
-        raise SpecificationError(
-            f"{file}: the file holds a {type(content).__name__}, not keys and values; begin it "
-            "with 'name: my_scenario'."
-        )
-    return content
-
-
-def _parse(file: Path, text: str) -> Any:
-    import yaml
-
-    from microsim.scenario_errors import StrictLoader
-
-    try:
-        return yaml.load(text, Loader=StrictLoader)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
-        raise SpecificationError(
-            f"{file}{where}: this is not well-formed YAML ({what}); mend the line or the one above."
-        ) from None
-
-
-def _parse_toml(file: Path, text: str) -> Any:
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise SpecificationError(f"{file}: this is not well-formed TOML ({problem}).") from None

@@ -1,14 +1,16 @@
-"""Turn what pydantic and YAML find wrong in a scenario into one sentence that helps."""
+"""Files of settings, YAML or TOML: read safely, and what is wrong with them said in a sentence."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from choicemodels.errors import SpecificationError
 from choicemodels.frames import closest
 
-__all__ = ["StrictLoader", "explain"]
+__all__ = ["explain", "read_settings"]
 
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -30,11 +32,11 @@ _TYPES = {
 }
 
 
-class StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses a key that stands twice."""
 
 
-def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
@@ -46,7 +48,72 @@ def _mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_settings(file: Path, what: str, example: str) -> dict[str, Any]:
+    """Read a file of settings into nested dictionaries.
+
+    Parameters
+    ----------
+    file
+        .yaml, .yml or .toml.
+    what
+        What the message calls its content, such as ``"scenario"``.
+    example
+        A first line to write, for the message.
+
+    Raises
+    ------
+    SpecificationError
+        If the file is missing, of another kind, malformed, empty or no keys and values.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        raise SpecificationError(
+            f"{file}: there is no such file; check the path, or write a {what} there."
+        ) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SpecificationError(
+            f"{file}: the file cannot be read ({problem}); give a text file in UTF-8."
+        ) from None
+    if file.suffix.lower() not in (".yaml", ".yml", ".toml"):
+        raise SpecificationError(
+            f"{file}: the suffix '{file.suffix}' is not one of a {what}; use .yaml or .toml."
+        )
+    content = _parse_toml(file, text) if file.suffix.lower() == ".toml" else _parse(file, text)
+    if not content:
+        raise SpecificationError(
+            f"{file}: the file is empty; write a {what}, beginning like '{example}'."
+        )
+    if not isinstance(content, dict):
+        raise SpecificationError(
+            f"{file}: the file holds a {type(content).__name__}, not keys and values; begin it "
+            f"like '{example}'."
+        )
+    return content
+
+
+def _parse(file: Path, text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+        raise SpecificationError(
+            f"{file}{where}: this is not well-formed YAML ({what}); mend the line or the one above."
+        ) from None
+
+
+def _parse_toml(file: Path, text: str) -> Any:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SpecificationError(f"{file}: this is not well-formed TOML ({problem}).") from None
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:

@@ -1,0 +1,1 @@
+"""The commands of ``nestflow``, one module a step of the work."""

@@ -1,0 +1,68 @@
+"""What commands share: where they print, how they show progress, options that recur."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from choicemodels.errors import SpecificationError
+
+__all__ = ["ERR", "OUT", "Out", "Seed", "TableFile", "named_options", "steps"]
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+Out = Annotated[Path | None, typer.Option(help="Save the result as JSON.")]
+TableFile = Annotated[
+    Path | None, typer.Option("--table", help="Save the table: .md .tex .html .docx .typ .csv.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all draws.")]
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Show one progress bar a step; each step is finished when the next begins."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR) as progress:
+
+        def finish() -> None:
+            for task in progress.tasks:
+                if not task.finished:
+                    total = max(task.completed, 1)
+                    progress.update(task.id, total=total, completed=total)
+
+        def step(name: str) -> Callable[[int, int], None]:
+            finish()
+            task = progress.add_task(name, total=None)
+            return lambda done, of: progress.update(task, completed=done, total=of)
+
+        yield step
+        finish()
+
+
+def named_options(options: list[str] | None, what: str) -> dict[str, str]:
+    """Read ``name=value`` options."""
+    pairs = {}
+    for option in options or []:
+        name, sign, value = option.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise SpecificationError(f"--{what} '{option}' is not of the form name=value.")
+        pairs[name.strip()] = value.strip()
+    return pairs
