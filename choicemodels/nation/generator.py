@@ -1,22 +1,19 @@
 """A nation from a seed: its areas, who moves where, and what data and surveys show of it."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from choicemodels.errors import SpecificationError
+from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.nation.parameters import SIZES, NationParameters, NationSize
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["Nation", "generate_nation"]
+__all__ = ["Nation", "generate_nation", "next_year", "with_leaving"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +103,57 @@ def generate_nation(
     return _live(chosen, assumed, seed, year, areas, rates)
 
 
+def next_year(nation: Nation) -> Nation:
+    """Generate the year after: the residents of t are the people who may move until t + 1.
+
+    Areas keep their incomes, their attraction and how well histories cover them; who moves, is
+    born or dies, and what surveys find, is drawn anew.
+    """
+    from choicemodels.keyed_random import Streams
+    from choicemodels.nation.inhabitants import leaving_rates
+
+    residents = nation.residents
+    table = nation.areas.table.assign(population=residents.sum(axis=1), **residents)
+    areas = replace(nation.areas, table=table)
+    rates = leaving_rates(areas, nation.parameters, Streams(nation.seed))
+    return _live(nation.size, nation.parameters, nation.seed, nation.year + 1, areas, rates)
+
+
+def with_leaving(nation: Nation, rates: "pd.Series[float]") -> Nation:
+    """Draw the same year again with other chances of leaving.
+
+    Where the chance is the same, the same people leave for the same places; where it is higher,
+    others go too.
+
+    Parameters
+    ----------
+    nation
+    rates
+        By label of the area, shape (N,).
+
+    Raises
+    ------
+    SpecificationError
+        If an area has no rate, or one outside of 0 to 1.
+    """
+    given = rates.reindex(nation.areas.labels)
+    bad = given[~given.between(0, 1)]
+    if len(bad):
+        raise SpecificationError(
+            f"the chance of leaving {enumerate_some(bad.index.tolist())} is "
+            f"{enumerate_some(bad.tolist())}; give each area one from 0 to 1."
+        )
+    rest = (nation.size, nation.parameters, nation.seed, nation.year, nation.areas)
+    return _live(*rest, np.asarray(given, dtype=np.float64))
+
+
 def _live(
     size: NationSize,
     parameters: NationParameters,
     seed: int,
     year: int,
     areas: Areas,
-    rates: "NDArray[np.float64]",
+    rates: NDArray[np.float64],
 ) -> Nation:
     """Let a year go by in which people leave areas at given rates, shape (N,)."""
     from choicemodels.keyed_random import Streams

@@ -125,7 +125,7 @@ def _cut_all(
     county_area = np.exp(parameters.county_area_spread * z) * tracts**parameters.county_area_slope
     z = streams.normal("area of tract", np.arange(size.tracts))
     steep = np.minimum(1.0, (_TRACTS / tracts) ** 0.15)[county_of_tract]
-    tract_area = np.exp(parameters.core * steep * edge**2 + parameters.tract_area_spread * z)
+    tract_area = np.exp(parameters.core * steep * edge**3 + parameters.tract_area_spread * z)
     block_area = np.exp(0.3 * streams.normal("area of block group", np.arange(len(tract))))
     state_area = np.bincount(state_of_county, county_area).astype(np.float64)
     states = cut(nation, np.zeros(size.states, np.int64), state_area)

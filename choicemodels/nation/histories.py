@@ -11,7 +11,7 @@ from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.nation.counts import binomial_counts
 from choicemodels.nation.histories_kernels import observe_zips
-from choicemodels.nation.inhabitants import by_group, groups_of, leaving_rates
+from choicemodels.nation.inhabitants import by_group, leaving_rates, shares_of
 from choicemodels.nation.moves import Moves
 from choicemodels.nation.parameters import NationParameters
 from choicemodels.threads import run_blocks
@@ -93,7 +93,7 @@ def observe(
     zips = coverage.zips
     starts = np.searchsorted(zips, np.arange(zips[-1] + 2)).astype(np.int64)
     people = truth.before
-    weight = people / np.bincount(zips, people)[zips]
+    weight = people / np.maximum(np.bincount(zips, people), 1.0)[zips]
     counts = np.empty(len(zips), dtype=np.int64)
     goals = np.linspace(0, moves.starts[-1], _BLOCKS + 1)
     bounds = np.searchsorted(moves.starts[starts], goals)
@@ -120,7 +120,7 @@ def _stayers_seen(
 ) -> tuple[Array, Array]:
     """Return the stayers found at an exact address, and at one known by its ZIP code, (N,)."""
     who = np.arange(truth.areas.size)
-    chance = (groups_of(truth.areas) * coverage.people).sum(axis=1) / truth.before
+    chance = (shares_of(truth.areas) * coverage.people).sum(axis=1)
     seen = binomial_counts(streams.uniform("stayers seen", who), truth.stayers, chance)
     vague = binomial_counts(streams.uniform("stayers by zip", who), seen, coverage.zip_only)
     return seen - vague, vague

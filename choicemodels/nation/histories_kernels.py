@@ -37,10 +37,11 @@ def _add(
     """Add people to a destination, or to all areas of its ZIP code by their weights."""
     first, last = (starts[zips[j]], starts[zips[j] + 1]) if spread else (j, j + 1)
     for k in range(first, last):
-        if dense[k] == 0.0:
+        more = amount * weight[k] if spread else amount
+        if dense[k] == 0.0 and more > 0.0:
             touched[count] = k
             count += 1
-        dense[k] += amount * weight[k] if spread else amount
+        dense[k] += more
     return count
 
 

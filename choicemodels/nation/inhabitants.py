@@ -12,7 +12,7 @@ from choicemodels.migration.areas import Areas
 from choicemodels.nation.geography import Places
 from choicemodels.nation.parameters import GROUPS, NationParameters
 
-__all__ = ["by_group", "groups_of", "leaving_rates", "settle"]
+__all__ = ["by_group", "groups_of", "leaving_rates", "settle", "shares_of"]
 
 Array = NDArray[np.float64]
 
@@ -61,12 +61,11 @@ def leaving_rates(areas: Areas, parameters: NationParameters, streams: Streams) 
 
     It depends on groups, incomes and density, and averages ``parameters.leaving`` over people.
     """
-    people, groups = areas.attribute("population"), groups_of(areas)
+    people = areas.attribute("population")
     income, urban = areas.attribute("income"), areas.attribute("urban")
     z = streams.normal("leaving", np.arange(areas.size))
     rate = (
-        (groups @ by_group(parameters.leaving_by_group))
-        / people
+        (shares_of(areas) @ by_group(parameters.leaving_by_group))
         * (income / parameters.income) ** parameters.leaving_by_income
         * np.exp(parameters.leaving_urban * urban + parameters.leaving_spread * z)
     )
@@ -79,6 +78,11 @@ def leaving_rates(areas: Areas, parameters: NationParameters, streams: Streams) 
 def groups_of(areas: Areas) -> Array:
     """Return people by group, shape (N, 5)."""
     return np.ascontiguousarray(areas.table[list(GROUPS)].to_numpy(dtype=np.float64))
+
+
+def shares_of(areas: Areas) -> Array:
+    """Return the share of each group in each area, zero where nobody lives, shape (N, 5)."""
+    return np.asarray(groups_of(areas) / np.maximum(areas.attribute("population"), 1.0)[:, None])
 
 
 def by_group(values: Mapping[str, float]) -> Array:

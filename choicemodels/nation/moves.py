@@ -11,7 +11,7 @@ from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.migration.matrix_kernels import by_rows
 from choicemodels.nation.counts import binomial_counts
-from choicemodels.nation.inhabitants import by_group, groups_of
+from choicemodels.nation.inhabitants import by_group, shares_of
 from choicemodels.nation.moves_kernels import count_pairs, draw_county, fill_pairs
 from choicemodels.nation.parameters import GROUPS, NationParameters
 from choicemodels.threads import run_blocks
@@ -72,11 +72,12 @@ def attraction(areas: Areas, parameters: NationParameters, streams: Streams) -> 
     county = areas.level("county")
     z = streams.normal("pull of county", np.arange(county.size))
     pull = people * np.exp(
-        parameters.homophily * (groups_of(areas) / people[:, None]).T
-        + parameters.pull_spread * z[county.codes]
+        parameters.homophily * shares_of(areas).T + parameters.pull_spread * z[county.codes]
     )
     points = _unit_vectors(areas.attribute("longitude"), areas.attribute("latitude"))
-    centres = np.stack([county.totals(people * points[:, k]) for k in range(3)], axis=1)
+    centres = np.stack(
+        [county.totals(np.maximum(people, 1.0) * points[:, k]) for k in range(3)], axis=1
+    )
     return Attraction(
         starts=np.searchsorted(county.codes, np.arange(county.size + 1)).astype(np.int64),
         state=areas.parents("county", "state"),
@@ -116,8 +117,9 @@ def draw_moves(
     first_person = np.concatenate([[0], np.cumsum(people)[:-1]]).astype(np.int64)
     codes = np.empty(starts[-1], dtype=np.int32)
     a, p = attracted, parameters
-    leaving = groups_of(areas) * by_group(p.leaving_by_group)
-    shares = np.cumsum(leaving, axis=1) / leaving.sum(axis=1, keepdims=True)
+    leaving = np.cumsum(shares_of(areas) * by_group(p.leaving_by_group), axis=1)
+    # Where nobody lives nobody leaves, and any shares will do.
+    shares = leaving / np.where(people > 0, leaving[:, -1], 1.0)[:, None]
     near = (p.decay, p.decay_from, p.income_homophily)
     far = (p.decay_between, p.decay_between_from, p.same_state)
     shared: Any = (

@@ -103,9 +103,9 @@ class NationParameters:
     county_area_spread: float = 0.5
     county_area_slope: float = 0.3
     county_people_spread: float = 1.4
-    core: float = 8.0
+    core: float = 7.5
     tract_area_spread: float = 0.4
-    urban_density: float = 386.1
+    urban_density: float = 193.05
     # Groups and incomes
     shares: Mapping[str, float] = field(
         default_factory=lambda: _by_group(0.637, 0.122, 0.163, 0.047, 0.031)
