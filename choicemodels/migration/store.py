@@ -290,7 +290,7 @@ def _write_moves(matrix: MigrationMatrix, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels = pa.array(matrix.areas.labels.astype(str))
+    labels = pa.array(matrix.areas.labels.astype(str), type=pa.string())
     text = pa.dictionary(pa.int32(), pa.string())
     schema = pa.schema([("origin", text), ("destination", text), ("people", pa.float64())])
     with pq.ParquetWriter(
@@ -315,8 +315,10 @@ def _write_moves(matrix: MigrationMatrix, path: Path) -> None:
 
 
 def _read_moves(path: Path, areas: Areas, known: Mapping[str, Any]) -> MigrationMatrix:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    labels = pa.array(areas.labels.astype(str), type=pa.string())
     file = pq.ParquetFile(path, read_dictionary=["origin", "destination"])
     cells = file.metadata.num_rows
     if cells != known["cells"]:
@@ -329,8 +331,8 @@ def _read_moves(path: Path, areas: Areas, known: Mapping[str, Any]) -> Migration
     for group in range(file.num_row_groups):
         table = file.read_row_group(group).combine_chunks()
         part = slice(at, at + len(table))
-        origins = _codes(table.column("origin"), areas)
-        indices[part] = _codes(table.column("destination"), areas)
+        origins = _codes(table.column("origin"), areas, labels)
+        indices[part] = _codes(table.column("destination"), areas, labels)
         values[part] = table.column("people").to_numpy()
         if len(origins) and (origins[0] < previous or np.any(np.diff(origins) < 0)):
             raise DataError(f"the rows of '{path}' are not sorted by origin; copy it again.")
@@ -340,14 +342,18 @@ def _read_moves(path: Path, areas: Areas, known: Mapping[str, Any]) -> Migration
     return MigrationMatrix(areas, indptr, indices, values, known["year"])
 
 
-def _codes(column: Any, areas: Areas) -> NDArray[np.int32]:
-    """Turn labels of a dictionary column into positions of the areas."""
+def _codes(column: Any, areas: Areas, labels: Any) -> NDArray[np.int32]:
+    """Turn labels of a dictionary column into positions of the areas, whose labels are given."""
     found = []
     for chunk in column.chunks:
-        to = areas.labels.get_indexer(pd.Index(chunk.dictionary.to_pylist(), dtype=object))
-        if (to < 0).any():
-            raise DataError("the moves name places that areas.parquet does not have; copy both.")
-        found.append(to.astype(np.int32)[chunk.indices.to_numpy()])
+        codes = chunk.indices.to_numpy()
+        # As it was written, the dictionary is the labels; other writers keep those that occur.
+        if not chunk.dictionary.equals(labels):
+            to = areas.labels.get_indexer(pd.Index(chunk.dictionary.to_pylist()))
+            if (to < 0).any():
+                raise DataError("the moves name places that areas.parquet lacks; copy both again.")
+            codes = to.astype(np.int32)[codes]
+        found.append(codes)
     return np.concatenate(found) if found else np.zeros(0, dtype=np.int32)
 
 
