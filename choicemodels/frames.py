@@ -78,8 +78,14 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
     """Read a table from a file: .csv (also .gz), .parquet, .dta or .feather.
+
+    Parameters
+    ----------
+    path
+    text
+        Columns of a CSV to leave as text, such as codes with leading zeros.
 
     Raises
     ------
@@ -87,9 +93,13 @@ def read_table(path: str | Path) -> pd.DataFrame:
         If the file is missing, empty, of another kind, or cannot be read.
     """
     path = Path(path)
+
+    def read_csv(file: Path) -> pd.DataFrame:
+        return pd.read_csv(file, dtype=dict.fromkeys(text, str))
+
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": pd.read_csv,
-        ".gz": pd.read_csv,
+        ".csv": read_csv,
+        ".gz": read_csv,
         ".parquet": pd.read_parquet,
         ".dta": pd.read_stata,
         ".feather": pd.read_feather,

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from choicemodels.errors import NestflowError, NestflowWarning
-from microsim.commands import estimate, simulate
+from microsim.commands import estimate, harmonize, simulate
 from microsim.commands.console import ERR
 
 __all__ = ["app", "main"]
@@ -26,6 +26,8 @@ for command in (
     simulate.demo,
     estimate.fit,
     estimate.gravity,
+    harmonize.nation,
+    harmonize.harmonize,
     simulate.synthesize,
     simulate.simulate,
     simulate.contrast,

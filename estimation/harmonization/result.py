@@ -40,7 +40,30 @@ class Harmonized:
     log: pd.DataFrame
 
     def table(self) -> "Table":
-        """Return the log as a table to print or save."""
+        """Return the log as a table to print or save: residuals, factors, people moved."""
         from estimation.table import frame_table
 
-        return frame_table(self.log, caption="Harmonization")
+        log = self.log
+        shown = pd.DataFrame(
+            {
+                "step": log["step"],
+                "level": log["level"],
+                "margin": log["margin"],
+                "targets": log["targets"].map("{:,}".format),
+                "not imposed": log["not imposed"].map("{:,}".format),
+                "before": log["before"].map("{:.1e}".format),
+                "after": log["after"].map("{:.1e}".format),
+                "at the end": log["at the end"].map("{:.1e}".format),
+                "factors, 5 to 95 %": [
+                    f"{low:.3f} to {high:.3f}"
+                    for low, high in zip(log["5 %"], log["95 %"], strict=True)
+                ],
+                "people moved": log["moved"].map("{:,.0f}".format),
+                "seconds": log["seconds"].map("{:.2f}".format),
+            }
+        ).set_index("step")
+        note = (
+            "Residuals are the largest distance from a target, as a share of it: before and after "
+            "the step, and at the end of all steps."
+        )
+        return frame_table(shown, caption="Harmonization", note=note)
