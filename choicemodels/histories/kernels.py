@@ -29,7 +29,7 @@ COUNTS = (
     "addresses without a date, the only one, dated by the person's first",
     "postal boxes dropped near another address",
     "addresses listed twice for one date",
-    "people not active in two of the years",
+    "people who answer in none of the years",
 )
 _PEOPLE, _HOMELESS, _UNDATED, _NONE_DATED, _REVERSED = 0, 1, 2, 3, 4
 _DROPPED, _DATED, _BOXES, _TWICE, _UNASKED = 5, 6, 7, 8, 9
