@@ -11,6 +11,8 @@ from scipy.stats import ttest_ind
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
+from choicemodels.nation.event import shapes_of, with_wildfire
+from choicemodels.nation.generator import generate_nation, next_year
 from estimation.migration.comparison import compare_areas, matched_areas
 from estimation.migration.event_study import event_study
 from estimation.migration.perimeter import (
@@ -214,6 +216,7 @@ def test_areas_of_one_size_give_the_test_of_welch(grid):
     assert study.effect["upper"] == pytest.approx(high)
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say(grid):
     areas, _ = grid
     rng = np.random.default_rng(12)
@@ -334,3 +337,42 @@ def test_wrong_sets_end_in_sentences(village):
         matched_areas(village.areas, first, ["income"], matches=0)
     with pytest.raises(DataError, match=r"need 9 matches each, but in tract 0+1001\d* there are 2"):
         matched_areas(village.areas, first, ["income"], level="tract", matches=9)
+
+
+# a wildfire of known size
+
+
+@pytest.fixture(scope="module")
+def burned():
+    """Three years of a generated village; in the last, 46 % leave the burned areas, not 15 %."""
+    nation, matrices = generate_nation("village", year=2016), {}
+    for year in (2016, 2017, 2018):
+        nation = nation if year == 2016 else next_year(nation)
+        leaving = 0.46 if year == 2018 else 0.15
+        fire, perimeter = with_wildfire(nation, leaving=leaving, block_groups=4)
+        matrices[year] = fire.truth
+    return nation.areas, matrices, perimeter
+
+
+def test_the_perimeter_of_a_generated_fire_is_found(burned):
+    areas, _, perimeter = burned
+    inside = areas_in_polygon(areas, perimeter.polygon, shapes=shapes_of(areas))
+    assert named(areas, inside) == set(perimeter.areas)
+    touching = areas_touching(areas, inside, shapes_of(areas))
+    assert named(areas, touching) == set(perimeter.neighbours)
+
+
+def test_the_effect_of_a_generated_fire_is_recovered(burned):
+    areas, matrices, perimeter = burned
+    study = event_study(matrices, rings(areas, perimeter.areas, perimeter.neighbours), 2018)
+    # Of 6,000 people, 46 % in the year of the fire and 15 % before, give or take 0.65 points.
+    assert study.rates.loc[(2018, "inside"), "rate"] == pytest.approx(460, abs=26)
+    assert study.rates.loc[(2017, "inside"), "rate"] == pytest.approx(150, abs=20)
+    assert study.effect["effect"] == pytest.approx(310, abs=4 * study.effect["std_err"])
+    assert 3 < study.effect["std_err"] < 20
+    for ring in ("neighbours", "same county"):
+        unharmed = event_study(
+            matrices, rings(areas, perimeter.areas, perimeter.neighbours), 2018, treated=ring,
+            control="rest",
+        )  # fmt: skip
+        assert abs(unharmed.effect["effect"]) < 15
