@@ -21,8 +21,6 @@ __all__ = ["Coverage", "coverage_of", "observe", "zip_codes"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Nobody's chance of being in the data is higher.
-_MOST = 0.98
 # A fixed number, so that memory and not the number of threads decides.
 _BLOCKS = 64
 
@@ -64,8 +62,8 @@ def coverage_of(areas: Areas, parameters: NationParameters, streams: Streams) ->
     moves = parameters.reported_moves * np.exp(parameters.reported_moves_spread * z)
     urban = areas.attribute("urban") > 0
     return Coverage(
-        np.minimum(_MOST, by_group(parameters.coverage) * factor[:, None]),
-        np.minimum(_MOST, moves)[state.codes],
+        np.minimum(1.0, by_group(parameters.coverage) * factor[:, None]),
+        np.minimum(1.0, moves)[state.codes],
         np.where(urban, parameters.zip_only, parameters.zip_only_rural),
         zip_codes(areas, parameters, streams),
     )
