@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.harmonization.result import Harmonized
-from estimation.migration.validation import compare
+from estimation.migration.validation import agreement_with
 from estimation.migration.validation_references import Reference, at_level, quantity_of
 
 __all__ = ["figure_agreement"]
@@ -30,7 +30,7 @@ def figure_agreement(
     """Draw an estimate against tables, a panel for each, on logarithmic axes.
 
     Each panel says how well both are correlated (all cells, as :func:`~estimation.migration.\
-validation.compare` has it) and how many cells it shows: those that are above zero in both.
+validation.agreement_with` has it) and how many cells it shows: those that are above zero in both.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _panel(axes: Axes, matrix: MigrationMatrix, reference: Reference) -> None:
     x, y = _paired(matrix, reference)
     if len(x) == 0:
         raise DataError(f"no cell of {reference.name} is above zero in estimate and table.")
-    found = compare(matrix, reference)
+    found = agreement_with(matrix, reference)
     low, high = min(x.min(), y.min()) / 1.3, max(x.max(), y.max()) * 1.3
     if len(x) > _CROWD:
         span = (np.log10(low), np.log10(high))

@@ -31,7 +31,7 @@ from estimation.migration.validation_references import (
 if TYPE_CHECKING:
     from estimation.table import Table
 
-__all__ = ["Validation", "compare", "validate"]
+__all__ = ["Validation", "agreement_with", "validate"]
 
 One: TypeAlias = MigrationMatrix | Harmonized
 Estimate: TypeAlias = One | Mapping[int, One]
@@ -238,7 +238,9 @@ def _row(
     }
 
 
-def compare(matrices: MigrationMatrix | Sequence[MigrationMatrix], r: Reference) -> Agreement:
+def agreement_with(
+    matrices: MigrationMatrix | Sequence[MigrationMatrix], r: Reference
+) -> Agreement:
     """Compare one estimate, or its average over several years, with one reference."""
     several = [matrices] if isinstance(matrices, MigrationMatrix) else list(matrices)
     return _compare(several, r, {})

@@ -12,7 +12,7 @@ from choicemodels.migration.matrix import MigrationMatrix
 from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.result import Harmonized
 from estimation.harmonization.steps import Empty, Step, published_steps
-from estimation.migration.validation import compare
+from estimation.migration.validation import agreement_with
 from estimation.migration.validation_references import Quantity, census_references
 
 __all__ = ["VARIANTS", "holdouts", "step_orders"]
@@ -109,7 +109,9 @@ def step_orders(
         found = result.matrix
         base = base if base is not None else found
         margins = dict(zip(result.log["margin"], result.log["at the end"], strict=True))
-        correlations = {name: compare(found, r).correlation for name, r in references.items()}
+        correlations = {
+            name: agreement_with(found, r).correlation for name, r in references.items()
+        }
         rows[" → ".join(order)] = {
             "moved": base.change(found) / base.total,
             **margins,

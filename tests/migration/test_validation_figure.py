@@ -1,4 +1,4 @@
-"""The figure of estimates against tables."""
+"""The figures of estimates against tables, and of errors removed."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ from matplotlib.collections import PolyCollection
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.nation.generator import generate_nation
 from estimation.migration.agreement_figure import figure_agreement
-from estimation.migration.validation import compare
+from estimation.migration.validation import agreement_with, validate
+from estimation.migration.validation_figure import figure_reductions
 from estimation.migration.validation_references import (
     Reference,
     census_references,
@@ -31,7 +32,7 @@ def test_each_reference_has_a_panel_with_its_correlation_and_cells(nation):
     panels = [axes for axes in figure.axes if axes.has_data()]
     assert len(panels) == len(references)
     for axes, reference in zip(panels, references, strict=True):
-        found = compare(nation.raw, reference)
+        found = agreement_with(nation.raw, reference)
         assert axes.get_title(loc="left") == f"{reference.name}\n{reference.source}"
         assert axes.texts[0].get_text().startswith(f"ρ = {found.correlation:.3f}\n")
         assert axes.texts[0].get_text().endswith(f" of {found.cells:,} cells")
@@ -69,3 +70,38 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(nation):
     empty = Reference("stayers", "county", "empty", np.zeros(nation.areas.level("county").size))
     with pytest.raises(DataError, match="no cell of stayers, county is above zero"):
         figure_agreement(nation.raw, [empty])
+
+
+def test_bars_are_the_mean_reductions_with_their_spread_over_releases(nation):
+    base, rng = nation.truth, np.random.default_rng(4)
+    truths = {year: replace(base, year=year) for year in (2015, 2016)}
+    raws = {year: replace(nation.raw, year=year) for year in truths}
+    near = {
+        year: replace(base, year=year, values=base.values * rng.uniform(0.5, 1.5, base.nnz))
+        for year in truths
+    }
+    validation = validate({"near": near, "itself": truths}, truth=truths, raw=raws)
+    figure = figure_reductions(validation, "truth")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "populations", "flows", "movers", "stayers", "in-migration", "in-migration rate",
+    ]  # fmt: skip
+    measures = validation.measures.set_index(["quantity", "level", "estimate"])
+    for axes, quantity in zip(figure.axes, ["populations", "flows"], strict=False):
+        levels = [label.get_text().replace(" ", "_") for label in axes.get_yticklabels()]
+        for bars, name in zip(axes.containers[1::2], ["near", "itself"], strict=True):
+            expected = [measures.loc[(quantity, level, name)] for level in levels]
+            widths = [bar.get_width() for bar in bars]
+            np.testing.assert_allclose(widths, [row["reduction"] for row in expected])
+            lines = bars.errorbar[2][0].get_segments()
+            halves = [(line[1, 0] - line[0, 0]) / 2 for line in lines]
+            np.testing.assert_allclose(
+                halves, [row["reduction_sd"] for row in expected], atol=1e-12
+            )
+
+
+def test_reductions_that_are_not_known_are_not_drawn(nation):
+    validation = validate({"raw itself": nation.raw}, truth=nation.truth)
+    with pytest.raises(DataError, match="validate with raw="):
+        figure_reductions(validation, "truth")
+    with pytest.raises(SpecificationError, match="no source 'census'; there are truth"):
+        figure_reductions(validation)
