@@ -212,7 +212,7 @@ def _direct_step(
 
 def _iterative_step(
     problem: _Problem, here: _Point, imposed: NDArray[np.bool_], gap: Array, answer: Array
-) -> Array:
+) -> Array | None:
     """Solve for the step by conjugate gradients, scaled by the diagonal."""
     from scipy.sparse.linalg import LinearOperator, cg
 
@@ -225,11 +225,13 @@ def _iterative_step(
         return np.where(imposed, here.sums * x - matrix @ (answer * (transposed @ x)), x)
 
     shape = (len(gap), len(gap))
-    step, _ = cg(
-        LinearOperator(shape, matvec=curvature, dtype=np.float64),
-        gap,
-        rtol=_INNER_TOLERANCE,
-        maxiter=_MOST_INNER_STEPS,
-        M=LinearOperator(shape, matvec=lambda x: x / diagonal, dtype=np.float64),
-    )
-    return np.asarray(step)
+    # Where factors run off to infinity, directions without curvature divide by zero.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        step, _ = cg(
+            LinearOperator(shape, matvec=curvature, dtype=np.float64),
+            gap,
+            rtol=_INNER_TOLERANCE,
+            maxiter=_MOST_INNER_STEPS,
+            M=LinearOperator(shape, matvec=lambda x: x / diagonal, dtype=np.float64),
+        )
+    return np.asarray(step) if np.isfinite(step).all() else None
