@@ -86,7 +86,7 @@ def refuse_negative(values: Array, labels: Sequence[Any] | pd.Index, what: str, 
 
 def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[np.intp]:
     """Return where each label stands in the index."""
-    if index is labels or (index.equals(labels) and labels.is_unique):
+    if index.equals(labels) and labels.is_unique:
         return np.arange(len(labels))
     texts = pd.Index(index.map(str))
     twice = texts[texts.duplicated()].unique().tolist()
