@@ -59,7 +59,7 @@ def figure_type_flows(table: pd.DataFrame) -> Figure:
     axes.set_xlabel("to")
     axes.set_ylabel("from")
     axes.set_title("Where movers go, % of those who leave a type", loc="left", fontsize=10)
-    bar = figure.colorbar(tiles, ax=axes, shrink=0.8, label="times the share of people")
+    bar = figure.colorbar(tiles, ax=axes, shrink=0.8, label="times the base rate")
     ticks = np.arange(-int(far), int(far) + 1)
     bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" for t in ticks])
     return figure

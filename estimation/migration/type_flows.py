@@ -1,6 +1,7 @@
 """Who moves to which type of area, and how much more often than chance would have it."""
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from estimation.migration.kernels import moves_by_type
 from estimation.migration.ratios import ratio
 from estimation.migration.strata import AreaTypes, Strata, by_stratum, checked_strata
 
-__all__ = ["flows_between_types", "homophily", "moves_to_types"]
+__all__ = ["BaseRate", "flows_between_types", "homophily", "moves_to_types"]
 
 Array = NDArray[np.float64]
+BaseRate: TypeAlias = Literal["movers", "people"]
 
 
 def flows_between_types(
@@ -25,13 +27,15 @@ def flows_between_types(
     *,
     beyond: str | None = None,
     movers_only: bool = True,
+    relative_to: BaseRate = "movers",
 ) -> pd.DataFrame:
     """Add up moves between types of areas, and compare them with what chance would give.
 
     With M_gh the people who move from areas of type g to areas of type h, the share of h among
-    the movers of g is ``s_gh = M_gh / sum_h M_gh``, its base rate ``b_h`` the share of all
-    people who lived in areas of type h a year ago, and the ratio ``s_gh / b_h``: one if movers
-    looked for areas in proportion to their population.
+    the movers of g is ``s_gh = M_gh / sum_h M_gh``. Its base rate ``b_h`` is the share of h among
+    all movers, ``sum_g M_gh / sum_gh M_gh``, or among all people a year ago, and the ratio
+    ``s_gh / b_h`` is one if where one comes from does not matter, or if all move to areas in
+    proportion to their people.
 
     Parameters
     ----------
@@ -46,6 +50,8 @@ def flows_between_types(
         moves that leave the finest area.
     movers_only
         False counts those who did not move too, as coming from and going to their own type.
+    relative_to
+        ``"movers"`` or ``"people"``: of whom the base rate is the share.
 
     Returns
     -------
@@ -56,8 +62,8 @@ def flows_between_types(
     Raises
     ------
     SpecificationError
-        If a level is unknown, groups are given and no types of destinations, or stayers are
-        asked for beyond a level.
+        If a level or base rate is unknown, groups are given and no types of destinations, or
+        stayers are asked for beyond a level.
     DataError
         If the types are of other areas.
     """
@@ -71,11 +77,13 @@ def flows_between_types(
         raise SpecificationError(
             f"who stays does not leave a {beyond}: give beyond= or movers_only=False, not both."
         )
+    if relative_to not in ("movers", "people"):
+        raise SpecificationError(f"relative_to='{relative_to}' is not one of 'movers', 'people'.")
     to = destinations
 
     def table(matrix: MigrationMatrix) -> pd.DataFrame:
         people = _flows(matrix, origins, to, beyond, movers_only)
-        frame = _shares(people, _base_rate(matrix, to))
+        frame = _shares(people, _base_rate(matrix, to, people, relative_to))
         names = ["origin", "destination"]
         frame.index = pd.MultiIndex.from_product([origins.labels, to.labels], names=names)
         return frame
@@ -97,7 +105,8 @@ def moves_to_types(
     Returns
     -------
     DataFrame
-        Indexed by type: ``people``, ``share`` of all movers, ``base_rate`` and ``ratio``.
+        Indexed by type: ``people``, ``share`` of all movers, ``base_rate``, the share of all
+        people a year ago, and ``ratio`` of the two.
 
     Raises
     ------
@@ -109,7 +118,8 @@ def moves_to_types(
     def table(matrix: MigrationMatrix) -> pd.DataFrame:
         everyone = checked_strata(None, matrix.areas)
         people = _flows(matrix, everyone, destinations, beyond, movers_only=True)
-        return _shares(people, _base_rate(matrix, destinations)).set_axis(index)
+        base = _base_rate(matrix, destinations, people, "people")
+        return _shares(people, base).set_axis(index)
 
     return each_year(matrices, table)
 
@@ -117,14 +127,15 @@ def moves_to_types(
 def homophily(matrices: Matrices, types: AreaTypes, *, beyond: str | None = None) -> pd.DataFrame:
     """Measure how much more often people move to areas of the type that they leave.
 
-    Two questions have been asked of one table, and their answers differ widely:
+    The share of g among the movers of g, ``s_gg``, is compared with three others, and the
+    answers differ widely:
 
-    - ``times_base``: the share of g among the movers of g over the share of all people who live
-      in areas of type g, ``s_gg / b_g``: *how much more often than chance?*
-    - ``times_others``: the same share over that among the movers of all other types,
-      ``s_gg / (sum_{h≠g} M_hg / sum_{h≠g} M_h.)``: *how much more often than others do?*
-
-    Where a type is common, the first cannot be large; where others avoid it, the second is.
+    - ``times_all``: with that among all movers, as the methods of
+      [AgostiniYoungFitzpatrickGargPierson2025]_ define it;
+    - ``times_people``: with that among all people, moving or not: *how much more often than if
+      one moved to anybody alike?*
+    - ``times_others``: with that among the movers of all other types: *how much more often than
+      others do?* It is the largest of the three where a type keeps to itself, and has no bound.
 
     Parameters
     ----------
@@ -135,8 +146,8 @@ def homophily(matrices: Matrices, types: AreaTypes, *, beyond: str | None = None
     Returns
     -------
     DataFrame
-        Indexed by type: ``movers``, ``share_own`` (s_gg), ``share_others``, ``base_rate``,
-        ``times_base`` and ``times_others``.
+        Indexed by type: ``movers``, the shares ``own`` (s_gg), ``all``, ``people`` and
+        ``others``, and the three ratios.
 
     Raises
     ------
@@ -147,17 +158,14 @@ def homophily(matrices: Matrices, types: AreaTypes, *, beyond: str | None = None
     def table(matrix: MigrationMatrix) -> pd.DataFrame:
         people = _flows(matrix, types, types, beyond, movers_only=True)
         own, out, into = np.diag(people), people.sum(axis=1), people.sum(axis=0)
-        share_own = ratio(own, out)
-        share_others = ratio(into - own, out.sum() - out)
-        base = _base_rate(matrix, types)
-        columns = {
-            "movers": out,
-            "share_own": share_own,
-            "share_others": share_others,
-            "base_rate": base,
-            "times_base": ratio(share_own, base),
-            "times_others": ratio(share_own, share_others),
+        share = ratio(own, out)
+        compared = {
+            "all": _base_rate(matrix, types, people, "movers"),
+            "people": _base_rate(matrix, types, people, "people"),
+            "others": ratio(into - own, out.sum() - out),
         }
+        times = {f"times_{name}": ratio(share, other) for name, other in compared.items()}
+        columns = {"movers": out, "own": share, **compared, **times}
         return pd.DataFrame(columns, index=pd.Index(types.labels, name="type"))
 
     return each_year(matrices, table)
@@ -180,9 +188,12 @@ def _flows(
     return by_stratum(origins, rows)
 
 
-def _base_rate(matrix: MigrationMatrix, types: AreaTypes) -> Array:
-    """Return the share of each type in all people a year ago, shape (K,)."""
-    return np.asarray(types.totals(matrix.before) / matrix.total)
+def _base_rate(
+    matrix: MigrationMatrix, types: AreaTypes, flows: Array, relative_to: BaseRate
+) -> Array:
+    """Return the share of each type in all movers or all people a year ago, shape (K,)."""
+    counts = flows.sum(axis=0) if relative_to == "movers" else types.totals(matrix.before)
+    return ratio(counts, counts.sum())
 
 
 def _shares(people: Array, base: Array) -> pd.DataFrame:

@@ -112,8 +112,11 @@ def test_flows_between_types_by_hand():
     table = flows_between_types(matrix, types)
     assert table["people"].tolist() == [0, 10, 5, 5]
     assert table["share"].tolist() == [0, 1, 0.5, 0.5]
-    assert table["base_rate"].tolist() == [0.2, 0.8, 0.2, 0.8]
-    assert table["ratio"].tolist() == pytest.approx([0, 1.25, 2.5, 0.625])
+    assert table["base_rate"].tolist() == [0.25, 0.75, 0.25, 0.75]
+    assert table["ratio"].tolist() == pytest.approx([0, 4 / 3, 2, 2 / 3])
+    people = flows_between_types(matrix, types, relative_to="people")
+    assert people["base_rate"].tolist() == [0.2, 0.8, 0.2, 0.8]
+    assert people["ratio"].tolist() == pytest.approx([0, 1.25, 2.5, 0.625])
     beyond = flows_between_types(matrix, types, beyond="county")
     assert beyond["people"].tolist() == [0, 6, 3, 5]
     everyone = flows_between_types(matrix, types, movers_only=False)
@@ -130,7 +133,7 @@ def test_flows_between_types_against_dense(village, beyond):
     people = table["people"].unstack()[to.labels].loc[origins.labels]
     np.testing.assert_allclose(people, expected)
     np.testing.assert_allclose(table["share"].groupby("origin").sum(), 1)
-    base = H.T @ village.dense.sum(axis=1) / village.dense.sum()
+    base = expected.sum(axis=0) / expected.sum()
     ratio = expected / expected.sum(axis=1, keepdims=True) / base
     np.testing.assert_allclose(table["ratio"].unstack()[to.labels].loc[origins.labels], ratio)
 
@@ -156,19 +159,30 @@ def test_moves_in_proportion_to_people_have_ratios_of_one():
     people = np.array([10.0, 20, 70])
     matrix = three(np.outer(people, people), kind=["p", "q", "q"])
     types = labelled_types(matrix.areas, "kind")
-    table = flows_between_types(matrix, types, movers_only=False)
+    table = flows_between_types(matrix, types, movers_only=False, relative_to="people")
     np.testing.assert_allclose(table["ratio"], 1)
 
 
-def test_both_ratios_of_homophily_by_hand():
+def test_the_ratios_of_homophily_by_hand():
     matrix = three([[60, 0, 40], [10, 80, 10], [5, 15, 30]], kind=["p", "q", "q"])
     table = homophily(matrix, labelled_types(matrix.areas, "kind"))
-    # q: 25 of 40 movers stay with q, all 40 movers of p join it, 150 of 250 people live there.
-    assert table.loc["q", "share_own"] == pytest.approx(25 / 40)
-    assert table.loc["q", "share_others"] == pytest.approx(1)
-    assert table.loc["q", "times_base"] == pytest.approx(25 / 40 / (150 / 250))
+    # Of the 40 movers from q 25 go to q, as do all 40 from p; 150 of 250 people live there.
+    assert table.loc["q", ["own", "all", "people", "others"]].tolist() == [
+        25 / 40, 65 / 80, 150 / 250, 1,
+    ]  # fmt: skip
+    assert table.loc["q", "times_all"] == pytest.approx(25 / 40 / (65 / 80))
+    assert table.loc["q", "times_people"] == pytest.approx(25 / 40 / (150 / 250))
     assert table.loc["q", "times_others"] == pytest.approx(25 / 40)
     assert table.loc["p", "times_others"] == 0
+
+
+def test_homophily_is_the_diagonal_of_flows_between_types(village):
+    types = plurality_types(village.areas, GROUPS)
+    table = homophily(village.matrix, types, beyond="county")
+    for base, column in (("movers", "times_all"), ("people", "times_people")):
+        flows = flows_between_types(village.matrix, types, beyond="county", relative_to=base)
+        own = [flows.loc[(label, label), "ratio"] for label in types.labels]
+        np.testing.assert_allclose(table[column], own)
 
 
 # mobility
@@ -387,6 +401,8 @@ def test_wrong_inputs_end_in_sentences(village):
         flows_between_types(village.matrix, types, beyond="countie")
     with pytest.raises(SpecificationError, match="does not leave a county"):
         flows_between_types(village.matrix, types, beyond="county", movers_only=False)
+    with pytest.raises(SpecificationError, match="relative_to='area'"):
+        flows_between_types(village.matrix, types, relative_to="area")
     short = AreaTypes(np.zeros(3, dtype=np.int32), pd.Index(["x"]), "kind")
     with pytest.raises(DataError, match="'kind' tells 3 areas apart, but the matrix has 40"):
         flows_between_types(village.matrix, short)
