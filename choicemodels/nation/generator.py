@@ -89,7 +89,7 @@ def generate_nation(
     Raises
     ------
     SpecificationError
-        If there is no such size, or the seed is negative.
+        If there is no such size, or the seed or the year is no whole number from zero.
     """
     from choicemodels.keyed_random import Streams
     from choicemodels.nation.geography import lay_out
@@ -97,6 +97,8 @@ def generate_nation(
 
     assumed = NationParameters() if parameters is None else parameters
     chosen = _size(size)
+    if isinstance(year, bool) or not isinstance(year, int) or year < 0:
+        raise SpecificationError(f"the year is {year!r}; give a whole number, such as year=2019.")
     streams = Streams(seed)
     areas = settle(lay_out(chosen, assumed, streams), assumed, streams)
     rates = leaving_rates(areas, assumed, streams)

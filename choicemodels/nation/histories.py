@@ -57,6 +57,8 @@ def coverage_of(areas: Areas, parameters: NationParameters, streams: Streams) ->
     turnover = leaving_rates(areas, parameters, streams)
     factor = (income / np.median(income)) ** parameters.coverage_by_income
     factor *= (turnover / np.median(turnover)) ** parameters.coverage_by_leaving
+    z = streams.normal("coverage", np.arange(areas.size))
+    factor *= np.exp(parameters.coverage_spread * z)
     state = areas.level("state")
     z = streams.normal("reported moves", np.arange(state.size))
     moves = parameters.reported_moves * np.exp(parameters.reported_moves_spread * z)

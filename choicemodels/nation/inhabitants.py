@@ -64,8 +64,10 @@ def leaving_rates(areas: Areas, parameters: NationParameters, streams: Streams) 
     people = areas.attribute("population")
     income, urban = areas.attribute("income"), areas.attribute("urban")
     z = streams.normal("leaving", np.arange(areas.size))
+    # The rate of whoever settles where nobody lives.
+    relative = shares_of(areas) @ by_group(parameters.leaving_by_group)
     rate = (
-        (shares_of(areas) @ by_group(parameters.leaving_by_group))
+        np.where(people > 0, relative, 1.0)
         * (income / parameters.income) ** parameters.leaving_by_income
         * np.exp(parameters.leaving_urban * urban + parameters.leaving_spread * z)
     )

@@ -10,7 +10,6 @@ uniforms = (np.arange(2_000) + 0.5) / 2_000
 @pytest.mark.parametrize(("trials", "chance"), [(1, 0.3), (20, 0.5), (40, 0.97), (300, 0.02)])
 def test_small_binomial_counts_are_exact_quantiles(trials, chance):
     counts = binomial_counts(uniforms, np.full(2_000, trials), np.full(2_000, chance))
-    # Beyond one half both count failures from the other end, where ties of rounding may differ.
     np.testing.assert_array_equal(counts, stats.binom.ppf(uniforms, trials, chance))
 
 

@@ -9,8 +9,9 @@ from choicemodels.nation.parameters import GROUPS, NationParameters
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"leaving": 1.2}, "leaving=1.2 .* a share from 0 to 1"),
+        ({"leaving": 1.2}, "leaving=1.2 .* a share above 0, at most 1"),
         ({"leaving": float("nan")}, "leaving=nan"),
+        ({"zip_only": -0.1}, "a share from 0 to 1"),
         ({"people": 0.0}, "people=0.0 .* above zero"),
         ({"people_spread": -1.0}, "zero or more"),
         ({"homophily": 1e3}, "from 0 to 20"),
