@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import harmonization
 import startup
 from agreement import DIFFERENCES, EXACT, SIMULATED, TRUTH, agree, differences, distance_from_truth
 from record import HERE, console, machine, results, warn_if_busy, write
@@ -36,6 +37,7 @@ GROUPS = {
     "mixed": ("mixed",),
     "fullset": ("fullset",),
     "ppml": ("ppml2", "ppml3"),
+    "harmonize": (),
 }
 TOLERANCES = {"mixed": SIMULATED}
 
@@ -218,6 +220,8 @@ def main() -> int:
         rows += found
     if rows:
         show(rows)
+    if "harmonize" in wanted:
+        rows += harmonization.bench(options.scale, folder, facts)
     return int(any("failed" in r or r.get("agrees") is False for r in rows))
 
 
