@@ -113,19 +113,13 @@ def sweep(M, C, before, after):
 
 def loop(folder: str, whole: str) -> None:
     """Run the published loop, to the end or for a few sweeps."""
-    import pyarrow.parquet as pq
-    from scipy.sparse import coo_array, csr_array, diags_array
+    from scipy.sparse import csr_array, diags_array
+
+    from choicemodels.migration.store import read_matrix
 
     began = time.perf_counter()
-    labels = pq.read_table(f"{folder}/raw/areas.parquet").column(0).combine_chunks()
-    moves = pq.read_table(f"{folder}/raw/moves.parquet").to_pandas()
-    import pandas as pd
-
-    place = pd.Index(labels.to_pandas())
-    o, d = (place.get_indexer(moves[name].astype(str)) for name in ("origin", "destination"))
-    N = len(place)
-    E = csr_array(coo_array((moves["people"].to_numpy(), (o, d)), shape=(N, N)))
-    del moves, o, d
+    E = read_matrix(f"{folder}/raw").flows
+    N = E.shape[0]
     read = time.perf_counter() - began
     tables = np.load(f"{folder}/tables.npz")
     # The loop has no rule for totals that disagree; nestflow's is to scale those after.
