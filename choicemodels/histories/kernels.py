@@ -16,7 +16,10 @@ __all__ = ["COUNTS", "UNIT", "survey_people"]
 
 _SHARE = 27720
 UNIT = 365 * _SHARE**2
-_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+# Of a year of 365 days, before each month and at its end.
+_DAYS_BEFORE = np.array(
+    [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365], dtype=np.int64
+)
 
 # What is counted while people are cleaned, in the order of the counters.
 COUNTS = (
@@ -172,20 +175,18 @@ def _same(a: int, b: int, begins: Any, ends: Any, rows: Any, address: Any) -> bo
 
 
 @njit(cache=True, nogil=True)
-def _push(keys: Any, weights: Any, n: int, key: int, weight: int) -> tuple[Any, Any, int]:
-    if n == keys.shape[0]:
-        more_keys, more_weights = np.empty(2 * n, np.int64), np.empty(2 * n, np.int64)
-        more_keys[:n], more_weights[:n] = keys, weights
-        keys, weights = more_keys, more_weights
-    keys[n], weights[n] = key, weight
-    return keys, weights, n + 1
+def _grown(array: Any, size: int) -> Any:
+    """Return an array with room for ``size``, at least twice as long as it was."""
+    longer = np.empty(max(size, 2 * array.shape[0]), array.dtype)
+    longer[: array.shape[0]] = array
+    return longer
 
 
 @njit(cache=True, nogil=True)
 def _answer(
     year: int, before: int, now: int, days: int, begins: Any, ends: Any, rows: Any, address: Any,
     place: Any, stayers: Any, lost: Any, keys: Any, weights: Any, n: int,
-) -> tuple[Any, Any, int]:  # fmt: skip
+) -> int:  # fmt: skip
     """Add the answers of a person for ``days`` with one home before and one now."""
     full = days * _SHARE * _SHARE
     places = stayers.shape[1]
@@ -197,7 +198,7 @@ def _answer(
                 lost[year] += (full + k // 2) // k
             else:
                 stayers[year, p] += (full + k // 2) // k
-        return keys, weights, n
+        return n
     pairs = k * (ends[before] - begins[before])
     weight = (full + pairs // 2) // pairs
     for i in range(begins[before], ends[before]):
@@ -208,46 +209,57 @@ def _answer(
             elif address[rows[i]] == address[rows[j]]:
                 stayers[year, d] += weight
             else:
-                key = (year * places + o) * places + d
-                keys, weights, n = _push(keys, weights, n, key, weight)
-    return keys, weights, n
+                keys[n], weights[n] = (year * places + o) * places + d, weight
+                n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)
 def _survey(
     years: Any, least: int, start: int, stop: int, homes: int, months: Any, begins: Any, ends: Any,
-    rows: Any, address: Any, place: Any, stayers: Any, lost: Any, asked: Any,
+    rows: Any, address: Any, place: Any, stayers: Any, lost: Any, asked: Any, counts: Any,
     keys: Any, weights: Any, n: int,
-) -> tuple[Any, Any, int]:  # fmt: skip
+) -> int:  # fmt: skip
     """Add the answers of a person active from month ``start`` to ``stop``."""
-    before, now = 0, 0
+    before, now, answered = 0, 0, False
     for t in range(years.shape[0]):
         january = (years[t] - 1970) * 12
         active = min(january + 11, stop) - max(january - 12, start) + 1
-        low, high = max(january, start + 12), min(january + 11, stop)
-        if active < least or low > high:
+        month, high = max(january, start + 12), min(january + 11, stop)
+        if active < least or month > high:
             continue
         asked[t] += 1
-        days = 0
-        for month in range(low, high + 1):
-            b, c = before, now
-            while b + 1 < homes and months[b + 1] <= month - 12:
-                b += 1
-            while c + 1 < homes and months[c + 1] <= month:
-                c += 1
-            if (b != before or c != now) and days > 0:
-                keys, weights, n = _answer(
-                    t, before, now, days, begins, ends, rows, address, place, stayers, lost,
-                    keys, weights, n,
-                )  # fmt: skip
-                days = 0
-            before, now = b, c
-            days += _DAYS[month - january]
-        keys, weights, n = _answer(
-            t, before, now, days, begins, ends, rows, address, place, stayers, lost,
-            keys, weights, n,
-        )  # fmt: skip
-    return keys, weights, n
+        answered = True
+        while month <= high:
+            while before + 1 < homes and months[before + 1] <= month - 12:
+                before += 1
+            while now + 1 < homes and months[now + 1] <= month:
+                now += 1
+            # The answer is the same until one of the two homes changes.
+            change = high + 1
+            if before + 1 < homes:
+                change = min(change, months[before + 1] + 12)
+            if now + 1 < homes:
+                change = min(change, months[now + 1])
+            days = _DAYS_BEFORE[change - january] - _DAYS_BEFORE[month - january]
+            n = _answer(
+                t, before, now, days, begins, ends, rows, address, place, stayers, lost,
+                keys, weights, n,
+            )  # fmt: skip
+            month = change
+    if not answered:
+        counts[_UNASKED] += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _most_answers(years: int, homes: int, begins: Any, ends: Any) -> int:
+    """Return how many moves a person may report at most."""
+    largest = 0
+    for h in range(homes):
+        largest = max(largest, ends[h] - begins[h])
+    # A home begins once, and ends a year later once, in all the years together.
+    return min(12 * years, years + 2 * homes) * largest**2
 
 
 @njit(cache=True, nogil=True)
@@ -323,13 +335,13 @@ def survey_people(
             continue
         span[0], span[1] = min(span[0], opening), max(span[1], closing)
         homes = _homes(kept, dates, months, begins, ends)
-        before = asked.sum()
-        keys, weights, n = _survey(
+        room = n + _most_answers(years.shape[0], homes, begins, ends)
+        if room > keys.shape[0]:
+            keys, weights = _grown(keys, room), _grown(weights, room)
+        n = _survey(
             years, least, opening, closing, homes, months, begins, ends, rows, address, place,
-            stayers, lost, asked, keys, weights, n,
+            stayers, lost, asked, counts, keys, weights, n,
         )  # fmt: skip
-        if asked.sum() == before:
-            counts[_UNASKED] += 1
     return keys[:n], weights[:n]
 
 
