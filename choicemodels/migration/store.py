@@ -300,7 +300,8 @@ def _write_moves(matrix: MigrationMatrix, path: Path) -> None:
         use_dictionary=["origin", "destination"],
         # Labels are written once a slice as long as they fit here, and in full where they do not.
         dictionary_pagesize_limit=2**25,
-        write_statistics=["origin", "destination"],
+        # Rows are sorted by origin, so a reader can leave slices out by it alone.
+        write_statistics=["origin"],
     ) as writer:
         for first, last in _row_slices(matrix.indptr):
             part = slice(matrix.indptr[first], matrix.indptr[last])
