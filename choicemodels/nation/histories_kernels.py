@@ -46,9 +46,55 @@ def _add(
 
 
 @njit(cache=True, nogil=True)
-def _empty(dense: Any, touched: Any, count: int) -> None:
-    for t in range(count):
-        dense[touched[t]] = 0.0
+def _pool(
+    a: int, b: int, starts: Any, zips: Any, weight: Any, movers: Any, moves: Any,
+    first_person: Any, key: Any, covered: Any, reported: Any, vague: Any,
+    fates: Any, shared: Any, shared_at: Any,
+) -> Any:  # fmt: skip
+    """Fill the fates of those who left a ZIP code, and where those known by it alone went to.
+
+    Returns the number of their destinations, and of those who are still found in the ZIP code.
+    """
+    G = covered.shape[1]
+    pooled, stale = 0, 0.0
+    for i in range(a, b):
+        for n in range(movers[i], movers[i + 1]):
+            j, g = moves[n] // G, moves[n] % G
+            fate = _fate(
+                key, first_person[i] + n - movers[i],
+                covered[i, g], reported[j], vague[i], vague[j],
+            )  # fmt: skip
+            fates[n - movers[a]] = fate
+            if fate == _STALE_ZIP:
+                stale += 1.0
+            elif fate in (_FROM_ZIP, _BOTH_ZIP):
+                pooled = _add(
+                    j, 1.0, fate == _BOTH_ZIP, starts, zips, weight, shared, shared_at, pooled
+                )
+    return pooled, stale
+
+
+@njit(cache=True, nogil=True)
+def _row(
+    i: int, stayers: float, starts: Any, zips: Any, weight: Any, leavers: Any, groups: int,
+    fates: Any, shared: Any, shared_at: Any, pooled: int, row: Any, row_at: Any,
+) -> int:  # fmt: skip
+    """Fill the row of an area, and return how many columns it has."""
+    filled = _add(i, stayers, False, starts, zips, weight, row, row_at, 0)
+    for t in range(pooled):
+        k = shared_at[t]
+        filled = _add(k, weight[i] * shared[k], False, starts, zips, weight, row, row_at, filled)
+    for n in range(leavers.shape[0]):
+        if fates[n] == _STALE:
+            filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
+        elif fates[n] in (_EXACT, _TO_ZIP):
+            j, spread = leavers[n] // groups, fates[n] == _TO_ZIP
+            filled = _add(j, 1.0, spread, starts, zips, weight, row, row_at, filled)
+    # The published matrix has nobody less than one person who stayed.
+    if row[i] < 1.0:
+        filled = _add(i, 1.0 - row[i], False, starts, zips, weight, row, row_at, filled)
+        row[i] = 1.0
+    return filled
 
 
 @njit(cache=True, nogil=True)
@@ -86,54 +132,28 @@ def observe_zips(
     for z in range(first_zip, last_zip):
         a, b = starts[z], starts[z + 1]
         fates = np.empty(movers[b] - movers[a], dtype=np.int8)
-        pooled, from_zip = 0, 0.0
+        pooled, stale = _pool(
+            a, b, starts, zips, weight, movers, moves, first_person, key, covered, reported,
+            vague, fates, shared, shared_at,
+        )  # fmt: skip
+        by_zip = stale + vague_stayers[a:b].sum()
         for i in range(a, b):
-            from_zip += vague_stayers[i]
-            for n in range(movers[i], movers[i + 1]):
-                j, g = moves[n] // G, moves[n] % G
-                fate = _fate(
-                    key, first_person[i] + n - movers[i],
-                    covered[i, g], reported[j], vague[i], vague[j],
-                )  # fmt: skip
-                fates[n - movers[a]] = fate
-                if fate == _STALE_ZIP:
-                    from_zip += 1.0
-                elif fate in (_FROM_ZIP, _BOTH_ZIP):
-                    pooled = _add(
-                        j, 1.0, fate == _BOTH_ZIP, starts, zips, weight, shared, shared_at, pooled
-                    )
-        for i in range(a, b):
-            filled = _add(
-                i, stayers[i] + weight[i] * from_zip, False, starts, zips, weight, row, row_at, 0
-            )
-            for t in range(pooled):
-                k = shared_at[t]
-                filled = _add(
-                    k, weight[i] * shared[k], False, starts, zips, weight, row, row_at, filled
-                )
-            for n in range(movers[i], movers[i + 1]):
-                fate = fates[n - movers[a]]
-                if fate == _STALE:
-                    filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
-                elif fate in (_EXACT, _TO_ZIP):
-                    filled = _add(
-                        moves[n] // G, 1.0, fate == _TO_ZIP, starts, zips, weight,
-                        row, row_at, filled,
-                    )  # fmt: skip
-            # The published matrix has nobody less than one person who stayed.
-            if row[i] == 0.0:
-                filled = _add(i, 1.0, False, starts, zips, weight, row, row_at, filled)
-            row[i] = max(row[i], 1.0)
+            first, last = movers[i], movers[i + 1]
+            filled = _row(
+                i, stayers[i] + weight[i] * by_zip, starts, zips, weight, moves[first:last], G,
+                fates[first - movers[a] : last - movers[a]], shared, shared_at, pooled,
+                row, row_at,
+            )  # fmt: skip
             if used + filled > len(indices):
                 size = 2 * (used + filled)
                 indices, values = _grown(indices, used, size), _grown(values, used, size)
             columns = np.sort(row_at[:filled])
-            for t in range(filled):
-                indices[used + t], values[used + t] = columns[t], row[columns[t]]
+            indices[used : used + filled] = columns
+            values[used : used + filled] = row[columns]
             used += filled
             counts[i] = filled
-            _empty(row, row_at, filled)
-        _empty(shared, shared_at, pooled)
+            row[columns] = 0.0
+        shared[shared_at[:pooled]] = 0.0
     return indices[:used].copy(), values[:used].copy()
 
 
