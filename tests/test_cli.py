@@ -1,33 +1,15 @@
 """The command line: the right answers, and one sentence with exit code 2 for a mistake."""
 
 import json
-import re
-import warnings
 
 import pandas as pd
 import pytest
 
 from choicemodels.datasets import data_path
-from microsim.cli import main
 
 TRAVEL = str(data_path("travel_mode"))
 AUSTRIA = str(data_path("austria_flows"))
 MODE = ["--case", "individual", "--alternative", "mode", "--chosen", "choice"]
-
-
-@pytest.fixture
-def nestflow(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, output and messages."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["nestflow", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main()
-        shown = capsys.readouterr()
-        code = stop.value.code
-        return (0 if code is None else code), shown.out, re.sub(r"\s+", " ", shown.err)
-
-    return run
 
 
 def test_fit_prints_saves_and_tabulates(nestflow, tmp_path):
