@@ -1,5 +1,7 @@
 """Indices of internal migration: intensity, effectiveness, impact, connectivity, inequality."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -7,6 +9,10 @@ from numpy.typing import NDArray
 from choicemodels.errors import DataError
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.migration.inputs import Matrices, each_year
+from estimation.migration.kernels import rank_sums
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["flow_gini", "migration_indices"]
 
@@ -57,7 +63,7 @@ def migration_indices(matrices: Matrices, level: str | None = None) -> pd.DataFr
     """
 
     def table(matrix: MigrationMatrix) -> pd.DataFrame:
-        rows, columns, flows, people = _moves(matrix, level)
+        moves, people = _moves(matrix, level)
         n = len(people)
         if n < 3:
             raise DataError(
@@ -66,11 +72,7 @@ def migration_indices(matrices: Matrices, level: str | None = None) -> pd.DataFr
             )
         if people.sum() <= 0:
             raise DataError("the matrix holds no people; indices of migration need some.")
-        found = {
-            "areas": n,
-            **_balance(rows, columns, flows, people),
-            **_spread(rows, columns, flows, n),
-        }
+        found = {"areas": n, **_balance(moves, people), **_spread(moves, n)}
         return pd.DataFrame([found], index=pd.Index([level or matrix.areas.name], name="level"))
 
     return each_year(matrices, table)
@@ -97,44 +99,39 @@ def flow_gini(flows: Array, cells: int) -> float:
     return float(np.sum((2 * rank - cells - 1) * np.sort(flows)) / ((cells - 1) * total))
 
 
-def _moves(
-    matrix: MigrationMatrix, level: str | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """Return origins, destinations and people of the moves between areas, and their people."""
+def _moves(matrix: MigrationMatrix, level: str | None) -> tuple["csr_array[Any]", Array]:
+    """Return the moves between areas, without a diagonal or zeros, and their people (n,)."""
     if level is None or level == matrix.areas.name:
-        cells, people = matrix.flows.tocoo(), matrix.before
+        moves, people = matrix.flows.copy(), matrix.before
     else:
-        cells = matrix.aggregate(level).movers.tocoo()
+        moves = matrix.aggregate(level).movers
         people = matrix.areas.level(level).totals(matrix.before)
-    rows, columns = (part.astype(np.int64) for part in cells.coords)
-    kept = (rows != columns) & (cells.data > 0)
-    return rows[kept], columns[kept], cells.data[kept], people
+    moves.data[moves.indices == np.repeat(np.arange(len(people)), np.diff(moves.indptr))] = 0
+    moves.eliminate_zeros()
+    return moves, people
 
 
-def _balance(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], flows: Array, people: Array
-) -> dict[str, float]:
-    n, P, M = len(people), people.sum(), flows.sum()
-    out, into = (np.bincount(where, flows, minlength=n) for where in (rows, columns))
+def _balance(moves: "csr_array[Any]", people: Array) -> dict[str, float]:
+    out, into = moves.sum(axis=1), moves.sum(axis=0)
+    P, M = people.sum(), out.sum()
     unbalanced = np.abs(into - out).sum()
     intensity = 100 * M / P
     return {
         "intensity": intensity,
-        "courgeau_k": intensity / np.log(float(n) ** 2),
+        "courgeau_k": intensity / np.log(float(len(people)) ** 2),
         "effectiveness": 100 * unbalanced / (2 * M) if M > 0 else float("nan"),
         "impact": 50 * unbalanced / P,
     }
 
 
-def _spread(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], flows: Array, n: int
-) -> dict[str, float]:
+def _spread(moves: "csr_array[Any]", n: int) -> dict[str, float]:
+    flows = moves.data
     cells, M = n * (n - 1), flows.sum()
     if M == 0:
-        return dict.fromkeys(_SPREAD, float("nan")) | {"connectivity": 0.0}
+        return {"connectivity": 0.0} | dict.fromkeys(_SPREAD, float("nan"))
     share = flows / M
     empty = cells - len(flows)
-    out, into = _field_gini(rows, flows, n), _field_gini(columns, flows, n)
+    out, into = (_field_gini(by, n) for by in (moves, moves.T.tocsr()))
     mean_square = cells * float(np.sum(share**2))
     return {
         "connectivity": len(flows) / cells,
@@ -148,13 +145,8 @@ def _spread(
     }
 
 
-def _field_gini(field: NDArray[np.int64], flows: Array, n: int) -> float:
-    """Average the Gini index of the flows of each field, weighted by its flows."""
-    order = np.lexsort((flows, field))
-    sizes = np.bincount(field, minlength=n)
-    cells = n - 1
-    ends = np.cumsum(sizes)
-    place = np.arange(1, len(flows) + 1) - np.repeat(ends - sizes, sizes)
-    rank = place + cells - np.repeat(sizes, sizes)
-    # The weights cancel the totals of the fields, so one sum over all fields does.
-    return float(np.sum((2.0 * rank - cells - 1) * flows[order]) / ((cells - 1) * flows.sum()))
+def _field_gini(fields: "csr_array[Any]", n: int) -> float:
+    """Average the Gini index of the flows of each row, weighted by its flows."""
+    # The weights cancel the totals of the rows, so that one sum over all of them does.
+    indptr = np.asarray(fields.indptr, dtype=np.int64)
+    return rank_sums(indptr, fields.data, n - 1) / ((n - 2) * float(fields.data.sum()))

@@ -4,6 +4,7 @@ A move counts if it leaves the area of a level: ``outside`` holds the area of ea
 that level, and with the finest level itself every nonzero off the diagonal counts.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,28 @@ from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.migration.matrix_kernels import block_bounds, by_rows
 
 __all__ = [
+    "CELLS",
+    "FIRST",
+    "HALVES",
+    "SHORTEST",
     "destination_sums",
     "distance_sums",
     "moves_by_reach",
     "moves_by_type",
     "moves_out_and_in",
     "moves_upward",
+    "rank_sums",
 ]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int32]
+
+# The grid of haversines: distances of ten metres on the earth and up, in cells that are half a
+# 256th of the distance wide or narrower.
+FIRST = -40
+SHORTEST = 2.0 ** (FIRST - 1)
+HALVES = 256
+CELLS = 2 + (2 - FIRST) * HALVES
 
 
 @njit(cache=True, nogil=True)
@@ -106,29 +119,44 @@ def _moves_by_reach(
 
 @njit(cache=True, nogil=True)
 def _distance_sums(
-    first: int, last: int, indptr: Any, indices: Any, values: Any, outside: Any,
-    phi: Any, lam: Any, cosine: Any, diameter: float, bins: Any,
-    starts: Any, strata: Any, weights: Any, shortest: float, step: float, out: Any, counts: Any,
+    first: int, last: int, indptr: Any, indices: Any, values: Any, outside: Any, points: Any,
+    diameter: float, bins: Any, starts: Any, strata: Any, weights: Any, out: Any, counts: Any,
 ) -> None:  # fmt: skip
-    B, H = bins.shape[0], counts.shape[1]
+    B = bins.shape[0]
     for i in range(first, last):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
         for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]
             if outside[j] == outside[i]:
                 continue
-            half = np.sin((phi[j] - phi[i]) / 2) ** 2
-            half += cosine[i] * cosine[j] * np.sin((lam[j] - lam[i]) / 2) ** 2
-            d = diameter * np.arcsin(np.sqrt(min(half, 1.0)))
+            # The haversine is a quarter of the squared chord, and needs no angles of pairs.
+            h = (points[j, 0] - x) ** 2 + (points[j, 1] - y) ** 2 + (points[j, 2] - z) ** 2
+            h = min(h / 4, 1.0)
+            d = diameter * np.arcsin(np.sqrt(h))
             b = 0
             while b < B and d >= bins[b]:
                 b += 1
             out[i, b] += values[k]
             out[i, B + 1] += values[k] * d
-            h = 0
-            if d > shortest:
-                h = min(1 + int(np.log(d / shortest) / step), H - 1)
+            cell = 0
+            if h >= SHORTEST:
+                fraction, exponent = math.frexp(h)
+                cell = 1 + (exponent - FIRST) * HALVES + int((2 * fraction - 1) * HALVES)
             for s in range(starts[i], starts[i + 1]):
-                counts[strata[s], h] += weights[s] * values[k]
+                counts[strata[s], cell] += weights[s] * values[k]
+
+
+@njit(cache=True, nogil=True)
+def _rank_sums(
+    first: int, last: int, indptr: Any, values: Any, cells: int, out: Any, block: int
+) -> None:
+    total = 0.0
+    for i in range(first, last):
+        row = np.sort(values[indptr[i] : indptr[i + 1]])
+        below = cells - row.shape[0]
+        for r in range(row.shape[0]):
+            total += (2.0 * (below + r + 1) - cells - 1) * row[r]
+    out[block] = total
 
 
 def moves_by_type(matrix: MigrationMatrix, codes: Codes, types: int, outside: Codes) -> Array:
@@ -226,10 +254,9 @@ def distance_sums(
     bins: Array,
     entries: tuple[NDArray[np.int64], Codes, Array],
     strata: int,
-    grid: tuple[float, float, int],
     outside: Codes,
 ) -> tuple[Array, Array]:
-    """Add up the moves out of each area by distance, by the haversine formula.
+    """Add up the moves out of each area by great-circle distance.
 
     Parameters
     ----------
@@ -243,28 +270,38 @@ def distance_sums(
         Strata of each area by rows: pointers (N + 1,), strata and weights.
     strata
         Their number S.
-    grid
-        Shortest distance told apart, logarithmic width of a cell, and number of cells H.
 
     Returns
     -------
     rows (N, B + 2)
         Moves by band, then the sum of their distances.
     counts (S, H)
-        Moves by stratum and cell of the grid; the first cell holds what is shorter than the grid.
+        Moves by stratum and haversine ``sin²(d / 2R)``, in cells of which ``HALVES`` divide each
+        doubling evenly; the first cell holds what is below ``SHORTEST``.
     """
-    shortest, step, H = grid
     starts, codes, weights = entries
     phi, lam = coordinates
-    cosine = np.cos(phi)
+    points = np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
     rows = np.zeros((matrix.areas.size, len(bins) + 2))
-    counts = np.zeros((len(block_bounds(matrix.indptr)) - 1, strata, H))
+    counts = np.zeros((len(block_bounds(matrix.indptr)) - 1, strata, CELLS))
     by_rows(
         matrix.indptr,
         lambda block, first, last: _distance_sums(
-            first, last, matrix.indptr, matrix.indices, matrix.values, outside,
-            phi, lam, cosine, 2 * radius, bins, starts, codes, weights, shortest, step,
-            rows, counts[block],
+            first, last, matrix.indptr, matrix.indices, matrix.values, outside, points,
+            2 * radius, bins, starts, codes, weights, rows, counts[block],
         ),
     )  # fmt: skip
     return rows, np.asarray(counts.sum(axis=0))
+
+
+def rank_sums(indptr: NDArray[np.int64], values: Array, cells: int) -> float:
+    """Add up ``(2 r - C - 1) x_(r)`` over the sorted values of each row of C cells.
+
+    Half the sum of absolute differences within rows; cells that are not stored are zero.
+    """
+    out = np.zeros(len(block_bounds(indptr)) - 1)
+    by_rows(
+        indptr,
+        lambda block, first, last: _rank_sums(first, last, indptr, values, cells, out, block),
+    )
+    return float(out.sum())

@@ -135,7 +135,7 @@ def by_stratum(strata: Strata, rows: Array) -> Array:
 def plurality_types(
     areas: Areas, groups: Sequence[str], *, name: str = "plurality", missing: Missing = "refuse"
 ) -> AreaTypes:
-    """Tell areas apart by their largest group.
+    """Tell areas apart by their largest group; a group that is the largest nowhere has no type.
 
     Parameters
     ----------
@@ -156,8 +156,9 @@ def plurality_types(
     """
     counts = _group_counts(areas, groups)
     known = _with_people(areas, counts, name, missing)
-    codes = np.where(known, np.nan_to_num(counts).argmax(axis=1), len(groups))
-    return AreaTypes(codes, _with_unknown(groups, known, name), name)
+    largest = np.where(known, np.nan_to_num(counts).argmax(axis=1), len(groups))
+    there, codes = np.unique(largest, return_inverse=True)
+    return AreaTypes(codes.astype(np.int32), _with_unknown(groups, known, name)[there], name)
 
 
 def group_shares(

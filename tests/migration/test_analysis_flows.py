@@ -51,6 +51,11 @@ def test_the_plurality_is_the_largest_group_and_the_first_of_equals(village):
     tie = three(np.eye(3), a=[2, 0, 1], b=[2, 1, 0]).areas
     assert plurality_types(tie, ["a", "b"]).codes.tolist() == [0, 1, 0]
     assert plurality_types(tie, ["b", "a"]).codes.tolist() == [0, 0, 1]
+    nowhere = plurality_types(
+        three(np.eye(3), a=[2, 2, 1], b=[1, 1, 0], c=[0, 0, 5]).areas, [*"bca"]
+    )
+    assert nowhere.labels.tolist() == ["c", "a"]
+    assert nowhere.codes.tolist() == [1, 1, 0]
 
 
 @pytest.mark.parametrize("bins", [2, 4, 10])
