@@ -240,8 +240,8 @@ class NationParameters:
     coverage_spread: float = _number(0.5, _ZERO_OR_MORE)
     reported_moves: float = _number(0.75, _SHARE)
     reported_moves_spread: float = _number(0.15, _ZERO_OR_MORE)
-    zip_only: float = _number(0.08, _SHARE)
-    zip_only_rural: float = _number(0.16, _SHARE)
+    zip_only: float = _number(0.09, _SHARE)
+    zip_only_rural: float = _number(0.18, _SHARE)
     zip_starts: float = _number(0.45, _SHARE)
 
     design_effect: float = _number(1.5, _POSITIVE)
