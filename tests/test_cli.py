@@ -1,6 +1,7 @@
 """The command line: the right answers, and one sentence with exit code 2 for a mistake."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
