@@ -30,9 +30,18 @@ def yearly(matrices: Mapping[int, MigrationMatrix]) -> dict[int, MigrationMatrix
 
     Raises
     ------
+    SpecificationError
+        If they are no mapping of whole numbers.
     DataError
         If there is none, a matrix is of another year than its key, or two have other areas.
     """
+    if not isinstance(matrices, Mapping):
+        raise SpecificationError(
+            f"matrices are a {type(matrices).__name__}; give a mapping of years to matrices."
+        )
+    strange = [year for year in matrices if not isinstance(year, int)]
+    if strange:
+        raise SpecificationError(f"{strange[0]!r} is no year; key matrices by whole numbers.")
     if not matrices:
         raise DataError("no matrix was given; give one, or a mapping of years to matrices.")
     found = dict(sorted(matrices.items()))

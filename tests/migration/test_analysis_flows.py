@@ -395,6 +395,10 @@ def test_years_that_do_not_match_are_refused(village):
         migration_rates({2014: village.matrix})
     with pytest.raises(DataError, match="no matrix was given"):
         migration_rates({})
+    with pytest.raises(SpecificationError, match="matrices are a list; give a mapping"):
+        migration_rates([village.matrix])
+    with pytest.raises(SpecificationError, match="'2015' is no year"):
+        migration_rates({"2015": village.matrix})
     few = three(np.eye(3))
     with pytest.raises(DataError, match="the matrix of 2016 has other areas than that of 2015"):
         migration_rates({2015: village.matrix, 2016: few})
