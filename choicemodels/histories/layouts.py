@@ -67,6 +67,10 @@ class LongLayout:
             for field, column in columns.items()
         )
 
+    def kept(self) -> str:
+        """Return the condition that a row says something, for SQL."""
+        return "true"
+
 
 @dataclass(frozen=True)
 class WideLayout:
@@ -140,4 +144,8 @@ class WideLayout:
                 fields.append(f"unnest([{slots}]) AS {quote(field)}")
             else:
                 fields.append(f"{quote(column)} AS {quote(field)}")
-        return ", ".join(fields)
+        return ", ".join([*fields, f"unnest(range(1, {self.slots + 1})) AS slot"])
+
+    def kept(self) -> str:
+        """Return the condition that a row says something, for SQL; of no person all go."""
+        return "slot = 1 OR address IS NOT NULL OR effective IS NOT NULL"

@@ -175,7 +175,7 @@ def open_histories(
     layout = sources.layout
     columns = [*layout.columns(), *([] if separate else named.values())]
     histories = _open(connection, sources.histories, "histories", columns)
-    _create_fields(connection, histories, layout.select({} if separate else named))
+    _create_fields(connection, histories.project(layout.select({} if separate else named)), layout)
     origin, holder = "fields AS f", "f"
     if separate:
         found = _open(connection, sources.addresses, "addresses", ["address", *named.values()])
@@ -209,15 +209,14 @@ def _open(connection: Any, source: Any, name: str, columns: list[str]) -> Any:
     return connection.table(name)
 
 
-def _create_fields(connection: Any, histories: Any, fields: str) -> None:
-    """Name the fields; text without a letter is no address."""
-    histories.project(fields).create_view("named")
-    text = dict(
-        zip(connection.table("named").columns, connection.table("named").types, strict=True)
-    )
-    empty = str(text["address"]) == "VARCHAR"
-    address = "nullif(trim(address), '')" if empty else "address"
-    connection.sql(f"SELECT * REPLACE ({address} AS address) FROM named").create_view("fields")
+def _create_fields(connection: Any, named: Any, layout: LongLayout | WideLayout) -> None:
+    """Create the view of the fields; blank text is no address."""
+    types = dict(zip(named.columns, map(str, named.types), strict=True))
+    address = "nullif(trim(address), '')" if types["address"] == "VARCHAR" else "address"
+    named.create_view("named")
+    connection.sql(
+        f"SELECT * REPLACE ({address} AS address) FROM named WHERE {layout.kept()}"
+    ).create_view("fields")
 
 
 def _join_places(connection: Any, geocoder: Geocoder, labels: dict[str, str]) -> str:

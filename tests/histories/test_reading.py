@@ -85,7 +85,7 @@ def test_neither_order_nor_pieces_nor_threads_change_a_bit():
     import numba
 
     frame = histories()
-    for seed, piece in ((1, 1), (2, 7), (3, 100)):
+    for seed, piece in ((1, 50), (2, 333)):
         shuffled = frame.sample(frac=1, random_state=seed)
         same_bits(reference(), matrices_from_histories(shuffled, GEOCODER, YEARS, batch=piece))
     threads = numba.get_num_threads()
