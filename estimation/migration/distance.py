@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 # The international mile is 1.609344 km exactly.
 _KILOMETRES = {"mile": 1.609344, "km": 1.0}
+# Each stratum keeps a grid of distances on every block of rows, 1.4 MB in all.
+_MOST = 256
 _PLURAL = {"mile": "miles", "km": "km"}
 
 
@@ -63,7 +65,8 @@ def distance_distribution(
     Raises
     ------
     SpecificationError
-        If the bounds do not rise from above zero, or unit or level are unknown.
+        If the bounds do not rise from above zero, unit or level are unknown, or there are more
+        than 256 strata.
     DataError
         If a coordinate is missing or out of range, or strata are of other areas.
     """
@@ -77,6 +80,11 @@ def distance_distribution(
 
     def table(matrix: MigrationMatrix) -> pd.DataFrame:
         kept = checked_strata(strata, matrix.areas)
+        if kept.size > _MOST:
+            raise SpecificationError(
+                f"'{kept.name}' has {kept.size:,} strata; medians of distance are kept for "
+                f"{_MOST} at most."
+            )
         rows, counts = distance_sums(
             matrix, radians(matrix.areas), radius, bounds, kept.entries(), kept.size,
             leaving(matrix.areas, beyond),

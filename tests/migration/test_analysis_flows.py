@@ -456,6 +456,9 @@ def test_distances_need_coordinates(village):
         distance_distribution(three(np.ones((3, 3))))
     with pytest.raises(SpecificationError, match="unit='yard' is not one of mile, km"):
         distance_distribution(village.matrix, unit="yard")
+    many = AreaTypes(np.zeros(40, dtype=np.int32), pd.RangeIndex(300).map(str), "kind")
+    with pytest.raises(SpecificationError, match="'kind' has 300 strata; medians of distance"):
+        distance_distribution(village.matrix, strata=many)
     with pytest.raises(SpecificationError, match="bounds that rise"):
         distance_distribution(village.matrix, (50, 5))
 
