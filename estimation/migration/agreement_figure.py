@@ -13,7 +13,12 @@ from choicemodels.errors import DataError, SpecificationError
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.harmonization.result import Harmonized
 from estimation.migration.validation import agreement_with
-from estimation.migration.validation_references import Reference, at_level, quantity_of
+from estimation.migration.validation_references import (
+    Reference,
+    at_level,
+    matrix_of,
+    quantity_of,
+)
 
 __all__ = ["figure_agreement"]
 
@@ -48,7 +53,7 @@ validation.agreement_with` has it) and how many cells it shows: those that are a
     """
     if not references:
         raise SpecificationError("there is nothing to draw the estimate against.")
-    matrix = estimate.matrix if isinstance(estimate, Harmonized) else estimate
+    matrix = matrix_of(estimate)
     columns = min(len(references), _COLUMNS)
     rows = -(-len(references) // columns)
     figure = Figure(figsize=(3.1 * columns, 3.2 * rows), layout="constrained")

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
+from estimation.harmonization.result import Harmonized
 from estimation.harmonization.targets import align_people, refuse_values
 from estimation.migration.agreement import refuse_other_areas
 from estimation.migration.strata import Strata, checked_strata
+from estimation.migration.validation_references import matrix_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +64,7 @@ class DemographicBias:
 
 
 def demographic_bias(
-    estimates: Mapping[str, MigrationMatrix],
+    estimates: Mapping[str, MigrationMatrix | Harmonized],
     strata: Sequence[Strata],
     people: Any | None = None,
 ) -> DemographicBias:
@@ -76,7 +78,8 @@ def demographic_bias(
     Parameters
     ----------
     estimates
-        By name, of the same areas: the raw matrix and harmonized ones.
+        By name, of the same areas: the raw matrix and harmonized ones, or results of
+        harmonization.
     strata
         Shares of groups in areas, or types of areas, from :mod:`estimation.migration.strata`.
     people
@@ -90,9 +93,9 @@ def demographic_bias(
     DataError
         If areas differ, labels do not match, or people are missing or negative.
     """
-    if not estimates or not strata:
+    if not isinstance(estimates, Mapping) or not estimates or not strata:
         raise SpecificationError("give one matrix at least, by name, and one kind of groups.")
-    matrices = dict(estimates)
+    matrices = {name: matrix_of(estimate) for name, estimate in estimates.items()}
     first = next(iter(matrices.values()))
     census = _people(people, first.areas)
     checked = [checked_strata(some, first.areas) for some in strata]

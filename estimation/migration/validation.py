@@ -24,6 +24,7 @@ from estimation.migration.validation_references import (
     Reference,
     at_level,
     census_references,
+    matrix_of,
     quantity_of,
     truth_references,
 )
@@ -75,6 +76,8 @@ class Validation:
     def table(self, digits: int = 3) -> "Table":
         """Lay the measures out as published: a row for each reference, columns by estimate.
 
+        Without the raw matrix errors stand as they are, in people or shares.
+
         Parameters
         ----------
         digits
@@ -85,28 +88,32 @@ class Validation:
         held_out = self.releases[self.releases["held out"].map(lambda value: value is True)]
         keys = ["quantity", "level", "source", "estimate"]
         marked = set(held_out[keys].itertuples(index=False, name=None))
+        reduced = bool(self.releases["reduction"].notna().any())
         columns: dict[tuple[str, str], dict[str, str]] = {}
         for quantity, level, source, name, values in self._by_reference():
             row = f"{quantity}, {level} ({source})"
             mark = "†" if (quantity, level, source, name) in marked else ""
             shown = _shown(values["correlation"], f".{digits}f") + mark
             columns.setdefault((name, "ρ"), {})[row] = shown
-            if name != _RAW:
+            if name != _RAW and reduced:
                 shown = _shown(100 * values["reduction"], ".1f") + mark
                 columns.setdefault((name, "RMSE −%"), {})[row] = shown
+            elif not reduced:
+                columns.setdefault((name, "RMSE"), {})[row] = f"{values['rmse']:,.4g}{mark}"
         order = list(dict.fromkeys(row for column in columns.values() for row in column))
         frame = pd.DataFrame(columns).reindex(order).fillna("")
         return frame_table(frame, note=self._note(bool(marked)))
 
     def _by_reference(self) -> Iterator[tuple[str, str, str, str, dict[str, float]]]:
         for m in self.measures.to_dict("records"):
-            values = {key: float(m[key]) for key in ("correlation", "reduction")}
+            values = {key: float(m[key]) for key in ("correlation", "rmse", "reduction")}
             yield str(m["quantity"]), str(m["level"]), str(m["source"]), str(m["estimate"]), values
 
     def _note(self, marked: bool) -> str:
         parts = [
-            "ρ: Pearson correlation; RMSE −%: how much smaller the root mean square error is than "
-            "that of the raw matrix scaled to the number of people. Rates are weighted by people."
+            "ρ: Pearson correlation; RMSE: root mean square error; −%: by how much it is smaller "
+            "than that of the raw matrix scaled to the number of people. Rates are weighted by "
+            "people."
         ]
         if marked:
             parts.append("† held out: no step of the estimate used this table.")
@@ -123,7 +130,7 @@ def _shown(value: float, form: str) -> str:
 
 
 def validate(
-    estimates: Mapping[str, Estimate],
+    estimates: One | Mapping[str, Estimate] | Mapping[int, One],
     tables: CensusTables | Mapping[int, CensusTables] | None = None,
     *,
     county_flows: Any | None = None,
@@ -138,7 +145,7 @@ def validate(
     ----------
     estimates
         By name: a matrix, a result of harmonization (which knows what it used), or one for each
-        year, under its year.
+        year, under its year. A single one, or one a year, needs no name.
     tables
         Of the same year, or years; so are ``truth`` and ``raw``.
     county_flows
@@ -164,10 +171,10 @@ def validate(
     SpecificationError
         If there are no estimates or nothing to hold them against.
     """
-    named = {name: _listed(estimate, name) for name, estimate in estimates.items()}
+    named = {name: _listed(estimate, name) for name, estimate in _by_name(estimates).items()}
     if not named:
         raise SpecificationError("there is no estimate to validate; give one at least by name.")
-    first = _matrix(next(iter(named.values()))[0])
+    first = matrix_of(next(iter(named.values()))[0])
     years = _several(tables, CensusTables, "tables")
     if county_flows is not None and len(years) != 1:
         raise SpecificationError(
@@ -195,8 +202,8 @@ def _validate(
     rows: list[dict[str, Any]] = []
     everything: dict[str, Sequence[One]] = {_RAW: raw, **named} if raw else {**named}
     for name, estimate in everything.items():
-        matrices = [_matrix(one) for one in estimate]
-        refuse_other_areas(matrices[0], _matrix(next(iter(named.values()))[0]))
+        matrices = [matrix_of(one) for one in estimate]
+        refuse_other_areas(matrices[0], matrix_of(next(iter(named.values()))[0]))
         seen = 0
         coarse: dict[tuple[int, str], MigrationMatrix] = {}
         for number, reference in enumerate(references):
@@ -321,8 +328,11 @@ def _scaled_raw(
     return scaled
 
 
-def _matrix(one: One) -> MigrationMatrix:
-    return one.matrix if isinstance(one, Harmonized) else one
+def _by_name(estimates: Any) -> dict[str, Estimate]:
+    single = not isinstance(estimates, Mapping)
+    if single or (estimates and all(isinstance(key, int) for key in estimates)):
+        return {"estimate": estimates}
+    return dict(estimates)
 
 
 def _listed(estimate: Estimate, name: str) -> list[One]:
@@ -334,7 +344,7 @@ def _listed(estimate: Estimate, name: str) -> list[One]:
             "harmonization, or a mapping of years to them."
         )
     for year, one in estimate.items():
-        _refuse_year(year, _matrix(one).year, f"the matrix '{name}'")
+        _refuse_year(year, matrix_of(one).year, f"the matrix '{name}'")
     return list(estimate.values())
 
 

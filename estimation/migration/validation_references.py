@@ -11,6 +11,7 @@ from choicemodels.errors import DataError, SpecificationError
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
+from estimation.harmonization.result import Harmonized
 from estimation.harmonization.targets import align_flows, align_people
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Reference",
     "at_level",
     "census_references",
+    "matrix_of",
     "quantity_of",
     "truth_references",
 ]
@@ -90,6 +92,24 @@ class Reference:
     def name(self) -> str:
         """Return what tables call it."""
         return f"{self.quantity}, {self.level}"
+
+
+def matrix_of(estimate: MigrationMatrix | Harmonized) -> MigrationMatrix:
+    """Return the matrix of an estimate.
+
+    Raises
+    ------
+    SpecificationError
+        If it is neither a matrix nor a result of harmonization.
+    """
+    if isinstance(estimate, Harmonized):
+        return estimate.matrix
+    if isinstance(estimate, MigrationMatrix):
+        return estimate
+    raise SpecificationError(
+        f"an estimate is a {type(estimate).__name__}; give a MigrationMatrix or a result of "
+        "harmonization."
+    )
 
 
 def at_level(matrix: MigrationMatrix, level: str) -> MigrationMatrix:

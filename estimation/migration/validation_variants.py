@@ -56,7 +56,7 @@ def holdouts(
     if not variants:
         raise SpecificationError("there is no variant; name one at least.")
     return {
-        name: harmonize(matrix, published_steps(tables, leave_out, empty=empty))
+        name: harmonize(matrix, published_steps(tables, _names(leave_out), empty=empty))
         for name, leave_out in variants.items()
     }
 
@@ -95,7 +95,7 @@ def step_orders(
         If an order names an unknown step, or other steps than the first.
     """
     steps = {step.name: step for step in published_steps(tables, empty=empty)}
-    chosen = [tuple(o) for o in (orders if orders is not None else permutations(steps))]
+    chosen = [_names(o) for o in (orders if orders is not None else permutations(steps))]
     _refuse_orders(chosen, steps)
     references = {
         f"correlation, {r.quantity}": r
@@ -118,6 +118,11 @@ def step_orders(
             **correlations,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("order")
+
+
+def _names(steps: Sequence[str]) -> tuple[str, ...]:
+    """Return names of steps; one alone may be given as it is."""
+    return (steps,) if isinstance(steps, str) else tuple(steps)
 
 
 def _judged(finest: str) -> set[tuple[Quantity, str]]:

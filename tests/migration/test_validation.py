@@ -220,6 +220,24 @@ def test_the_table_has_a_row_for_each_reference_and_says_what_it_shows(nation, v
     assert "† held out" in str(table)
 
 
+def test_a_single_estimate_needs_no_name_and_without_the_raw_matrix_errors_stand(nation, variants):
+    full = variants["full"]
+    alone = validate(full, nation.tables)
+    assert alone.releases["estimate"].unique().tolist() == ["estimate"]
+    yearly = validate({nation.year: full}, nation.tables)
+    pd.testing.assert_frame_equal(alone.releases, yearly.releases)
+    shown = alone.table().data["estimate"]
+    assert list(shown.columns) == ["ρ", "RMSE"]
+    rmse = alone.releases.set_index(["quantity", "level"]).loc[("movers", "state"), "rmse"]
+    assert shown.loc["movers, state (census)", "RMSE"] == f"{rmse:,.4g}"
+
+
+def test_one_step_may_be_named_as_it_is(nation, variants):
+    named = holdouts(nation.raw, nation.exact_tables, {"without": "populations"})["without"]
+    listed = variants["without populations"]
+    np.testing.assert_array_equal(named.matrix.values, listed.matrix.values)
+
+
 def test_the_table_says_why_there_is_no_correlation(nation):
     flat = np.full(nation.areas.level("county").size, 7.0)
     found = validate(

@@ -63,7 +63,7 @@ def test_a_general_undercount_is_no_bias(nation, strata):
 
 def test_harmonizing_removes_the_bias_of_the_raw_matrix(nation, strata):
     tables = nation.exact_tables
-    full = harmonize(nation.raw, published_steps(tables)).matrix
+    full = harmonize(nation.raw, published_steps(tables))
     matrices = {"raw": nation.raw, "full": full, "truth": nation.truth}
     bias = demographic_bias(matrices, strata, tables.populations).bias.abs()
     assert (bias["truth"] < 1e-9).all()
