@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 # Of its area that must have burned for a block group to count as struck.
 _STRUCK = 0.1
 _CORNERS = 48
+# Places tried for a fire; each measures the way to all areas.
+_TRIES = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +98,7 @@ def draw_perimeter(areas: Areas, seed: int = 1, *, block_groups: int = 8) -> Per
             f"no county has {2 * block_groups} block groups, so that {block_groups} can burn and "
             f"others be compared (the largest has {sizes.max()}); let fewer burn."
         )
-    streams = Streams(seed)
-    centre = large[int(streams.uniform("place of fire", np.zeros(1, np.int64))[0] * len(large))]
-    polygon = _patch(areas, int(centre), block_groups, streams)
+    polygon = _patch_inside(areas, large, block_groups, Streams(seed))
     burned = _burned(areas, polygon)
     struck = burned >= _STRUCK
     touched = burned > 0
@@ -116,6 +116,21 @@ def shapes_of(areas: Areas) -> "pd.Series[Any]":
 
     bounds = (areas.attribute(side) for side in ("west", "south", "east", "north"))
     return pd.Series(shapely.box(*bounds), areas.labels, dtype=object)
+
+
+def _patch_inside(
+    areas: Areas, centres: NDArray[np.int64], block_groups: int, streams: "Streams"
+) -> Array:
+    """Return a patch around one of the centres that keeps to the nation, if one soon does."""
+    sides = [areas.attribute(name) for name in ("west", "south", "east", "north")]
+    least = np.array([sides[0].min(), sides[1].min()])
+    most = np.array([sides[2].max(), sides[3].max()])
+    places = streams.uniform("place of fire", np.arange(_TRIES)) * len(centres)
+    for place in places.astype(np.int64):
+        polygon = _patch(areas, int(centres[place]), block_groups, streams)
+        if (polygon >= least).all() and (polygon <= most).all():
+            break
+    return polygon
 
 
 def _patch(areas: Areas, centre: int, block_groups: int, streams: "Streams") -> Array:

@@ -21,6 +21,7 @@ def test_a_tenth_burned_makes_the_perimeter(town):
     touching = np.array([union.intersects(cell) for cell in cells]) & ~inside
     np.testing.assert_array_equal(perimeter.neighbours, town.areas.labels[touching])
     assert 5 <= len(perimeter.areas) <= 20
+    assert union_all(cells.to_numpy()).contains(fire)
 
 
 def test_the_fire_drives_out_as_many_as_it_says(town):
