@@ -17,7 +17,7 @@ from estimation.census.labels import aligned
 
 __all__ = ["Merger", "merge_areas", "merge_margins", "merge_matrix", "merge_table"]
 
-Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Merger:
             {"from": self.mapping.index, "to": self.mapping.to_numpy(), "weight": 1.0}
         )
 
-    def codes(self, labels: pd.Index, what: str) -> NDArray[np.int64]:
+    def codes(self, labels: pd.Index, what: str) -> Codes:
         """Return the merged area of each label of any vintage, shape (R,).
 
         Raises
@@ -115,15 +115,17 @@ def merge_areas(
         If an attribute is to become what is not known.
     """
     sides = [
-        pd.Index(text_keys(frame[column], column, "the relations"))
+        text_keys(frame[column], column, "the relations")
         for frame in _frames(relations, old, new)
         for column in (old, new)
     ]
-    texts = pd.Index(areas.labels.map(str))
-    known = texts.append(sides).unique()
-    group = _components(known, sides)
-    mapping = pd.Series(_names(known, group, sides), index=known)
-    codes, labels = pd.factorize(mapping.loc[texts].to_numpy())
+    own = areas.labels.map(str).to_numpy(dtype=object)
+    codes, known = pd.factorize(np.concatenate([own, *sides]), sort=True)
+    _, *ends = np.split(codes, np.cumsum([len(own), *map(len, sides)])[:-1])
+    group = _components(len(known), ends)
+    names = _names(known, group, ends)
+    mapping = pd.Series(names, index=pd.Index(known))
+    codes, labels = pd.factorize(names[codes[: len(own)]])
     levels, above = {}, codes
     for name, level in areas.levels.items():
         levels[name], above = _merge_level(level, above)
@@ -223,52 +225,49 @@ def _frames(relations: Any, old: str, new: str) -> list[pd.DataFrame]:
     return frames
 
 
-def _components(known: pd.Index, sides: Sequence[pd.Index]) -> NDArray[np.int64]:
+def _components(size: int, ends: Sequence[Codes]) -> Codes:
     """Return the connected component of each label."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = zip(sides[::2], sides[1::2], strict=True)
-    ends = [(known.get_indexer(a), known.get_indexer(b)) for a, b in pairs]
-    row, column = (np.concatenate(side) for side in zip(*ends, strict=True))
-    graph = coo_array((np.ones(len(row)), (row, column)), shape=(len(known), len(known)))
+    row, column = np.concatenate(ends[::2]), np.concatenate(ends[1::2])
+    graph = coo_array((np.ones(len(row)), (row, column)), shape=(size, size))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _names(known: pd.Index, group: NDArray[np.int64], sides: Sequence[pd.Index]) -> NDArray[Any]:
-    """Return the name of the component of each label.
+def _names(known: NDArray[Any], group: Codes, ends: Sequence[Codes]) -> NDArray[Any]:
+    """Return the name of the component of each label, the labels being sorted.
 
     A label lives from the relation that first makes it to the one that ends it. In the latest
     vintage in which a component has one living label, that label covers all of it.
     """
-    vintages = len(sides) // 2
+    vintages = len(ends) // 2
     born, died = np.full(len(known), -1), np.full(len(known), vintages)
     for k in range(vintages):
-        was, is_ = known.isin(sides[2 * k]), known.isin(sides[2 * k + 1])
+        was, is_ = (np.bincount(end, minlength=len(known)) > 0 for end in ends[2 * k : 2 * k + 2])
         born[is_ & ~was] = k
         died[was & ~is_] = k
     names = np.full(int(group.max()) + 1, None, dtype=object)
     fallback = names.copy()
-    order = np.asarray(known.argsort(), dtype=np.int64)
     for k in range(vintages - 1, -2, -1):
-        living = order[((born <= k) & (k < died))[order]]
+        living = np.flatnonzero((born <= k) & (k < died))
         count = np.bincount(group[living], minlength=len(names))
         first = living[_first(group[living], len(names))]
         alone = (count == 1) & pd.isna(names)
-        names[alone] = known.to_numpy(dtype=object)[first[alone]]
+        names[alone] = known[first[alone]]
         several = (count > 1) & pd.isna(fallback)
-        fallback[several] = [f"{known[int(i)]}+{count[group[i]] - 1}" for i in first[several]]
+        fallback[several] = [f"{known[i]}+{count[group[i]] - 1}" for i in first[several]]
     return np.where(pd.isna(names), fallback, names)[group]
 
 
-def _first(codes: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _first(codes: Codes, size: int) -> Codes:
     """Return where each code stands first, shape (size,); zero where it does not."""
     first = np.zeros(size, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     return first
 
 
-def _merge_level(level: Level, inner: NDArray[np.int64]) -> tuple[Level, NDArray[np.int64]]:
+def _merge_level(level: Level, inner: Codes) -> tuple[Level, Codes]:
     """Merge the areas of a level that share a merged area within; return them by finest area."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -285,7 +284,7 @@ def _merge_level(level: Level, inner: NDArray[np.int64]) -> tuple[Level, NDArray
 
 def _merge_attributes(
     areas: Areas,
-    codes: NDArray[np.int64],
+    codes: Codes,
     labels: pd.Index,
     attributes: Mapping[str, str],
     weight: str | None,

@@ -81,7 +81,7 @@ def refuse_negative(values: Array, labels: Sequence[Any] | pd.Index, what: str, 
     if len(bad):
         worst = bad[np.argsort(values[bad], kind="stable")]
         named = [f"{labels[k]} ({values[k]:,.0f})" for k in worst]
-        raise DataError(f"{what} would be negative in {enumerate_some(named)}; {why}.")
+        raise DataError(f"{what} fall below zero in {enumerate_some(named)}; {why}.")
 
 
 def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[np.intp]:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from choicemodels import NestflowError
+from choicemodels.nation.generator import generate_nation
 from estimation.census.components import (
     emigrants,
     flows_with_departures,
@@ -178,13 +179,13 @@ def test_states_scale_their_counties(areas):
 
 def test_what_falls_below_zero_is_named():
     came, net = pd.Series([5.0, 1.0], index=STATE), pd.Series([9.0, 0.0], index=STATE)
-    with pytest.raises(NestflowError, match=r"emigrants would be negative in N \(-4\); fewer immi"):
+    with pytest.raises(NestflowError, match=r"emigrants fall below zero in N \(-4\); fewer immi"):
         emigrants(came, net)
     assert emigrants(came, net, negative="zero").tolist() == [0.0, 1.0]
     with pytest.raises(NestflowError, match="it is 'refuse' or 'zero'"):
         emigrants(came, net, negative="drop")
     house = pd.Series([7.0, 1.0], index=STATE)
-    with pytest.raises(NestflowError, match="movers would be negative in N"):
+    with pytest.raises(NestflowError, match="movers fall below zero in N"):
         movers(pd.Series([9.0, 9.0], index=STATE), came, net * 0, house)
 
 
@@ -193,7 +194,7 @@ def test_what_falls_below_zero_is_named():
     [
         ({"counties": lambda t: t.drop("B")}, r"level 'county': of their labels 1 are missing"),
         ({"counties": lambda t: t.drop(columns="births")}, "no column 'births'"),
-        ({"counties": lambda t: t.assign(deaths=-1.0)}, "'deaths' of counties would be negative"),
+        ({"counties": lambda t: t.assign(deaths=-1.0)}, "'deaths' of counties fall below zero"),
         ({"counties": lambda t: t.assign(after=np.nan)}, "missing or not finite in 3 areas"),
         ({"states": lambda t: t.rename({"N": "Z"})}, r"no such area \(Z\)"),
         ({"flows": lambda t: -t}, "flows are negative"),
@@ -220,3 +221,36 @@ def test_departures_stand_on_the_diagonal():
     assert flows_with_departures(flows, died, left).to_numpy().tolist() == [[16, 1], [2, 29]]
     with pytest.raises(NestflowError, match="cannot be scaled"):
         rescale_flows(flows * 0, 10.0)
+
+
+def test_a_generated_nation_comes_back_from_what_is_published_of_it():
+    nation = generate_nation("village", seed=6)
+    truth, vital = nation.exact_tables, nation.components
+    net = vital["immigrants"] - vital["emigrants"]
+    parents = nation.areas.parents("county", "state")
+    by_state = vital.groupby(nation.areas.level("state").labels[parents].to_numpy()).sum()
+    gone = by_state["deaths"] + by_state["emigrants"]
+    counties = pd.DataFrame(
+        {
+            "before": truth.before,
+            "after": truth.after + vital["births"] - vital["deaths"] + net,
+            "births": vital["births"],
+            "deaths": vital["deaths"],
+            "net_international": net,
+        }
+    )
+    states = pd.DataFrame(
+        {"same_house": truth.stayers - gone, "immigrants": by_state["immigrants"]}
+    )
+    tables = census_tables(
+        nation.areas,
+        year=nation.year,
+        populations=truth.populations,
+        counties=counties.sample(frac=1, random_state=1),
+        states=states.iloc[::-1],
+        flows=(truth.flows - np.diag(gone)).iloc[::-1, ::-1],
+    )
+    for name in ("populations", "movers", "stayers", "flows", "before", "after"):
+        found, want = getattr(tables, name), getattr(truth, name)
+        assert list(found.index) == list(want.index), name
+        assert np.array(found) == pytest.approx(np.array(want), rel=1e-12), name

@@ -161,7 +161,7 @@ def test_the_least_change_fills_what_is_not_known():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"windows": lambda t: -t}, "the period that ends in 2010 would be negative in"),
+        ({"windows": lambda t: -t}, "the period that ends in 2010 fall below zero in"),
         ({"windows": lambda t: t.drop("07").reindex(t.index)}, r"in 1 areas of the periods \(07\)"),
         ({"windows": lambda t: t.rename(columns=lambda c: f"y{c}")}, "label them by their year"),
         ({"windows": lambda t: t.rename(columns={2011: 2010})}, "name a year twice"),
