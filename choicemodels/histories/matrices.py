@@ -18,7 +18,7 @@ from choicemodels.histories.place_moves import PlaceMoves
 from choicemodels.histories.rules import HistoryRules
 from choicemodels.migration.matrix import MigrationMatrix
 
-__all__ = ["HistoryMatrices", "matrices_from_histories", "matrix_of_areas"]
+__all__ = ["HistoryMatrices", "matrices_from_histories", "matrix_of_areas", "with_least_stayers"]
 
 # Addresses without a place that are named on the result.
 _NAMED = 20
@@ -56,6 +56,30 @@ def matrix_of_areas(moves: PlaceMoves, geocoder: Geocoder, year: int) -> Migrati
     matrix: Any = (movers + stayers).tocsr()
     matrix.eliminate_zeros()
     return MigrationMatrix.from_scipy(matrix, geocoder.areas, year)
+
+
+def with_least_stayers(matrix: MigrationMatrix, people: float = 1.0) -> MigrationMatrix:
+    """Raise the stayers of every area to ``people`` at least, as before harmonization.
+
+    Scaling cannot put people where there are none: an area whose diagonal is zero would never
+    have stayers, nor one without any moves a population.
+
+    Raises
+    ------
+    SpecificationError
+        If ``people`` is not a number of zero or more.
+
+    Notes
+    -----
+    Source: [AgostiniYoungFitzpatrickGargPierson2025]_.
+    """
+    from scipy.sparse import diags_array
+
+    if not 0 <= people < np.inf:
+        raise SpecificationError(f"{people} stayers cannot be asked for; give zero or more.")
+    missing = np.maximum(people - matrix.stayers, 0.0)
+    raised: Any = (matrix.flows + diags_array(missing, format="csr")).tocsr()
+    return MigrationMatrix.from_scipy(raised, matrix.areas, matrix.year)
 
 
 @dataclass(frozen=True, eq=False)

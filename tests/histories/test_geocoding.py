@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from choicemodels import Areas
-from choicemodels.errors import DataError
+from choicemodels import Areas, MigrationMatrix
+from choicemodels.errors import DataError, SpecificationError
 from choicemodels.histories.geocoding import Geocoder
-from choicemodels.histories.matrices import matrices_from_histories
+from choicemodels.histories.matrices import matrices_from_histories, with_least_stayers
 
 TABLE = pd.DataFrame(
     {
@@ -117,3 +117,21 @@ def test_places_instead_of_addresses_change_nothing():
         found.flows.toarray(), written_out(moves, places, geocoder), rtol=1e-13, atol=1e-13
     )
     assert found.total == pytest.approx(300, rel=1e-14)
+
+
+def test_stayers_are_raised_to_one_and_nothing_else_changes():
+    rows = pd.DataFrame(
+        {
+            "origin": ["A1", "A2", "A2", "B1"],
+            "destination": ["A2", "A2", "C1", "B1"],
+            "people": [2.0, 0.4, 3.0, 7.0],
+        }
+    )
+    raw = MigrationMatrix.from_rows(rows, AREAS, year=2015)
+    raised = with_least_stayers(raw)
+    assert raised.stayers.tolist() == [1.0, 1.0, 7.0, 1.0, 1.0]
+    assert raised.year == 2015
+    moves = raised.flows.toarray() - np.diag(raised.stayers)
+    np.testing.assert_array_equal(moves, raw.flows.toarray() - np.diag(raw.stayers))
+    with pytest.raises(SpecificationError, match="-1 stayers cannot be asked for"):
+        with_least_stayers(raw, -1)
