@@ -8,13 +8,14 @@ he lived [AgostiniYoungFitzpatrickGargPierson2025]_. All take and return tables 
 label.
 """
 
+import warnings
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError, SpecificationError
+from choicemodels.errors import DataError, NestflowWarning, SpecificationError, enumerate_some
 from choicemodels.migration.areas import Areas
 from estimation.census.labels import aligned, aligned_matrix, refuse_negative
 
@@ -49,7 +50,7 @@ def emigrants(
     immigrants, net_international
         By area, from t - 1 to t.
     negative
-        ``"refuse"``, or ``"zero"`` to take negative differences as nobody.
+        ``"refuse"``, or ``"zero"`` to take negative differences as nobody, with a warning.
 
     Raises
     ------
@@ -265,6 +266,14 @@ def _people(
         raise SpecificationError(f"negative is '{negative}'; it is 'refuse' or 'zero'.")
     if negative == "refuse":
         refuse_negative(values, index, what, why)
+    below = index[values < 0].tolist()
+    if below:
+        warnings.warn(
+            f"{what} fell below zero in {len(below):,} areas ({enumerate_some(below)}), where "
+            f"they are taken for nobody: {-values[values < 0].sum():,.0f} people in all.",
+            NestflowWarning,
+            stacklevel=3,
+        )
     return pd.Series(np.maximum(values, 0.0), index=index)
 
 

@@ -78,7 +78,7 @@ def census_tables(
         of the counties to the row and column sums of the flows; ``"none"`` neither.
     negative
         What to do where a difference of two tables falls below zero: ``"refuse"`` it, or take
-        it for ``"zero"``.
+        it for ``"zero"`` with a warning.
     county, state
         Names of the levels.
 
