@@ -51,7 +51,7 @@ class Coverage:
 def coverage_of(areas: Areas, parameters: NationParameters, streams: Streams) -> Coverage:
     """Draw who is in the data: fewer of some groups, of the poor, and where many leave.
 
-    The usual turnover of an area stands for the young, who rent.
+    The usual turnover of an area stands for the young, who rent. Areas differ beyond that too.
     """
     income = areas.attribute("income")
     turnover = leaving_rates(areas, parameters, streams)
