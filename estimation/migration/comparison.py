@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 def compare_areas(
     matrices: Matrices,
     members: Chosen,
-    others: Chosen | None = None,
+    others: "Chosen | None" = None,
     *,
     attribute: str | ArrayLike = "income",
     per: float = 1000.0,

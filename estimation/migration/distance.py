@@ -29,7 +29,7 @@ _PLURAL = {"mile": "miles", "km": "km"}
 
 def distance_distribution(
     matrices: Matrices,
-    bins: Sequence[float] = (5.0, 50.0),
+    bins: Sequence[float] | float = (5.0, 50.0),
     strata: Strata | None = None,
     *,
     unit: str = "mile",
@@ -72,9 +72,9 @@ def distance_distribution(
     """
     if unit not in _KILOMETRES:
         raise SpecificationError(f"unit='{unit}' is not one of {', '.join(_KILOMETRES)}.")
-    bounds = np.asarray(bins, dtype=np.float64)
+    bounds = np.atleast_1d(np.asarray(bins, dtype=np.float64))
     if bounds.ndim != 1 or len(bounds) == 0 or not bool((np.diff([0, *bounds]) > 0).all()):
-        raise SpecificationError(f"bins={list(bins)}: give bounds that rise from above zero.")
+        raise SpecificationError(f"bins={bounds.tolist()}: give bounds that rise from above zero.")
     radius = EARTH_RADIUS / _KILOMETRES[unit]
     names = _band_names(bounds, _PLURAL[unit])
 

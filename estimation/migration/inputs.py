@@ -1,7 +1,7 @@
 """What the analyses of moves are given: one matrix or one a year, attributes, coordinates."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,16 @@ from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 
-__all__ = ["Matrices", "Missing", "each_year", "known_attribute", "leaving", "radians", "yearly"]
+__all__ = [
+    "Matrices",
+    "Missing",
+    "each_year",
+    "in_order",
+    "known_attribute",
+    "leaving",
+    "radians",
+    "yearly",
+]
 
 Array = NDArray[np.float64]
 Matrices: TypeAlias = MigrationMatrix | Mapping[int, MigrationMatrix]
@@ -71,7 +80,7 @@ def known_attribute(areas: Areas, attribute: str | ArrayLike, missing: Missing =
     Parameters
     ----------
     attribute
-        A column of the table of areas, or a value for each area.
+        A column of the table of areas, or a value for each area; a Series by label.
     missing
         ``"refuse"`` raises if a value is missing; ``"apart"`` lets it through.
 
@@ -83,7 +92,8 @@ def known_attribute(areas: Areas, attribute: str | ArrayLike, missing: Missing =
     _refuse_other(missing)
     name = f"'{attribute}'" if isinstance(attribute, str) else "the attribute"
     values = np.asarray(
-        areas.attribute(attribute) if isinstance(attribute, str) else attribute, dtype=np.float64
+        areas.attribute(attribute) if isinstance(attribute, str) else in_order(areas, attribute),
+        dtype=np.float64,
     )
     if values.shape != (areas.size,):
         raise DataError(f"{name} has the shape {values.shape}; give a value for each of the "
@@ -101,6 +111,23 @@ def known_attribute(areas: Areas, attribute: str | ArrayLike, missing: Missing =
     if len(unknown) == areas.size:
         raise DataError(f"{name} is missing everywhere.")
     return values
+
+
+def in_order(areas: Areas, values: Any) -> Any:
+    """Return a Series in the order of the areas; whatever is no Series is in order already.
+
+    Raises
+    ------
+    DataError
+        If an area has no value, or a label stands twice.
+    """
+    if not isinstance(values, pd.Series) or values.index.equals(areas.labels):
+        return values
+    lost = areas.labels[~areas.labels.isin(values.index)].tolist()
+    if lost or values.index.has_duplicates:
+        what = f"lacks {enumerate_some(lost)}" if lost else "holds a label twice"
+        raise DataError(f"a Series {what}; index it by the labels of the areas, or give an array.")
+    return values.reindex(areas.labels)
 
 
 def _refuse_other(missing: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.migration.areas import Areas
-from estimation.migration.inputs import known_attribute, radians
+from estimation.migration.inputs import in_order, known_attribute, radians
 from estimation.migration.strata import AreaTypes
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Chosen", "areas_in_polygon", "areas_near", "areas_touching", "chosen_areas", "rings"]
 
 Mask: TypeAlias = NDArray[np.bool_]
-Chosen: TypeAlias = Sequence[str] | pd.Index | Mask
+Chosen: TypeAlias = "Sequence[str] | pd.Index | pd.Series[Any] | Mask"
 
 
 def chosen_areas(areas: Areas, chosen: Chosen, what: str = "the perimeter") -> Mask:
@@ -27,11 +27,16 @@ def chosen_areas(areas: Areas, chosen: Chosen, what: str = "the perimeter") -> M
 
     Raises
     ------
+    SpecificationError
+        If one text was given.
     DataError
         If a label is no area's, the length is wrong, or nothing was chosen.
     """
+    if isinstance(chosen, str):
+        raise SpecificationError(f"{what} is the text '{chosen}'; give a list of labels.")
     given = np.asarray(chosen)
     if given.dtype == bool:
+        given = np.asarray(in_order(areas, chosen))
         if given.shape != (areas.size,):
             raise DataError(
                 f"{what} has {given.size:,} truth values; give one for each of the "
@@ -187,7 +192,7 @@ def areas_near(areas: Areas, inside: Chosen, within_km: float) -> Mask:
 
 
 def rings(
-    areas: Areas, inside: Chosen, neighbours: Chosen | None = None, *, level: str = "county"
+    areas: Areas, inside: Chosen, neighbours: "Chosen | None" = None, *, level: str = "county"
 ) -> AreaTypes:
     """Tell areas apart by how near they are to a perimeter.
 
@@ -230,7 +235,13 @@ def _polygon(polygon: Any) -> "Geometry":
     import shapely
 
     if not isinstance(polygon, shapely.Geometry):
-        corners = np.asarray(polygon, dtype=np.float64)
+        try:
+            corners = np.asarray(polygon, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"the perimeter is a {type(polygon).__name__}; give a shapely polygon, or pairs of "
+                "longitude and latitude."
+            ) from None
         if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
             raise DataError(
                 f"the corners of the perimeter have the shape {corners.shape}; give three pairs "
@@ -244,7 +255,10 @@ def _polygon(polygon: Any) -> "Geometry":
 
 
 def _shapes(areas: Areas, shapes: Any) -> NDArray[Any]:
-    found = pd.Series(shapes, dtype=object).reindex(areas.labels)
+    given = pd.Series(shapes, dtype=object)
+    if given.index.has_duplicates:
+        raise DataError("shapes hold a label twice; give each area one.")
+    found = given.reindex(areas.labels)
     missing = areas.labels[found.isna().to_numpy()].tolist()
     if missing:
         raise DataError(

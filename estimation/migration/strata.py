@@ -24,6 +24,7 @@ __all__ = [
     "labelled_types",
     "plurality_types",
     "quantile_types",
+    "refuse_no_strata",
 ]
 
 Array = NDArray[np.float64]
@@ -113,11 +114,7 @@ def checked_strata(strata: Strata | None, areas: Areas) -> Strata:
     """
     if strata is None:
         return AreaTypes(np.zeros(areas.size, dtype=np.int32), pd.Index(["all"]), "stratum")
-    if not isinstance(strata, AreaTypes | GroupShares):
-        raise SpecificationError(
-            f"strata are a {type(strata).__name__}; make them with plurality_types, "
-            "labelled_types, quantile_types or group_shares."
-        )
+    refuse_no_strata(strata)
     size = len(strata.codes) if isinstance(strata, AreaTypes) else len(strata.shares)
     if size != areas.size:
         raise DataError(
@@ -125,6 +122,15 @@ def checked_strata(strata: Strata | None, areas: Areas) -> Strata:
             "it from the areas of the matrix."
         )
     return strata
+
+
+def refuse_no_strata(strata: object) -> None:
+    """Raise if an object is neither types of areas nor shares of groups."""
+    if not isinstance(strata, AreaTypes | GroupShares):
+        raise SpecificationError(
+            f"strata are a {type(strata).__name__}; make them with plurality_types, "
+            "labelled_types, quantile_types or group_shares."
+        )
 
 
 def by_stratum(strata: Strata, rows: Array) -> Array:
@@ -262,11 +268,12 @@ def quantile_types(
         If a value is missing and ``missing="refuse"``, weights are negative or missing, or the
         attribute takes too few values for so many types.
     """
-    if bins < 2:
+    if bins < 2 or bins != int(bins):
         raise SpecificationError(f"bins={bins}: quantiles divide areas into two types or more.")
     name = name or (attribute if isinstance(attribute, str) else "quantile")
     values = known_attribute(areas, attribute, missing)
     known = ~np.isnan(values)
+    bins = int(bins)
     at = np.arange(1, bins) / bins
     if weights is None:
         bounds = np.quantile(values[known], at)

@@ -12,7 +12,14 @@ from choicemodels.migration.matrix import MigrationMatrix
 from estimation.migration.inputs import Matrices, each_year, leaving
 from estimation.migration.kernels import moves_by_type
 from estimation.migration.ratios import ratio
-from estimation.migration.strata import AreaTypes, Strata, by_stratum, checked_strata
+from estimation.migration.strata import (
+    AreaTypes,
+    GroupShares,
+    Strata,
+    by_stratum,
+    checked_strata,
+    refuse_no_strata,
+)
 
 __all__ = ["BaseRate", "flows_between_types", "homophily", "moves_to_types"]
 
@@ -68,11 +75,13 @@ def flows_between_types(
         If the types are of other areas.
     """
     if destinations is None:
-        if not isinstance(origins, AreaTypes):
+        if isinstance(origins, GroupShares):
             raise SpecificationError(
                 "shares of groups can be origins only: name the types of destinations too."
             )
         destinations = origins
+    for given in (origins, destinations):
+        refuse_no_strata(given)
     if beyond is not None and not movers_only:
         raise SpecificationError(
             f"who stays does not leave a {beyond}: give beyond= or movers_only=False, not both."

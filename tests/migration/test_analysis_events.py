@@ -101,6 +101,14 @@ def test_rings_exclude_each_other(grid):
     assert rings(areas, inside).labels.tolist() == ["inside", "same county", "rest"]
 
 
+def test_truth_values_by_label_are_put_in_order(grid):
+    areas, _ = grid
+    mask = pd.Series(np.arange(25) < 3, areas.labels)
+    np.testing.assert_array_equal(chosen_areas(areas, mask[::-1]), mask)
+    with pytest.raises(DataError, match="a Series lacks x0y0; index it by the labels"):
+        chosen_areas(areas, mask[1:])
+
+
 def test_wrong_perimeters_end_in_sentences(grid):
     areas, shapes = grid
     box = shapely.box(0, 0, 0.2, 0.1)
@@ -108,6 +116,8 @@ def test_wrong_perimeters_end_in_sentences(grid):
         areas_in_polygon(areas, shapely.box(5, 5, 6, 6), shapes=shapes)
     with pytest.raises(DataError, match="no valid polygon with an inside: Self-intersection"):
         areas_in_polygon(areas, [(0, 0), (1, 1), (1, 0), (0, 1)], shapes=shapes)
+    with pytest.raises(DataError, match="the perimeter is a str; give a shapely polygon"):
+        areas_in_polygon(areas, "fire.geojson", shapes=shapes)
     with pytest.raises(DataError, match=r"shape \(2, 2\); give three pairs"):
         areas_in_polygon(areas, [(0, 0), (1, 1)], shapes=shapes)
     with pytest.raises(DataError, match="24 areas have no shape"):
@@ -124,6 +134,10 @@ def test_wrong_perimeters_end_in_sentences(grid):
         chosen_areas(areas, ["x0y0", "z9"])
     with pytest.raises(DataError, match="3 truth values; give one for each of the 25"):
         chosen_areas(areas, np.array([True, False, True]))
+    with pytest.raises(SpecificationError, match="the perimeter is the text 'x0y0'"):
+        rings(areas, "x0y0")
+    with pytest.raises(DataError, match="shapes hold a label twice"):
+        areas_in_polygon(areas, box, shapes=pd.concat([shapes, shapes]))
     with pytest.raises(SpecificationError, match="within_km=-1"):
         areas_near(areas, ["x0y0"], within_km=-1)
 

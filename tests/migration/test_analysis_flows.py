@@ -415,6 +415,8 @@ def test_wrong_inputs_end_in_sentences(village):
     short = AreaTypes(np.zeros(3, dtype=np.int32), pd.Index(["x"]), "kind")
     with pytest.raises(DataError, match="'kind' tells 3 areas apart, but the matrix has 40"):
         flows_between_types(village.matrix, short)
+    with pytest.raises(SpecificationError, match="strata are a str; make them with"):
+        flows_between_types(village.matrix, "income")
     with pytest.raises(SpecificationError, match="strata are a list"):
         upward_mobility(village.matrix, strata=[1, 2])
     with pytest.raises(DataError, match=r"shape \(3,\); give a value for each of the 40 areas"):
@@ -444,6 +446,8 @@ def test_types_that_cannot_be_told_are_refused(village):
         plurality_types(village.areas, "white")
     with pytest.raises(SpecificationError, match="bins=1"):
         quantile_types(village.areas, "income", 1)
+    with pytest.raises(SpecificationError, match=r"bins=4\.5"):
+        quantile_types(village.areas, "income", 4.5)
     with pytest.raises(DataError, match="no label"):
         labelled_types(village.areas, "urban", labels={True: "urban"})
 
@@ -461,6 +465,12 @@ def test_distances_need_coordinates(village):
         distance_distribution(village.matrix, strata=many)
     with pytest.raises(SpecificationError, match="bounds that rise"):
         distance_distribution(village.matrix, (50, 5))
+
+
+def test_an_attribute_by_label_is_put_in_order(village):
+    income = village.areas.table["income"]
+    there = destination_average(village.matrix, income[::-1])
+    pd.testing.assert_frame_equal(there, destination_average(village.matrix, "income"))
 
 
 def test_an_attribute_is_finite(village):
