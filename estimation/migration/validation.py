@@ -93,10 +93,10 @@ class Validation:
         for quantity, level, source, name, values in self._by_reference():
             row = f"{quantity}, {level} ({source})"
             mark = "†" if (quantity, level, source, name) in marked else ""
-            shown = _shown(values["correlation"], f".{digits}f") + mark
+            shown = _shown(values["correlation"], f".{digits}f", mark)
             columns.setdefault((name, "ρ"), {})[row] = shown
             if name != _RAW and reduced:
-                shown = _shown(100 * values["reduction"], ".1f") + mark
+                shown = _shown(100 * values["reduction"], ".1f", mark)
                 columns.setdefault((name, "RMSE −%"), {})[row] = shown
             elif not reduced:
                 columns.setdefault((name, "RMSE"), {})[row] = f"{values['rmse']:,.4g}{mark}"
@@ -117,6 +117,9 @@ class Validation:
         ]
         if marked:
             parts.append("† held out: no step of the estimate used this table.")
+        ours = self.releases[self.releases["estimate"] != _RAW]
+        if ours["reduction"].isna().any() and ours["reduction"].notna().any():
+            parts.append("— of an error: the raw matrix makes none, or is not of these years.")
         lost = self.releases[self.releases["reason"] != ""]
         for r in lost.drop_duplicates(["quantity", "level", "source"]).to_dict("records"):
             parts.append(
@@ -125,8 +128,8 @@ class Validation:
         return " ".join(parts)
 
 
-def _shown(value: float, form: str) -> str:
-    return format(value, form) if np.isfinite(value) else "—"
+def _shown(value: float, form: str, mark: str) -> str:
+    return format(value, form) + mark if np.isfinite(value) else "—"
 
 
 def validate(
@@ -189,6 +192,11 @@ def validate(
     against += references
     if not against:
         raise SpecificationError("give tables, the truth or references to validate against.")
+    if raw is not None and _RAW in named:
+        raise SpecificationError(
+            f"the name '{_RAW}' is taken by raw=, which is shown beside the estimates; leave that "
+            "estimate out, or name it otherwise."
+        )
     base = _scaled_raw(_several(raw, MigrationMatrix, "the raw matrix"), years, truths)
     return _validate(named, against, base)
 

@@ -247,6 +247,17 @@ def test_the_table_says_why_there_is_no_correlation(nation):
     assert "no correlation, the table does not vary" in found.table().note
 
 
+def test_the_table_says_where_the_raw_matrix_makes_no_error(nation, variants):
+    raw = nation.raw
+    scaled = raw.with_values(raw.values * (nation.truth.total / raw.total))
+    itself = Reference("flows", "block_group", "raw itself", scaled)
+    found = validate(variants["full"], truth=nation.truth, references=[itself], raw=raw)
+    table = found.table()
+    row = "flows, block_group (raw itself)"
+    assert table.data.loc[row, ("estimate", "RMSE −%")] == "—"
+    assert "the raw matrix makes none" in table.note
+
+
 def test_orders_of_steps_are_compared_with_the_first(nation):
     tables = nation.tables
     published = [step.name for step in published_steps(tables)]
@@ -276,6 +287,8 @@ def test_what_does_not_match_is_refused_in_a_sentence(nation, variants):
     stranger = replace(tables, populations=tables.populations.rename({"010010000011": "x"}))
     with pytest.raises(DataError, match=r"lack 1 areas \(010010000011\) and name 1 "):
         validate(full, stranger)
+    with pytest.raises(SpecificationError, match="the name 'raw' is taken by raw="):
+        validate({"raw": nation.raw}, tables, raw=nation.raw)
     with pytest.raises(SpecificationError, match="there is no estimate"):
         validate({}, tables)
     with pytest.raises(SpecificationError, match="give tables, the truth or references"):
