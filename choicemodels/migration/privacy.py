@@ -1,6 +1,7 @@
 """Areas whose movers go to so few places that a matrix would say too much of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,29 @@ class Redaction:
             },
             name="value",
         )
+
+    def joined(self, *others: Self) -> Self:
+        """Return this redaction with the areas of others hidden too.
+
+        An area that is hidden in one year alone is seen in the next: redact every year by the
+        areas of all.
+
+        Parameters
+        ----------
+        *others
+            Of the same areas.
+
+        Raises
+        ------
+        DataError
+            If one is of other areas.
+        """
+        hidden = self.table["redacted"].to_numpy(np.bool_).copy()
+        for other in others:
+            if not other.areas.labels.equals(self.areas.labels):
+                raise DataError("redactions of different areas cannot be joined.")
+            hidden |= other.table["redacted"].to_numpy(np.bool_)
+        return replace(self, table=self.table.assign(redacted=hidden))
 
     def withheld(self, level: str) -> "pd.Series[float]":
         """Return the movers that are taken out, by area of origin of a coarser level.
@@ -143,7 +167,7 @@ def redact(matrix: MigrationMatrix, redaction: Redaction) -> MigrationMatrix:
     ----------
     matrix
     redaction
-        Of the same areas; usually found on this matrix, or the union over years.
+        Of the same areas; found on this matrix, or joined with those of other years.
 
     Raises
     ------

@@ -14,9 +14,10 @@ from choicemodels.errors import (
     enumerate_some,
 )
 from estimation.census.labels import aligned, refuse_negative
+from estimation.census.margins_of_error import standard_error
 from estimation.census.nonnegative import nonnegative_least_squares, null_columns
 
-__all__ = ["window_design", "yearly_populations"]
+__all__ = ["window_design", "yearly_margins", "yearly_populations"]
 
 Array = NDArray[np.float64]
 
@@ -111,6 +112,48 @@ def yearly_populations(
         )
     X = nonnegative_least_squares(A, y, weights)
     return pd.DataFrame(X, index=windows.index, columns=pd.Index(span, name="year"))
+
+
+def yearly_margins(
+    margins_of_error: pd.DataFrame,
+    *,
+    window: int = 5,
+    years: Sequence[int] | None = None,
+    smoothing: float = 1e-6,
+) -> pd.DataFrame:
+    """Return margins of error of yearly populations that periods were taken apart into.
+
+    A period of W years averages their samples, so that its squared margin is the mean of those
+    of its years over W; :func:`yearly_populations` with the same years finds the samples again,
+    and with them their errors. For populations that were smoothed, or a year that was counted,
+    these margins are too large.
+
+    Parameters
+    ----------
+    margins_of_error
+        Of the periods: areas by last year.
+    window, years
+        As of :func:`yearly_populations`; by default all years from the end of the first period.
+    smoothing
+        Weight of changes from year to year: of all margins that fit the least changing are
+        taken.
+
+    Returns
+    -------
+    DataFrame, shape (N, T)
+
+    Raises
+    ------
+    DataError
+        If labels, years or values do not fit.
+    """
+    table = margins_of_error
+    m = standard_error(table.to_numpy(dtype=np.float64, na_value=np.nan), z=1.0)
+    # In units of the largest, so that rounding and smoothing do not depend on the scale.
+    unit = float(m.max(initial=0.0)) or 1.0
+    squares = pd.DataFrame(window * (m / unit) ** 2, index=table.index, columns=table.columns)
+    found = yearly_populations(squares, window=window, years=years, smoothing=smoothing)
+    return unit * found**0.5
 
 
 def window_design(

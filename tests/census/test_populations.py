@@ -7,8 +7,9 @@ from scipy.optimize import nnls
 
 from choicemodels import NestflowError
 from choicemodels.errors import IdentificationError
+from estimation.census.margins_of_error import Z_90
 from estimation.census.nonnegative import nonnegative_least_squares, null_columns
-from estimation.census.populations import window_design, yearly_populations
+from estimation.census.populations import window_design, yearly_margins, yearly_populations
 
 ENDS = list(range(2010, 2020))
 YEARS = list(range(2009, 2020))
@@ -186,3 +187,30 @@ def test_bad_input_ends_in_a_sentence(change, says):
     given |= {name: spoil(given[name]) for name, spoil in change.items()}
     with pytest.raises(NestflowError, match=says):
         yearly_populations(given.pop("windows"), given.pop("census"), **given)
+
+
+def test_margins_of_years_are_the_spread_of_their_estimates():
+    rng = np.random.default_rng(8)
+    R = 4000
+    # Samples grow, so that errors fall; each year's sample is its own.
+    error = pd.Series(np.linspace(30.0, 20.0, len(YEARS)), index=YEARS)
+    drawn = pd.DataFrame(
+        1000 + rng.standard_normal((R, len(YEARS))) * error.to_numpy(), columns=YEARS
+    )
+    drawn[2010] = 1000.0
+    drawn.index = drawn.index.map(str)
+    found = yearly_populations(windows_of(drawn), drawn[2010], years=YEARS)
+    periods = {e: np.sqrt((error[[t for t in range(e - 4, e + 1) if t in YEARS]] ** 2).mean() / 5)
+               for e in ENDS}  # fmt: skip
+    margins = yearly_margins(Z_90 * pd.DataFrame(periods, index=["all"]), years=YEARS)
+    known = [t for t in YEARS if t != 2010]
+    spread = found[known].std() * Z_90
+    assert np.array(margins.loc["all", known]) == pytest.approx(np.array(spread), rel=0.05)
+
+
+def test_margins_that_are_none_are_refused():
+    margins = pd.DataFrame({2012: [3.0, -1.0]}, index=["a", "b"])
+    with pytest.raises(NestflowError, match="negative or not finite"):
+        yearly_margins(margins)
+    exact = yearly_margins(margins * 0, years=range(2010, 2013))
+    assert (exact == 0).all().all()

@@ -90,6 +90,22 @@ def test_redaction_takes_out_the_movers_alone():
     assert not again.table.loc[found.redacted, "redacted"].any()
 
 
+def test_years_are_redacted_together():
+    first, second = (find_concentrated(a_matrix(seed=seed)[1], most=2) for seed in (1, 2))
+    both = first.joined(second)
+    want = first.table["redacted"] | second.table["redacted"]
+    assert both.table["redacted"].equals(want)
+    assert want.sum() > max(first.table["redacted"].sum(), second.table["redacted"].sum())
+    _, matrix = a_matrix(seed=1)
+    left = redact(matrix, both)
+    lost = matrix.total - left.total
+    assert lost == pytest.approx(both.withheld("region").sum())
+    assert lost == pytest.approx(matrix.total * both.summary["share of movers redacted"]
+                                 * (1 - matrix.stayers.sum() / matrix.total))  # fmt: skip
+    with pytest.raises(NestflowError, match="different areas"):
+        first.joined(find_concentrated(a_matrix(N=30)[1]))
+
+
 def test_nothing_moves():
     from scipy.sparse import eye_array
 
