@@ -13,6 +13,7 @@ from estimation.migration.inputs import Matrices, Missing, each_year, known_attr
 from estimation.migration.kernels import destination_sums, moves_by_type, moves_out_and_in
 from estimation.migration.perimeter import Chosen, chosen_areas
 from estimation.migration.ratios import ratio
+from estimation.migration.strata import AreaTypes, by_stratum
 
 __all__ = ["compare_areas", "matched_areas"]
 
@@ -71,47 +72,54 @@ def compare_areas(
         second = ~first if others is None else chosen_areas(areas, others, "the other set")
         _refuse_overlap(areas, first, second)
         values = known_attribute(areas, attribute, missing)
-        outside = leaving(areas, None)
-        side = np.where(first, 0, np.where(second, 1, 2)).astype(np.int32)
-        moves = moves_by_type(matrix, side, 3, outside)
-        _, into = moves_out_and_in(matrix, outside)
-        found = destination_sums(matrix, values, outside)
-        rows = [
-            _row(matrix, mask, moves, into, found, values, k, per)
-            for k, mask in enumerate((first, second))
-        ]
-        frame = pd.DataFrame(rows, index=pd.Index(["members", "others"], name="set"))
+        codes = np.where(first, 0, np.where(second, 1, 2)).astype(np.int32)
+        sets = AreaTypes(codes, pd.Index(["members", "others", "rest"], name="set"), "set")
+        frame = _rates(_sums(matrix, sets, values).iloc[:2], per)
         frame.loc["difference"] = frame.loc["members"] - frame.loc["others"]
         return frame
 
     return each_year(matrices, table)
 
 
-def _row(
-    matrix: MigrationMatrix,
-    mask: Mask,
-    moves: Array,
-    into: Array,
-    found: Array,
-    values: Array,
-    k: int,
-    per: float,
-) -> dict[str, float]:
-    before, after = matrix.before[mask], matrix.after[mask].sum()
-    people = before.sum()
-    known = np.isfinite(values[mask])
-    average = ratio(before[known] @ values[mask][known], before[known].sum())
-    destination = ratio(found[mask, 1].sum(), found[mask, 0].sum())
-    return {
-        "areas": float(mask.sum()),
-        "people": people,
-        "out_rate": per * float(ratio(moves[mask].sum(), people)),
-        "in_rate": per * float(ratio(into[mask].sum(), after)),
-        "within_rate": per * float(ratio(moves[mask, k].sum(), people)),
-        "average": float(average),
-        "destination": float(destination),
-        "gain": float(destination - average),
+def _sums(matrix: MigrationMatrix, sets: AreaTypes, values: Array) -> pd.DataFrame:
+    """Add up people, moves and the attribute by set."""
+    N = matrix.areas.size
+    outside = leaving(matrix.areas, None)
+    to_sets = moves_by_type(matrix, sets.codes, sets.size, outside)
+    _, into = moves_out_and_in(matrix, outside)
+    found = destination_sums(matrix, values, outside)
+    known = np.isfinite(values)
+    columns = {
+        "areas": np.ones(N),
+        "people": matrix.before,
+        "now": matrix.after,
+        "out": to_sets.sum(axis=1),
+        "into": into,
+        "within": to_sets[np.arange(N), sets.codes],
+        "known": matrix.before * known,
+        "lived": matrix.before * np.where(known, values, 0.0),
+        "found": found[:, 0],
+        "went": found[:, 1],
     }
+    sums = by_stratum(sets, np.column_stack(list(columns.values())))
+    return pd.DataFrame(sums, index=sets.labels, columns=list(columns))
+
+
+def _rates(sums: pd.DataFrame, per: float) -> pd.DataFrame:
+    column = {name: sums[name].to_numpy(float) for name in sums}
+    average = ratio(column["lived"], column["known"])
+    destination = ratio(column["went"], column["found"])
+    found = {
+        "areas": column["areas"],
+        "people": column["people"],
+        "out_rate": per * ratio(column["out"], column["people"]),
+        "in_rate": per * ratio(column["into"], column["now"]),
+        "within_rate": per * ratio(column["within"], column["people"]),
+        "average": average,
+        "destination": destination,
+        "gain": destination - average,
+    }
+    return pd.DataFrame(found, index=sums.index)
 
 
 def matched_areas(

@@ -320,6 +320,21 @@ def test_the_rest_is_everybody_else(village):
     assert table["people"][:2].sum() == pytest.approx(village.dense.sum())
 
 
+def test_unknown_incomes_are_left_out_of_averages(village):
+    income = village.areas.attribute("income").copy()
+    members = np.arange(40) < 6
+    income[[2, 11]] = np.nan
+    with pytest.raises(DataError, match="the attribute is missing in 2 areas"):
+        compare_areas(village.matrix, members, attribute=income)
+    row = compare_areas(village.matrix, members, attribute=income, missing="apart").loc["members"]
+    there, x = ~np.isnan(income), np.nan_to_num(income)
+    people = village.dense.sum(axis=1)
+    off = (village.dense * ~np.eye(40, dtype=bool))[members]
+    lived = members & there
+    assert row["average"] == pytest.approx(people[lived] @ x[lived] / people[lived].sum())
+    assert row["destination"] == pytest.approx((off @ x).sum() / off[:, there].sum())
+
+
 def test_matches_are_the_nearest_of_the_same_county(village):
     members = np.arange(40) % 10 == 0
     on = ["income", "population"]
