@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +63,18 @@ def test_values_far_from_zero_keep_their_digits(pair):
     near = flow_agreement(matrix(x + full), matrix(y + full))
     far = flow_agreement(matrix(x + 1e9 * full), matrix(y + 1e9 * full))
     assert far.correlation == pytest.approx(near.correlation, rel=1e-6)
+
+
+def test_measures_do_not_depend_on_the_number_of_threads(pair):
+    most = numba.get_num_threads()
+    found = []
+    try:
+        for threads in {1, most}:
+            numba.set_num_threads(threads)
+            found.append(flow_agreement(*map(matrix, pair)))
+    finally:
+        numba.set_num_threads(most)
+    assert all(one == found[0] for one in found)
 
 
 def test_arrays_and_matrices_are_measured_alike(pair):
