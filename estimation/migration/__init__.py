@@ -1,1 +1,1 @@
-"""What matrices of moves say: who moves where, how far, and up or down; indices; event studies."""
+"""What matrices of moves say, and how far they agree with tables and with the truth."""

@@ -13,6 +13,7 @@ from choicemodels.flows.geography import great_circle
 from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.migration.distance import distance_distribution
+from estimation.migration.indices import migration_indices
 from estimation.migration.mobility import destination_average, upward_mobility
 from estimation.migration.rates import migration_rates, moves_within_levels
 from estimation.migration.strata import (
@@ -364,6 +365,7 @@ def test_everything_is_the_same_on_any_number_of_threads(village):
                 moves_within_levels(village.matrix, shares),
                 migration_rates(village.matrix, "tract"),
                 distance_distribution(village.matrix, strata=shares),
+                migration_indices(village.matrix),
             ]
         )
 
