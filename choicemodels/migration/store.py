@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +78,7 @@ def write_matrix(
         "nestflow": _KIND,
         "schema": SCHEMA,
         "written by": _writer(),
-        "year": matrix.year,
+        "year": None if matrix.year is None else int(matrix.year),
         "area": matrix.areas.name,
         "levels": list(matrix.areas.levels),
         "areas": matrix.areas.size,
@@ -90,19 +89,16 @@ def write_matrix(
         "provenance": _provenance(provenance),
         "codebook": {_MOVES: described[0], _AREAS: described[1]},
     }
-    folder = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
+        # A folder within has the permissions that the user's files have.
+        folder = Path(aside) / "new"
+        folder.mkdir()
         _write_areas(matrix.areas, folder / _AREAS)
         _write_moves(matrix, folder / _MOVES)
         content["sha256"] = {name: _checksum(folder / name) for name in (_MOVES, _AREAS)}
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / _METADATA).write_text(text + "\n", encoding="utf-8")
-        # mkdtemp lets nobody else read; what is released is for others.
-        folder.chmod(0o755)
-        _move(folder, path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        _move(folder, path, Path(aside) / "old")
     return path
 
 
@@ -363,17 +359,13 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _move(folder: Path, path: Path) -> None:
-    """Put a finished folder in its place, and remove what it replaces."""
-    if not path.exists():
-        folder.rename(path)
-        return
-    aside = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    old = path.rename(aside / path.name)
+def _move(folder: Path, path: Path, old: Path) -> None:
+    """Put a finished folder in its place, and what it replaces aside."""
+    if path.exists():
+        path.rename(old)
     try:
         folder.rename(path)
     except BaseException:
-        old.rename(path)
+        if old.exists():
+            old.rename(path)
         raise
-    finally:
-        shutil.rmtree(aside)

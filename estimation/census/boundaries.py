@@ -112,7 +112,7 @@ def merge_areas(
     DataError
         If a column or a label is missing.
     SpecificationError
-        If an attribute is to become what is not known.
+        If there are no relations, or an attribute is to become what is not known.
     """
     sides = [
         text_keys(frame[column], column, "the relations")
@@ -219,6 +219,8 @@ def _sum(
 
 def _frames(relations: Any, old: str, new: str) -> list[pd.DataFrame]:
     tables = relations if isinstance(relations, list | tuple) else [relations]
+    if not tables:
+        raise SpecificationError("there is no table of relations, so nothing is to be merged.")
     frames = [to_pandas(table, what="the table of relations") for table in tables]
     for frame in frames:
         require_columns(frame, [old, new], what="the table of relations")

@@ -35,11 +35,13 @@ def aligned(table: "pd.Series[Any]", labels: pd.Index, what: str, whose: str) ->
     try:
         values = table.to_numpy(dtype=np.float64, na_value=np.nan)[order]
     except (TypeError, ValueError):
-        raise DataError(f"{what} hold text where people are counted; give numbers.") from None
+        raise DataError(
+            f"{what} must be numbers, and some are text; convert or mend them."
+        ) from None
     bad = labels[~np.isfinite(values)].tolist()
     if bad:
         raise DataError(
-            f"{what} are missing or not finite in {len(bad):,} areas of {whose} "
+            f"{what} must be finite numbers, and not so in {len(bad):,} areas of {whose} "
             f"({enumerate_some(bad)}); fill them in, or merge these areas with others."
         )
     return values
@@ -58,13 +60,16 @@ def aligned_matrix(table: pd.DataFrame, labels: pd.Index, what: str, whose: str)
     try:
         values = table.to_numpy(dtype=np.float64, na_value=np.nan)[np.ix_(rows, columns)]
     except (TypeError, ValueError):
-        raise DataError(f"{what} hold text where people are counted; give numbers.") from None
+        raise DataError(
+            f"{what} must be numbers, and some are text; convert or mend them."
+        ) from None
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         named = [f"{labels[i]} → {labels[j]}" for i, j in bad]
         raise DataError(
-            f"{what} are missing or not finite in {len(bad):,} cells ({enumerate_some(named)}); "
-            "a flow that was not observed is zero, and zero targets are never imposed."
+            f"{what} must be finite numbers, and not so in {len(bad):,} cells "
+            f"({enumerate_some(named)}); a flow that was not observed is zero, and zeros are never "
+            "imposed."
         )
     return values
 
@@ -81,7 +86,7 @@ def refuse_negative(values: Array, labels: Sequence[Any] | pd.Index, what: str, 
     if len(bad):
         worst = bad[np.argsort(values[bad], kind="stable")]
         named = [f"{labels[k]} ({values[k]:,.0f})" for k in worst]
-        raise DataError(f"{what} fall below zero in {enumerate_some(named)}; {why}.")
+        raise DataError(f"{what} cannot be below zero, as in {enumerate_some(named)}; {why}.")
 
 
 def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[np.intp]:
@@ -91,18 +96,20 @@ def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[
     texts = pd.Index(index.map(str))
     twice = texts[texts.duplicated()].unique().tolist()
     if twice:
-        raise DataError(f"{what} have {enumerate_some(twice)} twice; give each area one row.")
+        raise DataError(
+            f"{what} must not repeat an area, as {enumerate_some(twice)}; add its rows up."
+        )
     order: NDArray[np.intp] = texts.get_indexer(labels)
     missing = labels[order < 0].tolist()
     strange = texts.difference(labels).tolist()
     if missing or strange:
         parts = [
             f"{len(names):,} {fault} ({enumerate_some(names)})"
-            for names, fault in ((missing, "are missing"), (strange, "are no such area"))
+            for names, fault in ((missing, "areas are missing"), (strange, "labels are of none"))
             if names
         ]
         raise DataError(
-            f"{what} do not have the {len(labels):,} areas of {whose}: of their labels "
-            f"{' and '.join(parts)}; labels are compared as text, leading zeros included."
+            f"{what} must have the {len(labels):,} areas of {whose}, but {' and '.join(parts)}; "
+            "labels are compared as text, leading zeros included."
         )
     return order

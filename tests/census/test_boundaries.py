@@ -160,6 +160,7 @@ def test_bad_input_ends_in_a_sentence(areas):
     cases = [
         (lambda: merge_areas(areas, relation(("b1", "u")).rename(columns={"old": "was"})),
          "no column 'old'"),
+        (lambda: merge_areas(areas, []), "no table of relations"),
         (lambda: merge_areas(areas, relation(("b1", None))), "missing in 1 rows"),
         (lambda: merge_areas(areas, relation(("b1", "u")), attributes={"population": "max"}),
          "is 'sum', 'mean' or 'first'"),
@@ -168,8 +169,8 @@ def test_bad_input_ends_in_a_sentence(areas):
         (lambda: merge_table(people.rename({"b3": "z9"}), merger), r"know \(z9\); add the relat"),
         (lambda: merge_table(people.rename({"b3": "q"}), merger), "not among the merged"),
         (lambda: merge_table(people.drop("c1"), merger), r"nothing of 1 areas \(c1\)"),
-        (lambda: merge_table(people.replace(1.0, np.nan), merger), "not finite"),
-        (lambda: merge_table(pd.concat([people, people]), merger), "twice"),
+        (lambda: merge_table(people.replace(1.0, np.nan), merger), "finite numbers"),
+        (lambda: merge_table(pd.concat([people, people]), merger), "must not repeat an area"),
     ]  # fmt: skip
     for call, says in cases:
         with pytest.raises(NestflowError, match=says):

@@ -179,29 +179,34 @@ def test_states_scale_their_counties(areas):
 
 def test_what_falls_below_zero_is_named():
     came, net = pd.Series([5.0, 1.0], index=STATE), pd.Series([9.0, 0.0], index=STATE)
-    with pytest.raises(NestflowError, match=r"emigrants fall below zero in N \(-4\); fewer immi"):
+    with pytest.raises(
+        NestflowError, match=r"emigrants cannot be below zero, as in N \(-4\); fewer immi"
+    ):
         emigrants(came, net)
     with pytest.warns(NestflowWarning, match=r"in 1 areas \(N\), .* nobody: 4 people"):
         assert emigrants(came, net, negative="zero").tolist() == [0.0, 1.0]
     with pytest.raises(NestflowError, match="it is 'refuse' or 'zero'"):
         emigrants(came, net, negative="drop")
     house = pd.Series([7.0, 1.0], index=STATE)
-    with pytest.raises(NestflowError, match="movers fall below zero in N"):
+    with pytest.raises(NestflowError, match="movers cannot be below zero, as in N"):
         movers(pd.Series([9.0, 9.0], index=STATE), came, net * 0, house)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"counties": lambda t: t.drop("B")}, r"level 'county': of their labels 1 are missing"),
+        ({"counties": lambda t: t.drop("B")}, r"level 'county', but 1 areas are missing"),
         ({"counties": lambda t: t.drop(columns="births")}, "no column 'births'"),
-        ({"counties": lambda t: t.assign(deaths=-1.0)}, "'deaths' of counties fall below zero"),
-        ({"counties": lambda t: t.assign(after=np.nan)}, "missing or not finite in 3 areas"),
-        ({"states": lambda t: t.rename({"N": "Z"})}, r"no such area \(Z\)"),
+        (
+            {"counties": lambda t: t.assign(deaths=-1.0)},
+            "'deaths' of counties cannot be below zero, as",
+        ),
+        ({"counties": lambda t: t.assign(after=np.nan)}, "not so in 3 areas"),
+        ({"states": lambda t: t.rename({"N": "Z"})}, r"labels are of none \(Z\)"),
         ({"flows": lambda t: -t}, "flows are negative"),
         ({"flows": lambda t: t.drop(columns="S")}, "the columns of the flows"),
-        ({"flows": lambda t: t.astype(object).replace({t.iloc[0, 1]: "n/a"})}, "hold text"),
-        ({"populations": lambda t: pd.concat([t, t])}, "twice"),
+        ({"flows": lambda t: t.astype(object).replace({t.iloc[0, 1]: "n/a"})}, "some are text"),
+        ({"populations": lambda t: pd.concat([t, t])}, "must not repeat an area"),
         ({"rescale": lambda _: "all"}, "it is 'none', 'flows' or 'margins'"),
     ],
 )

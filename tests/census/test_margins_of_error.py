@@ -115,5 +115,7 @@ def test_what_is_refused(call, says):
 
 def test_labels_must_be_those_of_the_areas(areas):
     margins = pd.Series(1.0, index=["a1", "a2", "b1", "b2", "b3", "c1", "d9"])
-    with pytest.raises(NestflowError, match=r"1 are missing \(c2\) and 1 are no such area \(d9\)"):
+    with pytest.raises(
+        NestflowError, match=r"1 areas are missing \(c2\) and 1 labels are of none \(d9\)"
+    ):
         level_margin(areas, "county", margins)

@@ -203,7 +203,7 @@ def test_bad_input_ends_in_a_sentence(village):
     with pytest.raises(NestflowError, match="negative or not finite"):
         resample(bad, village.areas, 0)
     short = replace(village.tables, margins_of_error={"movers": village.tables.movers.iloc[1:]})
-    with pytest.raises(NestflowError, match="the margins of error of movers do not have"):
+    with pytest.raises(NestflowError, match="the margins of error of movers must have"):
         resample(short, village.areas, 0)
     strange = replace(village.tables, margins_of_error={"mover": village.tables.movers})
     with pytest.raises(NestflowError, match="no table 'mover'"):
