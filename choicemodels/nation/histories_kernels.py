@@ -136,7 +136,9 @@ def observe_zips(
             a, b, starts, zips, weight, movers, moves, first_person, key, covered, reported,
             vague, fates, shared, shared_at,
         )  # fmt: skip
-        by_zip = stale + vague_stayers[a:b].sum()
+        by_zip = stale
+        for i in range(a, b):
+            by_zip += vague_stayers[i]
         for i in range(a, b):
             first, last = movers[i], movers[i + 1]
             filled = _row(
@@ -148,17 +150,20 @@ def observe_zips(
                 size = 2 * (used + filled)
                 indices, values = _grown(indices, used, size), _grown(values, used, size)
             columns = np.sort(row_at[:filled])
-            indices[used : used + filled] = columns
-            values[used : used + filled] = row[columns]
+            for t in range(filled):
+                indices[used + t], values[used + t] = columns[t], row[columns[t]]
+                row[columns[t]] = 0.0
             used += filled
             counts[i] = filled
-            row[columns] = 0.0
-        shared[shared_at[:pooled]] = 0.0
+        for t in range(pooled):
+            shared[shared_at[t]] = 0.0
     return indices[:used].copy(), values[:used].copy()
 
 
 @njit(cache=True, nogil=True)
 def _grown(array: Any, used: int, size: int) -> Any:
     larger = np.empty(size, dtype=array.dtype)
-    larger[:used] = array[:used]
+    # A loop, because assigning a slice takes seconds to compile.
+    for t in range(used):
+        larger[t] = array[t]
     return larger
