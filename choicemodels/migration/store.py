@@ -145,6 +145,8 @@ def read_matrix(path: str | Path, *, verify: bool = True) -> MigrationMatrix:
     DataError
         If there is no matrix, its layout is not known, or a file is missing or was changed.
     """
+    from pyarrow import ArrowException
+
     path = Path(path)
     known = read_metadata(path)
     for name in (_MOVES, _AREAS):
@@ -155,8 +157,14 @@ def read_matrix(path: str | Path, *, verify: bool = True) -> MigrationMatrix:
                 f"'{path / name}' is not the file that was written (its checksum differs); copy "
                 "it again."
             )
-    areas = _read_areas(path / _AREAS, known)
-    matrix = _read_moves(path / _MOVES, areas, known)
+    try:
+        areas = _read_areas(path / _AREAS, known)
+        matrix = _read_moves(path / _MOVES, areas, known)
+    except (ArrowException, OSError, KeyError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise DataError(
+            f"the files of '{path}' cannot be read: {reason}; copy them again."
+        ) from None
     if not np.isclose(matrix.total, known["people"], rtol=1e-9, atol=0):
         raise DataError(
             f"'{path / _MOVES}' holds {matrix.total:,.0f} people, but {known['people']:,.0f} were "

@@ -244,6 +244,14 @@ def test_bad_calls_end_in_a_sentence(village, tmp_path, change, says):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_damage_is_told_without_checksums_too(village, tmp_path):
+    path = write_matrix(village.raw, tmp_path / "x", provenance=SOURCE)
+    whole = (path / "moves.parquet").read_bytes()
+    (path / "moves.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(NestflowError, match=r"cannot be read: .*; copy them again"):
+        read_matrix(path, verify=False)
+
+
 def test_every_attribute_is_described(tmp_path):
     table = pd.DataFrame({"place": ["a", "b"], "charm": [1.0, 2.0]})
     matrix = MigrationMatrix.from_scipy(csr_array(np.eye(2)), Areas.from_table(table, "place", []))
