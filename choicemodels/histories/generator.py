@@ -21,6 +21,7 @@ __all__ = ["GeneratedHistories", "HistoryFlaws", "generate_histories", "zip_cros
 # Addresses in an area, the first of them its postal boxes.
 _HOUSES = 500
 _TRACTS_PER_ZIP = 3
+_MOST_YEARS = 99
 # An odd number times a person's: identifiers that nobody is sorted by.
 _SCATTER = 2_654_435_761
 
@@ -91,6 +92,7 @@ def generate_histories(
     seed: int = 1,
     flaws: HistoryFlaws | None = None,
     january: bool = False,
+    former: float = 1.5,
     piece: int = 200_000,
 ) -> GeneratedHistories:
     r"""Draw people who live where, and move as, a matrix of moves says; write what is seen of them.
@@ -119,6 +121,9 @@ def generate_histories(
         None is ``HistoryFlaws()``.
     january
         Whether people move on the first day of the year, or on any.
+    former
+        Homes before those years, on average (six at most): they lengthen the histories and change
+        no answer.
     piece
         People in a file.
 
@@ -127,18 +132,22 @@ def generate_histories(
     DataError
         If the matrix has no people, or no year.
     SpecificationError
-        If a number is less than 1.
+        If a number is less than 1, ``years`` is above 99, or ``former`` is negative.
     """
     import pyarrow.parquet as pq
 
     for name, number in (("people", people), ("years", years), ("piece", piece)):
         if number < 1:
             raise SpecificationError(f"{name} is {number}; draw one or more.")
+    if years > _MOST_YEARS:
+        raise SpecificationError(f"years is {years}; lives are drawn for {_MOST_YEARS} at most.")
+    if not 0 <= former < np.inf:
+        raise SpecificationError(f"former is {former}; an average of homes is zero or more.")
     if truth.year is None or truth.total <= 0:
         raise DataError(
             "the matrix of moves has no people or no year; histories are drawn from both."
         )
-    lives = _Lives(truth, truth.year, years, seed, flaws or HistoryFlaws(), january)
+    lives = _Lives(truth, truth.year, years, seed, flaws or HistoryFlaws(), january, former)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths, rows = [], 0
@@ -181,11 +190,12 @@ class _Lives:
 
     def __init__(
         self, truth: MigrationMatrix, year: int, years: int, seed: int, flaws: HistoryFlaws,
-        january: bool,
+        january: bool, former: float,
     ) -> None:  # fmt: skip
         from choicemodels.keyed_random import Streams
 
         self._truth, self._year, self._years, self._january = truth, year, years, january
+        self._former = former
         *self._row_flaws, self._zip_only = astuple(flaws)
         self._streams = Streams(seed)
         self._homes = np.cumsum(truth.before)
@@ -208,7 +218,7 @@ class _Lives:
         n = draw_people(
             first, last, self._year, self._years, self._january, _HOUSES,
             self._streams.key("histories"), np.array(self._row_flaws, dtype=np.float64),
-            self._homes, truth.indptr, truth.indices, self._cumulated,
+            self._former, self._homes, truth.indptr, truth.indices, self._cumulated,
             (person, address, day, box), start, end, dead,
         )  # fmt: skip
         person, address, day, box = person[:n], address[:n], day[:n], box[:n]

@@ -75,6 +75,15 @@ def _span(low: int, high: int, day: Any, start: Any, end: Any) -> tuple[int, int
 
 
 @njit(cache=True, nogil=True)
+def _active_months(first: int, last: int) -> tuple[int, int]:
+    """Return the first and last month whose first day lies between two days."""
+    opening = month_of(first)
+    if first_day(opening) < first:
+        opening += 1
+    return opening, month_of(last)
+
+
+@njit(cache=True, nogil=True)
 def _has_other(low: int, high: int, address: Any, place: Any) -> bool:
     """Return whether a person has two different addresses."""
     seen = -1
@@ -125,6 +134,15 @@ def _clean(
         if dates[j] != MISSING:
             kept = _insert(rows[j], dates[j], kept, rows, dates, address, counts)
     return kept
+
+
+@njit(cache=True, nogil=True)
+def _ends_first(low: int, high: int, start: Any, end: Any) -> bool:
+    """Return whether a listed start of a person lies after a listed end."""
+    for r in range(low, high):
+        if start[r] != MISSING and end[r] != MISSING and start[r] > end[r]:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -326,10 +344,7 @@ def survey_people(
         if _ends_first(low, high, start, end):
             counts[_REVERSED] += 1
         padded = pad_deceased or not deceased[low:high].any()
-        opening = month_of(earliest - pad)
-        if first_day(opening) < earliest - pad:
-            opening += 1
-        closing = month_of(latest + (pad if padded else 0))
+        opening, closing = _active_months(earliest - pad, latest + (pad if padded else 0))
         if closing < opening:
             counts[_UNASKED] += 1
             continue
@@ -343,12 +358,3 @@ def survey_people(
             stayers, lost, asked, counts, keys, weights, n,
         )  # fmt: skip
     return keys[:n], weights[:n]
-
-
-@njit(cache=True, nogil=True)
-def _ends_first(low: int, high: int, start: Any, end: Any) -> bool:
-    """Return whether a listed start of a person lies after a listed end."""
-    for r in range(low, high):
-        if start[r] != MISSING and end[r] != MISSING and start[r] > end[r]:
-            return True
-    return False

@@ -20,7 +20,7 @@ LOST = -1
 NO_ADDRESS = -2
 
 # More addresses than anybody has: an identifier that stands for "unknown".
-_MOST_ADDRESSES = 1_000
+_MOST_ADDRESSES = 200
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,21 @@ def test_moves_on_any_day_are_answered_from_their_month_on(tmp_path):
     assert found.loc[2015, "movers"] / n == pytest.approx(moved * answered, abs=4 * error)
 
 
+def test_former_homes_lengthen_histories_and_change_no_answer(tmp_path):
+    known = {"flaws": HistoryFlaws.none(), "years": 2}
+    short = generate_histories(tmp_path / "a", truth(), 3000, former=0, **known)
+    long = generate_histories(tmp_path / "b", truth(), 3000, former=2, **known)
+    # A geometric number of mean 2, cut at 6: the sum of (2/3)**k for k of 1 to 6.
+    mean = sum((2 / 3) ** k for k in range(1, 7))
+    assert (long.rows - short.rows) / 3000 == pytest.approx(mean, abs=0.15)
+    one, other = (
+        matrices_from_histories(lives.paths, Geocoder.exact(AREAS), [2015, 2016])
+        for lives in (short, long)
+    )
+    for year in one:
+        assert np.array_equal(one[year].values, other[year].values)
+
+
 def test_flaws_come_as_often_as_asked_for(tmp_path):
     flaws = HistoryFlaws(
         undated=0.3, boxes=0.2, ties=0.1, deceased=0.25, unlisted=0.4, zip_only=0.35
@@ -87,10 +102,11 @@ def test_flaws_come_as_often_as_asked_for(tmp_path):
     assert people["deceased"].mean() == pytest.approx(0.25, abs=0.02)
     assert people["start"].isna().mean() == pytest.approx(0.4, abs=0.02)
     assert frame["block_group"].isna().mean() == pytest.approx(0.35, abs=0.03)
-    boxes = (frame["category"] == "PO_box").sum() / (len(homes) / 1.1)
-    assert boxes == pytest.approx(0.2, abs=0.02)
-    later = homes[homes["person"].duplicated() & ~homes.duplicated(["person", "effective"])]
-    assert later["effective"].isna().mean() == pytest.approx(0.3, abs=0.06)
+    # Each tenth home has a second address; the first one of a person is dated.
+    count = len(homes) / 1.1
+    assert (frame["category"] == "PO_box").sum() / count == pytest.approx(0.2, abs=0.02)
+    undated = homes["effective"].isna().sum() / (count - len(people))
+    assert undated == pytest.approx(0.3, abs=0.02)
     assert frame["zip"].notna().all()
     died = people[people["deceased"] & people["end"].notna()]
     assert (pd.to_datetime(died["end"]) < "2019-01-01").all()
@@ -128,5 +144,9 @@ def test_lives_need_people_a_year_and_shares(tmp_path):
     for matrix in (nobody, timeless):
         with pytest.raises(DataError, match="no people or no year"):
             generate_histories(tmp_path, matrix, 10)
+    with pytest.raises(SpecificationError, match="years is 100; lives are drawn for 99 at most"):
+        generate_histories(tmp_path, whole, 10, years=100)
+    with pytest.raises(SpecificationError, match="former is -1; an average of homes"):
+        generate_histories(tmp_path, whole, 10, former=-1)
     with pytest.raises(SpecificationError, match=r"ties is 1.5; a share lies between 0 and 1"):
         HistoryFlaws(ties=1.5)
