@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
+from estimation.drawing import COLOURS, plain_axes
 from microsim.run import Run
 
 __all__ = ["distance_decay", "metro_map", "monthly_outcomes", "region_bars"]
 
-# Okabe and Ito's palette: told apart by every eye, and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _LINES = ("-", "-", "--", ":", "-.")
 _GREY = "#666666"
 
@@ -26,13 +24,6 @@ _SERIES: Mapping[str, tuple[str, float]] = {
 _PER_WORKER = ("displaced", "moves")
 
 
-def _plain(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
 def monthly_outcomes(runs: Sequence[Run]) -> Figure:
     """Draw the national series of several runs month by month.
 
@@ -41,7 +32,7 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(10, 6.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, (title, factor)) in zip(panels, _SERIES.items(), strict=True):
-        for run, colour, line in zip(runs, _COLOURS, _LINES, strict=False):
+        for run, colour, line in zip(runs, COLOURS, _LINES, strict=False):
             national = run.national
             values = national[name] / (national["population"] if name in _PER_WORKER else 1)
             wide = (factor * values).groupby([national["date"], national["replicate"]]).mean()
@@ -51,7 +42,7 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
             axes.fill_between(
                 dates, by_month.min(axis=1), by_month.max(axis=1), color=colour, alpha=0.18, lw=0
             )
-        _plain(axes, title)
+        plain_axes(axes, title)
     panels[0].legend(frameon=False, fontsize=9)
     return figure
 
@@ -123,8 +114,8 @@ def distance_decay(flows: pd.DataFrame, fitted: "pd.Series[float]") -> Figure:
     centre = groups["distance"].median()
     figure = Figure(figsize=(7, 4.4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(centre, groups["migrants"].mean(), "o", color=_COLOURS[0], label="observed")
-    axes.plot(centre, groups["fitted"].mean(), "-", color=_COLOURS[1], label="fitted by PPML")
+    axes.plot(centre, groups["migrants"].mean(), "o", color=COLOURS[0], label="observed")
+    axes.plot(centre, groups["fitted"].mean(), "-", color=COLOURS[1], label="fitted by PPML")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator([100, 200, 500, 1000, 2000, 4000]))
@@ -132,7 +123,7 @@ def distance_decay(flows: pd.DataFrame, fitted: "pd.Series[float]") -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Distance, km")
     axes.legend(frameon=False)
-    _plain(axes, "Moves in a year for a pair of metros")
+    plain_axes(axes, "Moves in a year for a pair of metros")
     return figure
 
 
@@ -152,13 +143,13 @@ def region_bars(tables: Mapping[str, "pd.Series[float]"], label: str) -> Figure:
     height = 0.8 / len(tables)
     for i, (scenario, values) in enumerate(tables.items()):
         at = np.arange(len(names)) + (i - (len(tables) - 1) / 2) * height
-        axes.barh(at, values.reindex(names), height, label=scenario, color=_COLOURS[i])
+        axes.barh(at, values.reindex(names), height, label=scenario, color=COLOURS[i])
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel(label)
     axes.legend(frameon=False, fontsize=9)
-    _plain(axes, "")
+    plain_axes(axes, "")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.grid(axis="y", visible=False)
     return figure

@@ -5,10 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-__all__ = ["bias_bars"]
+from estimation.drawing import COLOURS, plain_axes
 
-# Okabe and Ito's palette: told apart by every eye, and in grey.
-_COLOURS = ("#CC79A7", "#009E73", "#0072B2", "#D55E00", "#E69F00")
+__all__ = ["bias_bars"]
 
 
 def bias_bars(bias: pd.DataFrame) -> Figure:
@@ -28,14 +27,11 @@ def bias_bars(bias: pd.DataFrame) -> Figure:
         part = bias.xs(name)
         for k, matrix in enumerate(bias.columns):
             at = np.arange(len(part)) + (k - (bias.shape[1] - 1) / 2) * width
-            axes.bar(at, part[matrix], width, color=_COLOURS[k % len(_COLOURS)], label=matrix)
+            axes.bar(at, part[matrix], width, color=COLOURS[k % len(COLOURS)], label=matrix)
         labels = [str(group).replace("_", " ") for group in part.index]
         axes.set_xticks(range(len(part)), labels)
         axes.axhline(0, color="black", linewidth=0.8)
-        axes.set_title(str(name), loc="left", fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
+        plain_axes(axes, str(name))
     panels[0].yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     panels[0].set_ylabel("Over- and undercount of the group")
     panels[-1].legend(frameon=False, fontsize=9)

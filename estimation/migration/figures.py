@@ -1,7 +1,6 @@
 """Figures of who moves where, drawn from the tables of the analyses."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 
 from choicemodels.errors import DataError
 from choicemodels.frames import require_columns
+from estimation.drawing import COLOURS, plain_axes
 from estimation.migration.event_study import EventStudy
 
 __all__ = [
@@ -20,8 +20,6 @@ __all__ = [
     "figure_years",
 ]
 
-# Okabe and Ito's palette: told apart by every eye, and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -92,14 +90,14 @@ def figure_shares(table: pd.DataFrame, label: str = "Movers, %") -> Figure:
     left = np.zeros(len(shares))
     for k, (name, column) in enumerate(shares.items()):
         width = 100 * column.to_numpy(float)
-        axes.barh(names, width, left=left, color=_COLOURS[k % 7], label=str(name), height=0.7)
+        axes.barh(names, width, left=left, color=COLOURS[k % 7], label=str(name), height=0.7)
         left += width
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel(label)
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=9, ncols=3,
                   loc="outside upper center")  # fmt: skip
-    _plain(axes, "", grid="x")
+    plain_axes(axes, "", grid="x")
     return figure
 
 
@@ -124,13 +122,13 @@ def figure_upward(tables: Mapping[str, pd.DataFrame]) -> Figure:
         require_columns(table, ["share_upward"], what=f"the table of {name}")
         _refuse_years(table)
         share = 100 * table["share_upward"]
-        axes.plot(range(len(share)), share, color=_COLOURS[k % 7], marker=_MARKS[k % 7], label=name)
+        axes.plot(range(len(share)), share, color=COLOURS[k % 7], marker=_MARKS[k % 7], label=name)
     first = next(iter(tables.values()))
     axes.set_xticks(range(len(first)), first.index)
     axes.set_xlabel(f"Type of the area they leave, by {first.index.name}, from low to high")
     axes.set_ylim(0, 100)
     axes.legend(frameon=False, fontsize=9)
-    _plain(axes, "Movers who move up, %")
+    plain_axes(axes, "Movers who move up, %")
     return figure
 
 
@@ -160,12 +158,12 @@ def figure_years(table: pd.DataFrame, column: str, label: str, factor: float = 1
     figure, axes = _canvas(7, 4.2)
     for k, (name, line) in enumerate(wide.items()):
         text = ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-        axes.plot(wide.index, factor * line, color=_COLOURS[k % 7], marker=_MARKS[k % 7],
+        axes.plot(wide.index, factor * line, color=COLOURS[k % 7], marker=_MARKS[k % 7],
                   label=text)  # fmt: skip
     axes.set_xticks(list(wide.index))
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=9,
                   loc="outside right upper")  # fmt: skip
-    _plain(axes, label)
+    plain_axes(axes, label)
     return figure
 
 
@@ -175,18 +173,18 @@ def figure_event_study(study: EventStudy) -> Figure:
     left, right = figure.subplots(1, 2)
     wide = study.rates["rate"].unstack(sort=False)
     for k, (name, line) in enumerate(wide.items()):
-        left.plot(wide.index, line, color=_COLOURS[k], marker=_MARKS[k], label=str(name))
+        left.plot(wide.index, line, color=COLOURS[k], marker=_MARKS[k], label=str(name))
     left.legend(frameon=False, fontsize=9)
     left.set_ylim(bottom=0)
     moves = {"out": "Out-migration", "in": "In-migration"}[study.direction]
-    _plain(left, f"{moves} per 1,000 people")
+    plain_axes(left, f"{moves} per 1,000 people")
     effects = study.effects
     half = (effects["upper"] - effects["effect"]).fillna(0)
     right.errorbar(
-        effects.index, effects["effect"], yerr=half, fmt="o", color=_COLOURS[0], capsize=3
+        effects.index, effects["effect"], yerr=half, fmt="o", color=COLOURS[0], capsize=3
     )
     right.axhline(0, color="black", linewidth=0.8)
-    _plain(right, f"Change of '{study.treated}' beyond '{study.control}', per 1,000 people")
+    plain_axes(right, f"Change of '{study.treated}' beyond '{study.control}', per 1,000 people")
     for axes in (left, right):
         axes.axvline(study.event, color="#999999", linestyle=":", linewidth=1)
         axes.set_xticks(list(wide.index))
@@ -196,13 +194,6 @@ def figure_event_study(study: EventStudy) -> Figure:
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def _plain(axes: Axes, title: str, grid: Literal["x", "y"] = "y") -> None:
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=grid, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
 
 
 def _refuse_years(table: pd.DataFrame) -> None:

@@ -8,12 +8,10 @@ from matplotlib.ticker import PercentFormatter
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.frames import closest
+from estimation.drawing import COLOURS, plain_axes
 from estimation.migration.validation import Validation
 
 __all__ = ["figure_reductions"]
-
-# Okabe and Ito's palette: told apart by every eye, and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 
 def figure_reductions(validation: Validation, source: str = "census") -> Figure:
@@ -54,7 +52,7 @@ def figure_reductions(validation: Validation, source: str = "census") -> Figure:
     )[:, 0]  # fmt: skip
     for axes, (quantity, part) in zip(panels, groups, strict=True):
         _bars(axes, part)
-        axes.set_title(str(quantity), loc="left", fontsize=10)
+        plain_axes(axes, str(quantity), grid="x")
     panels[-1].set_xlabel("Reduction of the root mean square error")
     panels[-1].xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     names = panels[0].get_legend_handles_labels()
@@ -70,11 +68,8 @@ def _bars(axes: Axes, part: pd.DataFrame) -> None:
         rows = part[part["estimate"] == name].set_index("level").reindex(levels)
         at = np.arange(len(levels)) + (k - (len(estimates) - 1) / 2) * height
         spread = rows["reduction_sd"].to_numpy()
-        axes.barh(at, rows["reduction"], height, color=_COLOURS[k % len(_COLOURS)], label=name,
+        axes.barh(at, rows["reduction"], height, color=COLOURS[k % len(COLOURS)], label=name,
                   xerr=spread if np.isfinite(spread).any() else None)  # fmt: skip
     axes.set_yticks(range(len(levels)), [level.replace("_", " ") for level in levels])
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
