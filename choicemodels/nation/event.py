@@ -86,9 +86,9 @@ def draw_perimeter(areas: Areas, seed: int = 1, *, block_groups: int = 8) -> Per
     """
     from choicemodels.keyed_random import Streams
 
-    if block_groups < 1:
+    if isinstance(block_groups, bool) or not isinstance(block_groups, int) or block_groups < 1:
         raise SpecificationError(
-            f"a fire cannot reach {block_groups} block groups; give 1 or more."
+            f"a fire cannot reach {block_groups!r} block groups; give a whole number from 1."
         )
     county = areas.level("county")
     sizes = np.bincount(county.codes)[county.codes]

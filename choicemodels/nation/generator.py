@@ -1,10 +1,10 @@
 """A nation from a seed: its areas, who moves where, and what data and surveys show of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
@@ -52,18 +52,18 @@ class Nation:
     """
 
     size: NationSize
-    parameters: NationParameters
+    parameters: NationParameters = field(repr=False)
     seed: int
     year: int
-    areas: Areas
-    truth: MigrationMatrix
-    raw: MigrationMatrix
-    leaving: "pd.Series[float]"
-    components: pd.DataFrame
-    residents: pd.DataFrame
-    tables: CensusTables
-    exact_tables: CensusTables
-    county_flows: pd.DataFrame
+    areas: Areas = field(repr=False)
+    truth: MigrationMatrix = field(repr=False)
+    raw: MigrationMatrix = field(repr=False)
+    leaving: "pd.Series[float]" = field(repr=False)
+    components: pd.DataFrame = field(repr=False)
+    residents: pd.DataFrame = field(repr=False)
+    tables: CensusTables = field(repr=False)
+    exact_tables: CensusTables = field(repr=False)
+    county_flows: pd.DataFrame = field(repr=False)
 
 
 def generate_nation(
@@ -89,13 +89,18 @@ def generate_nation(
     Raises
     ------
     SpecificationError
-        If there is no such size, or the seed or the year is no whole number from zero.
+        If there is no such size, the seed or the year is no whole number from zero, or the
+        parameters are not `NationParameters`.
     """
     from choicemodels.keyed_random import Streams
     from choicemodels.nation.geography import lay_out
     from choicemodels.nation.inhabitants import leaving_rates, settle
 
     assumed = NationParameters() if parameters is None else parameters
+    if not isinstance(assumed, NationParameters):
+        raise SpecificationError(
+            f"the parameters are a {type(assumed).__name__}; give NationParameters(...)."
+        )
     chosen = _size(size)
     if isinstance(year, bool) or not isinstance(year, int) or year < 0:
         raise SpecificationError(f"the year is {year!r}; give a whole number, such as year=2019.")
@@ -121,7 +126,7 @@ def next_year(nation: Nation) -> Nation:
     return _live(nation.size, nation.parameters, nation.seed, nation.year + 1, areas, rates)
 
 
-def with_leaving(nation: Nation, rates: "pd.Series[float]") -> Nation:
+def with_leaving(nation: Nation, rates: "pd.Series[float] | ArrayLike") -> Nation:
     """Draw the same year again with other chances of leaving.
 
     Where the chance is the same, the same people leave for the same places; where it is higher,
@@ -131,14 +136,23 @@ def with_leaving(nation: Nation, rates: "pd.Series[float]") -> Nation:
     ----------
     nation
     rates
-        By label of the area, shape (N,).
+        A series by label of the area; or one for each area in order, shape (N,), or for all.
 
     Raises
     ------
     SpecificationError
         If an area has no rate, or one outside of 0 to 1.
     """
-    given = rates.reindex(nation.areas.labels)
+    labels = nation.areas.labels
+    if not isinstance(rates, pd.Series):
+        rates = np.asarray(rates, dtype=np.float64)
+        if rates.shape not in ((), (len(labels),)):
+            raise SpecificationError(
+                f"the rates of leaving have the shape {rates.shape}; give one for each of the "
+                f"{len(labels):,} areas, or a series by label."
+            )
+        rates = pd.Series(np.broadcast_to(rates, len(labels)), labels)
+    given = rates.reindex(labels)
     bad = given[~given.between(0, 1)]
     if len(bad):
         raise SpecificationError(

@@ -1,10 +1,11 @@
 """What a generated nation is made of: how large it is, and what is assumed of its people."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from choicemodels.errors import SpecificationError
 
@@ -108,10 +109,13 @@ class _Allowed:
     high: float
     ends: bool = True
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> bool:
+        if not isinstance(value, int | float | np.integer | np.floating):
+            return False
+        number = float(value)
         if self.ends:
-            return self.low <= value <= self.high
-        return self.low < value <= self.high
+            return self.low <= number <= self.high
+        return self.low < number <= self.high
 
 
 _LARGEST = 1e9
@@ -255,8 +259,8 @@ class NationParameters:
                 self._refuse_keys(one.name, value, one.metadata["keys"])
             elif not one.metadata["allowed"].holds(value):
                 raise SpecificationError(
-                    f"the parameter {one.name}={value} of the nation is out of its range; it must "
-                    f"be {one.metadata['allowed'].words}."
+                    f"the parameter {one.name}={value!r} of the nation is out of its range; it "
+                    f"must be {one.metadata['allowed'].words}."
                 )
         if abs(sum(self.shares.values()) - 1) > 1e-9 or min(self.shares.values()) <= 0:
             raise SpecificationError(
@@ -276,9 +280,10 @@ class NationParameters:
             )
 
     @staticmethod
-    def _refuse_keys(name: str, values: Mapping[str, float], keys: tuple[str, ...]) -> None:
-        if set(values) != set(keys) or not all(math.isfinite(value) for value in values.values()):
+    def _refuse_keys(name: str, values: Any, keys: tuple[str, ...]) -> None:
+        given = isinstance(values, Mapping) and set(values) == set(keys)
+        if not given or not all(_ANY.holds(value) for value in values.values()):
             raise SpecificationError(
                 f"the parameter {name} of the nation needs a finite number for each of "
-                f"{', '.join(keys)}; got {dict(values)}."
+                f"{', '.join(keys)}; got {values}."
             )

@@ -57,5 +57,7 @@ def test_fires_larger_than_any_county_are_refused(village):
         with_wildfire(village, block_groups=100)
     with pytest.raises(SpecificationError, match="cannot reach 0 block groups"):
         draw_perimeter(village.areas, block_groups=0)
+    with pytest.raises(SpecificationError, match=r"cannot reach 2\.5 block groups"):
+        draw_perimeter(village.areas, block_groups=2.5)
     with pytest.raises(SpecificationError, match="give each area one from 0 to 1"):
         with_wildfire(village, leaving=1.4)

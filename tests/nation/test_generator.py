@@ -158,6 +158,19 @@ def test_rates_that_are_no_chances_are_refused(village, wrong):
 def test_rates_of_some_areas_only_are_refused(village):
     with pytest.raises(SpecificationError, match="give each area one from 0 to 1"):
         with_leaving(village, village.leaving.iloc[:50])
+    with pytest.raises(SpecificationError, match=r"shape \(50,\); give one for each of the 100"):
+        with_leaving(village, np.full(50, 0.2))
+
+
+def test_one_rate_may_stand_for_all(village):
+    rates = pd.Series(0.2, village.areas.labels)
+    same(with_leaving(village, 0.2).truth, with_leaving(village, rates).truth)
+    shuffled = village.leaving.sample(frac=1, random_state=1)
+    same(with_leaving(village, shuffled).truth, village.truth)
+
+
+def test_a_nation_prints_as_a_line(village):
+    assert len(repr(village)) < 150
 
 
 def test_unknown_sizes_and_seeds_are_refused():
@@ -169,3 +182,5 @@ def test_unknown_sizes_and_seeds_are_refused():
         generate_nation(3)
     with pytest.raises(SpecificationError, match="the year is -5"):
         generate_nation("village", year=-5)
+    with pytest.raises(SpecificationError, match="the parameters are a dict"):
+        generate_nation("village", parameters={"leaving": 0.1})
