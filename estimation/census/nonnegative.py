@@ -22,10 +22,9 @@ def nonnegative_least_squares(A: Array, Y: Array, weights: Array | None = None) 
     """Minimize ``|w (A x - y)|²`` over ``x >= 0`` for each row y of Y, exactly.
 
     Block principal pivoting [KimPark2011]_: variables are split into those at zero and those
-    that solve the normal equations, and all that break a condition change sides together; where
-    that does not lessen the violations, one at a time does, which ends after finitely many. A
-    step of refinement with the residual makes the normal equations about as accurate as an
-    orthogonal factorization [Bjorck1996]_. Compiled, on threads.
+    that solve a least-squares problem, by Householder reflections [Bjorck1996]_, and all that
+    break a condition change sides together; where that does not lessen the violations, one at a
+    time does, which ends after finitely many. Compiled, on threads.
 
     Parameters
     ----------

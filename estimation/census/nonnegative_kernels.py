@@ -9,71 +9,67 @@ __all__ = ["pivot"]
 
 # Exchanges of many variables at once that may fail to help before one at a time is exchanged.
 _PATIENCE = 3
+# In place of zero, where nothing is to be divided.
+_TINY = 1e-300
 
 
 @njit(cache=True, nogil=True)
-def _factor(G: Any, free: Any, F: int, L: Any) -> None:
-    """Factorize the normal matrix of the free variables, L L' = G[free, free]."""
-    for a in range(F):
-        for b in range(a + 1):
-            total = G[free[a], free[b]]
-            for c in range(b):
-                total -= L[a, c] * L[b, c]
-            # Rank was checked for the whole design; rounding alone could take the root below zero.
-            L[a, b] = np.sqrt(max(total, 1e-300)) if a == b else total / L[b, b]
+def _least_squares(A: Any, y: Any, w: Any, free: Any, F: int, M: Any, z: Any, x: Any) -> bool:
+    """Set the free variables of x to the least squares of ``w (A x - y)``, by reflections.
 
-
-@njit(cache=True, nogil=True)
-def _add_solution(L: Any, free: Any, F: int, gradient: Any, step: Any, x: Any) -> None:
-    """Add the solution of ``L L' d = gradient[free]`` to x."""
+    M (R, K) and z (R,) are overwritten: column a of M with the vector of its reflection below the
+    diagonal and with the triangular factor above it. False where weights leave no full rank.
+    """
+    R = A.shape[0]
+    for r in range(R):
+        z[r] = w[r] * y[r]
+        for a in range(F):
+            M[r, a] = w[r] * A[r, free[a]]
+    diagonal = np.empty(F)
     for a in range(F):
-        total = gradient[free[a]]
-        for c in range(a):
-            total -= L[a, c] * step[c]
-        step[a] = total / L[a, a]
+        norm = np.sqrt((M[a:, a] ** 2).sum())
+        if not 0.0 < norm < np.inf:
+            return False
+        diagonal[a] = -norm if M[a, a] > 0.0 else norm
+        M[a, a] -= diagonal[a]
+        scale = -1.0 / (diagonal[a] * M[a, a])
+        for b in range(a + 1, F + 1):
+            total = 0.0
+            for r in range(a, R):
+                total += M[r, a] * (M[r, b] if b < F else z[r])
+            for r in range(a, R):
+                if b < F:
+                    M[r, b] -= scale * total * M[r, a]
+                else:
+                    z[r] -= scale * total * M[r, a]
     for a in range(F - 1, -1, -1):
-        total = step[a]
-        for c in range(a + 1, F):
-            total -= L[c, a] * step[c]
-        step[a] = total / L[a, a]
-        x[free[a]] += step[a]
+        total = z[a]
+        for b in range(a + 1, F):
+            total -= M[a, b] * x[free[b]]
+        x[free[a]] = total / diagonal[a]
+    return True
 
 
 @njit(cache=True, nogil=True)
-def _gradient(A: Any, y: Any, w: Any, x: Any, gradient: Any) -> None:
-    """Set gradient to ``A' w² (y - A x)``."""
+def _gradient(A: Any, y: Any, w: Any, x: Any, gradient: Any, terms: Any) -> None:
+    """Set gradient to ``A' w² (y - A x)``, and terms to the size of what makes it up."""
     gradient[:] = 0.0
+    terms[:] = _TINY
     for r in range(A.shape[0]):
-        residual = y[r]
+        residual, size = y[r], abs(y[r])
         for k in range(A.shape[1]):
             residual -= A[r, k] * x[k]
-        residual *= w[r] * w[r]
+            size = max(size, abs(A[r, k] * x[k]))
+        weight = w[r] * w[r]
         for k in range(A.shape[1]):
-            gradient[k] += A[r, k] * residual
-
-
-@njit(cache=True, nogil=True)
-def _scales(A: Any, y: Any, w: Any) -> tuple[Any, Any]:
-    """Return the normal matrix, and the size of the terms that make up the gradient."""
-    R, K = A.shape
-    G, terms = np.zeros((K, K)), 0.0
-    for k in range(K):
-        size = 0.0
-        for r in range(R):
-            size += abs(A[r, k] * y[r]) * w[r] * w[r]
-            for j in range(k + 1):
-                G[k, j] += A[r, k] * A[r, j] * w[r] * w[r]
-        terms = max(terms, size)
-        for j in range(k):
-            G[j, k] = G[k, j]
-    return G, terms
+            gradient[k] += A[r, k] * residual * weight
+            terms[k] = max(terms[k], abs(A[r, k]) * size * weight)
 
 
 @njit(cache=True, nogil=True)
 def _solve(A: Any, y: Any, w: Any, rounding: float, most: int, passive: Any, x: Any) -> bool:
-    K = A.shape[1]
-    G, terms = _scales(A, y, w)
-    L, gradient, step = np.zeros((K, K)), np.empty(K), np.empty(K)
+    R, K = A.shape
+    M, z, gradient, terms = np.empty((R, K)), np.empty(R), np.empty(K), np.empty(K)
     free, broken = np.empty(K, dtype=np.int64), np.empty(K, dtype=np.int64)
     fewest, patience = K + 1, _PATIENCE
     for _ in range(most):
@@ -83,17 +79,15 @@ def _solve(A: Any, y: Any, w: Any, rounding: float, most: int, passive: Any, x: 
             if passive[k]:
                 free[F] = k
                 F += 1
-        _factor(G, free, F, L)
-        # The second solve refines the first with its residual.
-        for _ in range(2):
-            _gradient(A, y, w, x, gradient)
-            _add_solution(L, free, F, gradient, step, x)
-        _gradient(A, y, w, x, gradient)
-        largest = np.abs(x).max()
+        if not _least_squares(A, y, w, free, F, M, z, x):
+            return False
+        _gradient(A, y, w, x, gradient, terms)
+        largest = max(np.abs(x).max(), _TINY)
         B = 0
         for k in range(K):
-            beyond = -x[k] > rounding * largest if passive[k] else gradient[k] > rounding * terms
-            if beyond:
+            # Rounding in a gradient is that of its own terms, whatever others weigh.
+            excess = -x[k] / largest if passive[k] else gradient[k] / terms[k]
+            if excess > rounding:
                 broken[B] = k
                 B += 1
         if B == 0:

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import nnls
 
 from choicemodels import NestflowError
-from choicemodels.errors import IdentificationError
+from choicemodels.errors import EstimationError, IdentificationError
 from estimation.census.margins_of_error import Z_90
 from estimation.census.nonnegative import nonnegative_least_squares, null_columns
 from estimation.census.populations import window_design, yearly_margins, yearly_populations
@@ -48,6 +48,25 @@ def test_batches_equal_scipy(kind, weighted):
     size = np.abs(Y).max() * np.abs(A).max() * len(A) * (w**2).max()
     assert gradient.max() <= 1e-12 * size
     assert np.abs(gradient * (found > 0)).max() <= 1e-12 * size
+
+
+def test_weights_of_many_sizes_are_no_worse_than_scipy():
+    A, Y = problems("windows")
+    w = 10 ** np.random.default_rng(9).uniform(-3, 3, Y.shape)
+    found = nonnegative_least_squares(A, Y, w)
+    want = np.array(
+        [nnls(A * row[:, None], y * row, maxiter=1000)[0] for y, row in zip(Y, w, strict=True)]
+    )
+    ours, theirs = (((Y - X @ A.T) ** 2 * w**2).sum(axis=1) for X in (found, want))
+    assert (ours <= theirs * (1 + 1e-9) + 1e-12 * (Y**2 * w**2).sum(axis=1)).all()
+
+
+def test_weights_that_leave_nothing_are_told():
+    A, Y = problems("windows")
+    w = np.ones(Y.shape)
+    w[7] = 1e-200
+    with pytest.raises(EstimationError, match="problem 7 was not solved"):
+        nonnegative_least_squares(A, Y, w)
 
 
 def test_more_problems_than_a_block():
@@ -110,7 +129,7 @@ def test_the_two_published_designs():
 def test_a_year_that_is_told_by_two_sources_is_their_mean():
     windows = pd.DataFrame({2011: [10.0], 2012: [20.0]}, index=["a"])
     found = yearly_populations(windows, {2012: pd.Series([30.0], index=["a"])}, window=1)
-    assert found.loc["a"].to_dict() == {2012: 25.0}
+    assert found.loc["a"].to_dict() == pytest.approx({2012: 25.0})
     found = yearly_populations(
         windows, {2012: pd.Series([30.0], index=["a"])}, window=1, years=[2011, 2012],
         margins_of_error=windows * 0 + 3.0, census_margin=1.0,
