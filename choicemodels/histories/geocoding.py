@@ -20,7 +20,7 @@ __all__ = ["Geocoder"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Geocoder:
     r"""The areas in which an address may lie, and how likely.
 
@@ -116,6 +116,9 @@ class Geocoder:
         record |= {"ZIP codes without a known area": lost}
         shares: Any = outer @ within
         return cls(areas, pd.Index(zips), shares, {k: v for k, v in record.items() if v})
+
+    def __repr__(self) -> str:
+        return f"<places: {self.areas.size:,} {self.areas.name}s, {len(self.zips):,} ZIP codes>"
 
     @property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def with_least_stayers(matrix: MigrationMatrix, people: float = 1.0) -> Migratio
     return MigrationMatrix.from_scipy(raised, matrix.areas, matrix.year)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HistoryMatrices(Mapping[int, MigrationMatrix]):
     """The matrix of moves of each year, spread over areas when it is asked for.
 
@@ -103,7 +103,7 @@ class HistoryMatrices(Mapping[int, MigrationMatrix]):
     """
 
     geocoder: Geocoder
-    moves: Mapping[int, PlaceMoves] = field(repr=False)
+    moves: Mapping[int, PlaceMoves]
     record: dict[str, int]
     by_year: pd.DataFrame
     lost_addresses: pd.DataFrame
@@ -118,6 +118,10 @@ class HistoryMatrices(Mapping[int, MigrationMatrix]):
     def __len__(self) -> int:
         return len(self.moves)
 
+    def __repr__(self) -> str:
+        years = enumerate_some(list(self.moves))
+        return f"<matrices of {years} from the histories of {self.record['people']:,} people>"
+
     def describe(self) -> pd.DataFrame:
         """Return the record as a table, a row for each count above zero."""
         counts = {reason: count for reason, count in self.record.items() if count}
@@ -127,13 +131,13 @@ class HistoryMatrices(Mapping[int, MigrationMatrix]):
 def matrices_from_histories(
     histories: Any,
     geocoder: Geocoder,
-    years: Iterable[int],
+    years: int | Iterable[int],
     *,
     addresses: Any = None,
     layout: LongLayout | WideLayout | None = None,
     area: str | None = "block_group",
     zip: str | None = "zip",
-    boxes: tuple[str, ...] = ("PO_box",),
+    boxes: str | tuple[str, ...] = ("PO_box",),
     rules: HistoryRules | None = None,
     memory: str = "1500MB",
     batch: int = 2_000_000,
@@ -152,7 +156,7 @@ def matrices_from_histories(
         2015-03-01, 20150301 or 201503.
     geocoder
     years
-        In which people are asked where they lived a year ago.
+        One or more, in which people are asked where they lived a year ago.
     addresses
         Likewise, with a column ``address`` and a row for each; None finds ``area`` and ``zip``
         among the histories.
@@ -190,7 +194,8 @@ def matrices_from_histories(
     if batch < 1:
         raise SpecificationError(f"a piece of {batch} addresses holds none; give batch=1 or more.")
     answers = Answers(asked, geocoder.size, rules or HistoryRules())
-    sources = Sources(histories, addresses, layout or LongLayout(), area, zip, boxes)
+    kinds = (boxes,) if isinstance(boxes, str) else tuple(boxes)
+    sources = Sources(histories, addresses, layout or LongLayout(), area, zip, kinds)
     with ExitStack() as stack:
         query = open_histories(stack, sources, geocoder, memory=memory)
         record = query.rows()
@@ -204,8 +209,11 @@ def matrices_from_histories(
     return HistoryMatrices(geocoder, moves, record, table, lost)
 
 
-def _years(years: Iterable[int]) -> NDArray[np.int64]:
-    asked = np.array(sorted(set(years)), dtype=np.int64)
+def _years(years: int | Iterable[int]) -> NDArray[np.int64]:
+    listed = list(years) if isinstance(years, Iterable) else [years]
+    if not all(isinstance(year, int | np.integer) for year in listed):
+        raise SpecificationError(f"years are whole numbers; got {enumerate_some(listed)}.")
+    asked = np.array(sorted(set(listed)), dtype=np.int64)
     if len(asked) == 0:
         raise SpecificationError("no year to survey; name some, such as years=range(2011, 2020).")
     return asked

@@ -17,6 +17,7 @@ from choicemodels.relations import connect, open_relation, quote
 __all__ = ["HistoryQuery", "Sources", "open_histories"]
 
 _DATES = ("effective", "start", "end")
+_FIRST_YEAR, _LAST_YEAR = 1800, 2200
 _FLOATS = ("DOUBLE", "FLOAT")
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UINTEGER", "UBIGINT", *_FLOATS)
 _ALIVE = "('', '0', 'n', 'no', 'f', 'false')"
@@ -119,10 +120,9 @@ class HistoryQuery:
         """
         for field in _DATES:
             kind = self.types[field]
-            if kind == "DATE" or kind.startswith("TIMESTAMP"):
-                continue
             column = f"f.{quote(field)}"
-            wrong = f"{_text(column, kind)} IS NOT NULL AND {date_of(column, kind)} IS NULL"
+            given = column if _is_date(kind) else _text(column, kind)
+            wrong = f"{given} IS NOT NULL AND {date_of(column, kind)} IS NULL"
             count = _first_row(self.connection, f"SELECT count(*) FROM fields AS f WHERE {wrong}")[
                 0
             ]
@@ -134,8 +134,8 @@ class HistoryQuery:
                 )
                 raise DataError(
                     f"{count:,} dates of the field '{field}' cannot be read (the first, of person "
-                    f"{person}: {value!r}); write dates as 2015-03-01, 20150301 or 201503, and "
-                    "leave unknown ones empty."
+                    f"{person}: {value}); write dates as 2015-03-01, 20150301 or 201503, in the "
+                    f"years {_FIRST_YEAR} to {_LAST_YEAR}, and leave unknown ones empty."
                 )
 
 
@@ -159,11 +159,7 @@ def open_histories(
     SpecificationError
         If nothing says where addresses lie.
     """
-    from numba import get_num_threads
-
-    connection = connect(
-        stack, memory_limit=memory, preserve_insertion_order=False, threads=get_num_threads()
-    )
+    connection = _connect(stack, memory)
     geocodes = {"area": sources.area, "zip": sources.zip if len(geocoder.zips) else None}
     named = {field: column for field, column in geocodes.items() if column is not None}
     if not named:
@@ -182,13 +178,29 @@ def open_histories(
         placed = [f"{quote(column)} AS {field}" for field, column in named.items()]
         found.project(", ".join(["address", *placed])).create_view("geocodes")
         _refuse_twice(connection)
-        origin, holder = "fields AS f LEFT JOIN geocodes AS g ON f.address = g.address", "g"
+        # As text, so that identifiers read as numbers in one table only find each other too.
+        alike = "f.address = g.address"
+        if _types(connection, "fields")["address"] != _types(connection, "geocodes")["address"]:
+            alike = "CAST(f.address AS VARCHAR) = CAST(g.address AS VARCHAR)"
+        origin, holder = f"fields AS f LEFT JOIN geocodes AS g ON {alike}", "g"
     origin += _join_places(connection, geocoder, {name: f"{holder}.{name}" for name in named})
-    described = connection.sql("SELECT * FROM fields")
-    types = dict(zip(described.columns, map(str, described.types), strict=True))
-    query = HistoryQuery(connection, origin, types, sources.boxes)
+    query = HistoryQuery(connection, origin, _types(connection, "fields"), sources.boxes)
     query.refuse_unreadable()
     return query
+
+
+def _connect(stack: ExitStack, memory: str) -> Any:
+    import duckdb
+    from numba import get_num_threads
+
+    try:
+        return connect(
+            stack, memory_limit=memory, preserve_insertion_order=False, threads=get_num_threads()
+        )
+    except duckdb.Error:
+        raise SpecificationError(
+            f"{memory!r} is no size of memory; write it as '2GB' or '500MB'."
+        ) from None
 
 
 def _open(connection: Any, source: Any, name: str, columns: list[str]) -> Any:
@@ -211,9 +223,9 @@ def _open(connection: Any, source: Any, name: str, columns: list[str]) -> Any:
 
 def _create_fields(connection: Any, named: Any, layout: LongLayout | WideLayout) -> None:
     """Create the view of the fields; blank text is no address."""
-    types = dict(zip(named.columns, map(str, named.types), strict=True))
-    address = "nullif(trim(address), '')" if types["address"] == "VARCHAR" else "address"
     named.create_view("named")
+    text = _types(connection, "named")["address"] == "VARCHAR"
+    address = "nullif(trim(address), '')" if text else "address"
     connection.sql(
         f"SELECT * REPLACE ({address} AS address) FROM named WHERE {layout.kept()}"
     ).create_view("fields")
@@ -250,28 +262,46 @@ def _refuse_twice(connection: Any) -> None:
         )
 
 
+def _types(connection: Any, view: str) -> dict[str, str]:
+    """Return the types of the columns of a view, in DuckDB's words."""
+    found = connection.table(view)
+    return dict(zip(found.columns, map(str, found.types), strict=True))
+
+
 def _first_row(connection: Any, query: str) -> tuple[Any, ...]:
     """Return the first row of a query, empty if there is none."""
     rows: list[tuple[Any, ...]] = connection.sql(query).fetchall()
     return rows[0] if rows else ()
 
 
+def _is_date(kind: str) -> bool:
+    return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
 def _text(column: str, kind: str) -> str:
     """Return the expression of a date that is text or a number, as text or NULL."""
     if kind in _FLOATS:
-        return f"CAST(CAST(CASE WHEN NOT isnan({column}) THEN {column} END AS BIGINT) AS VARCHAR)"
+        # 201503.0 is a whole number that stands beside missing ones.
+        whole = f"CAST(TRY_CAST({column} AS BIGINT) AS VARCHAR)"
+        text = f"CASE WHEN {column} = floor({column}) THEN {whole} ELSE 'no number of a date' END"
+        return f"CASE WHEN NOT isnan({column}) THEN {text} END"
     return f"nullif(trim(CAST({column} AS VARCHAR)), '')"
 
 
 def date_of(column: str, kind: str) -> str:
-    """Return the expression of a column as a finite DATE, NULL where it cannot be read."""
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+    """Return the expression of a column as a plausible DATE, NULL where it cannot be read."""
+    if _is_date(kind):
         date = f"CAST({column} AS DATE)"
     else:
         text = _text(column, kind)
-        formats = "['%Y%m%d', '%Y%m', '%Y-%m']"
-        date = f"coalesce(TRY_CAST({text} AS DATE), CAST(try_strptime({text}, {formats}) AS DATE))"
-    return f"CASE WHEN isfinite({date}) THEN {date} END"
+        # Digits are counted here, as the parser would read 12346 as June 1234.
+        pattern = "'[0-9]{8}|[0-9]{6}|[0-9]{4}-[0-9]{2}'"
+        digits = f"CASE WHEN regexp_full_match({text}, {pattern}) THEN {text} END"
+        parsed = f"CAST(try_strptime({digits}, ['%Y%m%d', '%Y%m', '%Y-%m']) AS DATE)"
+        date = f"coalesce({parsed}, TRY_CAST({text} AS DATE))"
+    # What stands for "unknown" or "still there", 9999-12-31 say, would last for ages.
+    first, last = f"DATE '{_FIRST_YEAR}-01-01'", f"DATE '{_LAST_YEAR}-12-31'"
+    return f"CASE WHEN {date} BETWEEN {first} AND {last} THEN {date} END"
 
 
 def _deceased(kind: str) -> str:

@@ -128,6 +128,17 @@ def test_histories_and_places_may_be_csv_files(tmp_path):
         )
 
 
+def test_one_year_and_one_kind_of_box_need_no_list_and_identifiers_may_be_text_or_numbers():
+    frame = histories()
+    places = frame.drop_duplicates("address")[["address", "block_group", "zip"]]
+    found = matrices_from_histories(
+        frame, GEOCODER, 2013, boxes="PO_box", addresses=places.astype({"address": str})
+    )
+    assert np.array_equal(found[2013].values, reference()[2013].values)
+    assert repr(found) == "<matrices of 2013 from the histories of 400 people>"
+    assert repr(GEOCODER) == "<places: 12 block_groups, 2 ZIP codes>"
+
+
 def test_a_row_a_person_is_the_same_history():
     frame = histories()
     slots = frame.groupby("person").cumcount() + 1
@@ -243,8 +254,12 @@ def frame_of(**columns):
     [
         (frame_of().drop(columns="effective"), "the table of histories has no column 'effective'"),
         (frame_of().drop(columns="zip"), "the table of histories has no column 'zip'"),
-        (frame_of(effective="soon"), r"'effective' cannot be read .* person 0: 'soon'\)"),
+        (frame_of(effective="soon"), r"'effective' cannot be read .* person 0: soon\)"),
         (frame_of(start="2012-13-01"), r"dates of the field 'start' cannot be read"),
+        (frame_of(effective=12346), "dates of the field 'effective' cannot be read"),
+        (frame_of(effective=201503.5), "dates of the field 'effective' cannot be read"),
+        (frame_of(effective=True), "dates of the field 'effective' cannot be read"),
+        (frame_of(end=pd.Timestamp("2999-12-31")), r"'end' cannot be read .* 1800 to 2200"),
         (frame_of(block_group=None, zip="9"), "no address lies anywhere .* leading zeros"),
         (frame_of(address=None), "nobody of the histories has both an address and a date"),
         (frame_of().iloc[:0], "the table of histories has no rows"),
@@ -262,6 +277,10 @@ def test_years_must_be_covered():
         matrices_from_histories(histories(), GEOCODER, [1999, 2013])
     with pytest.raises(SpecificationError, match="no year to survey"):
         matrices_from_histories(histories(), GEOCODER, [])
+    with pytest.raises(SpecificationError, match=r"years are whole numbers; got 2012.5"):
+        matrices_from_histories(histories(), GEOCODER, 2012.5)
+    with pytest.raises(SpecificationError, match="'lots' is no size of memory"):
+        matrices_from_histories(histories(), GEOCODER, YEARS, memory="lots")
     with pytest.raises(SpecificationError, match="a piece of 0 addresses"):
         matrices_from_histories(histories(), GEOCODER, YEARS, batch=0)
 
