@@ -185,7 +185,7 @@ def _live(
     truth = matrix_of(moves, areas, year)
     events = vital_events(truth, parameters, yearly)
     county = areas.level("county")
-    exact = count_all(truth)
+    exact = count_all(truth, year)
     return Nation(
         size=size,
         parameters=parameters,

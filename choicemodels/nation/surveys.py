@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import Streams
+from choicemodels.migration.areas import Level
 from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
 from choicemodels.nation.counts import poisson_counts
@@ -18,10 +19,9 @@ Array = NDArray[np.float64]
 _NINETY = 1.645
 
 
-def count_all(truth: MigrationMatrix) -> CensusTables:
+def count_all(truth: MigrationMatrix, year: int) -> CensusTables:
     """Return the tables of a census that counts everybody."""
-    areas, year = truth.areas, truth.year
-    assert year is not None
+    areas = truth.areas
     county, state = areas.level("county"), areas.level("state")
     by_state = truth.aggregate("state")
     return CensusTables(
@@ -45,42 +45,35 @@ def survey(
     sample, controlled to the counties'; moves from the sample of one year, the people now in
     each state being known, so that its stayers are the rest. County populations are exact.
     """
-    areas = truth.areas
-    county = areas.level("county")
     pooled = parameters.design_effect / parameters.pooled_sample
     yearly = parameters.design_effect / parameters.yearly_sample
-    found, moe = _sample(truth.before, pooled, "populations", streams)
-    sums = county.totals(found)[county.codes]
-    before = exact.before.to_numpy()[county.codes]
-    sizes = np.bincount(county.codes)[county.codes]
-    # A county where the survey met nobody is divided evenly.
-    populations = np.where(sums > 0, found * before / np.maximum(sums, 1.0), before / sizes)
-    labels = exact.movers.index
+    county, before = truth.areas.level("county"), np.asarray(exact.before, dtype=np.float64)
+    found, populations_moe = _sample(truth.before, pooled, "populations", streams)
+    populations = _controlled(found, county, before)
     flows = exact.flows.to_numpy()
-    within = exact.movers.to_numpy() - (flows.sum(axis=0) - flows.diagonal())
-    moves = flows.copy()
-    np.fill_diagonal(moves, within)
-    drawn, moves_moe = _sample(moves.ravel(), yearly, "moves", streams)
-    moves, moves_moe = drawn.reshape(flows.shape), moves_moe.reshape(flows.shape)
-    now = flows.sum(axis=0)
+    now, within = flows.sum(axis=0), exact.movers.to_numpy() - _arrivals(flows)
+    drawn, moe = _sample(_with_diagonal(flows, within).ravel(), yearly, "moves", streams)
+    moves, moe = drawn.reshape(flows.shape), moe.reshape(flows.shape)
+    # In the smallest nations a survey may find more movers than there are people.
+    moves *= np.minimum(1.0, now / np.maximum(moves.sum(axis=0), 1.0))
     movers = moves.sum(axis=0)
-    arrivals = movers - moves.diagonal()
-    np.fill_diagonal(moves, now - arrivals)
-    movers_moe = np.sqrt((moves_moe**2).sum(axis=0))
-    np.fill_diagonal(moves_moe, np.sqrt(movers_moe**2 - moves_moe.diagonal() ** 2))
+    movers_moe = np.sqrt((moe**2).sum(axis=0))
+    stayers, here = np.maximum(0.0, now - movers), np.maximum(0.0, now - _arrivals(moves))
+    arrivals_moe = np.sqrt(_arrivals(moe**2))
+    areas, states = exact.populations.index, exact.movers.index
     return CensusTables(
         year=exact.year,
-        populations=pd.Series(populations, areas.labels),
-        movers=pd.Series(movers, labels),
-        stayers=pd.Series(now - movers, labels),
-        flows=pd.DataFrame(moves, labels, labels),
+        populations=pd.Series(populations, areas),
+        movers=pd.Series(movers, states),
+        stayers=pd.Series(stayers, states),
+        flows=pd.DataFrame(_with_diagonal(moves, here), states, states),
         before=exact.before,
         after=exact.after,
         margins_of_error={
-            "populations": pd.Series(moe, areas.labels),
-            "movers": pd.Series(movers_moe, labels),
-            "stayers": pd.Series(movers_moe, labels),
-            "flows": pd.DataFrame(moves_moe, labels, labels),
+            "populations": pd.Series(populations_moe, areas),
+            "movers": pd.Series(movers_moe, states),
+            "stayers": pd.Series(movers_moe, states),
+            "flows": pd.DataFrame(_with_diagonal(moe, arrivals_moe), states, states),
         },
     )
 
@@ -110,6 +103,25 @@ def survey_county_flows(
         }
     )
     return table[people > 0].reset_index(drop=True)
+
+
+def _controlled(found: Array, county: Level, before: Array) -> Array:
+    """Scale areas to the people of their counties; divide evenly where nobody was met, (N,)."""
+    sums = county.totals(found)[county.codes]
+    sizes = np.bincount(county.codes)[county.codes]
+    people = before[county.codes]
+    return np.where(sums > 0, found * people / np.maximum(sums, 1.0), people / sizes)
+
+
+def _arrivals(flows: Array) -> Array:
+    """Add up who came from elsewhere, by column, shape (S,)."""
+    return np.asarray(flows.sum(axis=0) - flows.diagonal())
+
+
+def _with_diagonal(matrix: Array, diagonal: Array) -> Array:
+    out = matrix.copy()
+    np.fill_diagonal(out, diagonal)
+    return out
 
 
 def _sample(people: Array, weight: float, name: str, streams: Streams) -> tuple[Array, Array]:
