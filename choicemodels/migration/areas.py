@@ -225,6 +225,32 @@ def level_of(labels: "pd.Series[Any]") -> Level:
     return Level(codes.astype(np.int32), pd.Index(names))
 
 
+def match_labels(found: pd.Index, labels: pd.Index) -> tuple[NDArray[np.intp], pd.Index, pd.Index]:
+    """Return where each label stands among others, compared as text.
+
+    Parameters
+    ----------
+    found
+        Labels of a table, none of which repeats.
+    labels
+        Those looked for, shape (C,).
+
+    Returns
+    -------
+    ndarray, shape (C,)
+        Positions in ``found``; -1 where it lacks the label.
+    Index
+        Labels that ``found`` lacks.
+    Index
+        Labels of ``found`` that are not looked for.
+    """
+    if found.equals(labels):
+        return np.arange(len(labels)), labels[:0], labels[:0]
+    texts = pd.Index(found.map(str))
+    order = np.asarray(texts.get_indexer(labels), dtype=np.intp)
+    return order, labels[order < 0], texts[labels.get_indexer(texts) < 0]
+
+
 def _first(inner: Level, outer: Codes) -> Codes:
     """Return the outer code of the last area of each inner one."""
     found = np.zeros(inner.size, dtype=np.int32)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
+from choicemodels.migration.areas import match_labels
 
 __all__ = ["aligned", "aligned_matrix", "refuse_negative"]
 
@@ -91,22 +92,18 @@ def refuse_negative(values: Array, labels: Sequence[Any] | pd.Index, what: str, 
 
 def _order(index: pd.Index, labels: pd.Index, what: str, whose: str) -> NDArray[np.intp]:
     """Return where each label stands in the index."""
-    if index.equals(labels) and labels.is_unique:
-        return np.arange(len(labels))
-    texts = pd.Index(index.map(str))
-    twice = texts[texts.duplicated()].unique().tolist()
-    if twice:
+    texts = index if index.equals(labels) else pd.Index(index.map(str))
+    if not texts.is_unique:
+        twice = texts[texts.duplicated()].unique().tolist()
         raise DataError(
             f"{what} must not repeat an area, as {enumerate_some(twice)}; add its rows up."
         )
-    order: NDArray[np.intp] = texts.get_indexer(labels)
-    missing = labels[order < 0].tolist()
-    strange = texts.difference(labels).tolist()
-    if missing or strange:
+    order, missing, strange = match_labels(texts, labels)
+    if len(missing) or len(strange):
         parts = [
-            f"{len(names):,} {fault} ({enumerate_some(names)})"
+            f"{len(names):,} {fault} ({enumerate_some(names.tolist())})"
             for names, fault in ((missing, "areas are missing"), (strange, "labels are of none"))
-            if names
+            if len(names)
         ]
         raise DataError(
             f"{what} must have the {len(labels):,} areas of {whose}, but {' and '.join(parts)}; "

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.migration.areas import Level
+from choicemodels.migration.areas import Level, match_labels
 
 __all__ = ["align_flows", "align_people", "refuse_empty", "refuse_values"]
 
@@ -80,12 +80,7 @@ def align_flows(targets: pd.DataFrame, level: Level, what: str) -> Array:
 
 def _order(found: pd.Index, level: Level, what: str) -> NDArray[np.intp]:
     """Return where each area of a level stands among labels that must be its own."""
-    if found.equals(level.labels):
-        return np.arange(level.size)
-    texts = pd.Index(found.map(str))
-    order = texts.get_indexer(level.labels)
-    lacking = level.labels[order < 0]
-    extra = texts[level.labels.get_indexer(texts) < 0]
+    order, lacking, extra = match_labels(found, level.labels)
     if len(lacking) or len(extra):
         parts = []
         if len(lacking):
@@ -97,7 +92,7 @@ def _order(found: pd.Index, level: Level, what: str) -> NDArray[np.intp]:
             f"{level.size:,} areas, under the labels of the table of areas (a target of zero is "
             "not imposed)."
         )
-    return np.asarray(order)
+    return order
 
 
 def refuse_empty(
