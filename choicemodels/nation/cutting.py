@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["cut"]
+from choicemodels.flows.geography import EARTH_RADIUS
 
-_RADIUS = 6371.0088
+__all__ = ["cut"]
 
 
 @njit(cache=True, nogil=True)
@@ -25,7 +25,7 @@ def _cut(box: Any, first: int, last: int, sums: Any, out: Any) -> None:
         while middle < b - 1 and sums[middle] < half:
             middle += 1
         share = (sums[middle] - sums[a]) / (sums[b] - sums[a])
-        sine = (south + north) / 2 / _RADIUS
+        sine = (south + north) / 2 / EARTH_RADIUS
         # On the map east to west is stretched, and south to north pressed, by the cosine.
         if (east - west) * (1 - sine * sine) >= north - south:
             x = west + share * (east - west)

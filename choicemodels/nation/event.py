@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
+from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.migration.areas import Areas
 from choicemodels.nation.generator import Nation, with_leaving
 
@@ -140,7 +141,7 @@ def _patch(areas: Areas, centre: int, block_groups: int, streams: "Streams") -> 
     x, y = (longitude - longitude[centre]) * cosine, latitude - latitude[centre]
     radius = np.sort(np.hypot(x, y))[block_groups - 1]
     if block_groups == 1:
-        radius = np.sqrt(areas.attribute("square_km")[centre] / np.pi) / 111.2
+        radius = np.degrees(np.sqrt(areas.attribute("square_km")[centre] / np.pi) / EARTH_RADIUS)
     angle = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
     phase = 2 * np.pi * streams.uniform("shape of fire", np.arange(2))
     reach = 1 + 0.15 * np.cos(2 * angle + phase[0]) + 0.1 * np.cos(3 * angle + phase[1])

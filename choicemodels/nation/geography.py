@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.apportion import apportion
+from choicemodels.errors import SpecificationError
+from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.keyed_random import Streams
 from choicemodels.nation.cutting import cut
 from choicemodels.nation.parameters import NationParameters, NationSize
@@ -15,8 +17,9 @@ __all__ = ["Places", "lay_out"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_RADIUS = 6371.0088
 _MIDDLE = (-97.5, 38.0)
+# Sine of the northernmost latitude.
+_NORTH = 0.95
 # Of a county, on average; larger ones are less steep, or their cores get too dense.
 _TRACTS = 23.0
 
@@ -116,10 +119,15 @@ def _cut_all(
     cosine = np.sqrt(1 - middle**2)
     # 3 wide by 2 high, as the country is.
     width, height = side * np.sqrt(1.5) / cosine, side / np.sqrt(1.5) * cosine
-    centre = np.radians(_MIDDLE[0]) * _RADIUS
+    if middle * EARTH_RADIUS + height / 2 > _NORTH * EARTH_RADIUS:
+        raise SpecificationError(
+            f"{size.counties:,} counties of {parameters.county_area:,.0f} square kilometres reach "
+            "beyond the pole; lower the parameter county_area."
+        )
+    centre = np.radians(_MIDDLE[0]) * EARTH_RADIUS
     nation = np.array(
-        [[centre - width / 2, middle * _RADIUS - height / 2,
-          centre + width / 2, middle * _RADIUS + height / 2]]
+        [[centre - width / 2, middle * EARTH_RADIUS - height / 2,
+          centre + width / 2, middle * EARTH_RADIUS + height / 2]]
     )  # fmt: skip
     z = streams.normal("area of county", np.arange(size.counties))
     county_area = np.exp(parameters.county_area_spread * z) * tracts**parameters.county_area_slope
@@ -136,6 +144,6 @@ def _cut_all(
 def _on_the_globe(boxes: Array) -> tuple[Array, Array]:
     """Turn boxes of Lambert's cylindrical equal-area map into degrees and square kilometres."""
     bounds = np.empty_like(boxes)
-    bounds[:, [0, 2]] = np.degrees(boxes[:, [0, 2]] / _RADIUS)
-    bounds[:, [1, 3]] = np.degrees(np.arcsin(boxes[:, [1, 3]] / _RADIUS))
+    bounds[:, [0, 2]] = np.degrees(boxes[:, [0, 2]] / EARTH_RADIUS)
+    bounds[:, [1, 3]] = np.degrees(np.arcsin(boxes[:, [1, 3]] / EARTH_RADIUS))
     return bounds, (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

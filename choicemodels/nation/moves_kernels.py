@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.keyed_random import uniform_one
 
 __all__ = ["count_pairs", "draw_county", "fill_pairs"]
-
-_RADIUS = 6371.0088
 
 
 @njit(cache=True, nogil=True)
@@ -18,7 +17,7 @@ def _distance(points: Any, i: int, j: int) -> Any:
     x = points[i, 0] - points[j, 0]
     y = points[i, 1] - points[j, 1]
     z = points[i, 2] - points[j, 2]
-    return 2.0 * _RADIUS * np.arcsin(min(1.0, 0.5 * np.sqrt(x * x + y * y + z * z)))
+    return 2.0 * EARTH_RADIUS * np.arcsin(min(1.0, 0.5 * np.sqrt(x * x + y * y + z * z)))
 
 
 @njit(cache=True, nogil=True)

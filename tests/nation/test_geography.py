@@ -3,6 +3,7 @@ import pytest
 from shapely import box, union_all
 
 from choicemodels.errors import SpecificationError
+from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.keyed_random import Streams
 from choicemodels.nation.cutting import cut
 from choicemodels.nation.geography import lay_out
@@ -35,7 +36,7 @@ def test_places_fill_the_box_without_overlap():
 def test_square_kilometres_are_those_of_the_sphere():
     places = lay_out(SIZES["state"], parameters, Streams(1))
     west, south, east, north = np.radians(places.bounds).T
-    area = 6371.0088**2 * (east - west) * (np.sin(north) - np.sin(south))
+    area = EARTH_RADIUS**2 * (east - west) * (np.sin(north) - np.sin(south))
     np.testing.assert_allclose(places.square_km, area, rtol=1e-8)
 
 
@@ -80,3 +81,8 @@ def test_the_largest_sizes_of_geoids_can_be_numbered():
     places = lay_out(NationSize(2, 666, 2_000, 8_000), parameters, Streams(5))
     assert set(map(len, places.geoids.tolist())) == {12}
     assert len(set(places.geoids.tolist())) == 8_000
+
+
+def test_a_nation_larger_than_the_map_is_refused():
+    with pytest.raises(SpecificationError, match="reach beyond the pole; lower .* county_area"):
+        lay_out(SIZES["town"], NationParameters(county_area=5e6), Streams(1))
