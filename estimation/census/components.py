@@ -3,9 +3,9 @@
 A matrix of moves describes people by where they lived in t - 1 and in t. Those born in between
 had no address a year ago, those who arrived from abroad none in the country; those who died or
 left have none now. Census tables of a year count the former and miss the latter. The functions
-below bring them to describe one population, in which who died or left the country stayed where
-he lived [AgostiniYoungFitzpatrickGargPierson2025]_. All take and return tables by area, indexed by
-label.
+below bring them to describe one population, in which those who died or left the country stayed
+where they lived [AgostiniYoungFitzpatrickGargPierson2025]_. All take and return tables by area,
+indexed by label.
 """
 
 import warnings

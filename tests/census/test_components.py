@@ -74,7 +74,7 @@ def published(people):
     F = np.zeros((3, 3))
     np.add.at(F, (b[stays], a[stays]), 1)
     flows = pd.DataFrame(add @ F @ add.T, index=STATE, columns=STATE)
-    # The same people, counted: who died or left the country stands where he lived.
+    # The same people, counted: who died or left the country stand where they lived.
     there = b < 3
     where = np.where((a == -1) | (a == 3), b, a)
     truth = np.zeros((3, 3))
