@@ -114,6 +114,20 @@ def _cut_all(
     edge: Array,
 ) -> Array:
     """Return the box of each block group on the equal-area map, shape (N, 4)."""
+    z = streams.normal("area of county", np.arange(size.counties))
+    county_area = np.exp(parameters.county_area_spread * z) * tracts**parameters.county_area_slope
+    z = streams.normal("area of tract", np.arange(size.tracts))
+    steep = np.minimum(1.0, (_TRACTS / tracts) ** 0.15)[county_of_tract]
+    tract_area = np.exp(parameters.core * steep * edge**3 + parameters.tract_area_spread * z)
+    block_area = np.exp(0.3 * streams.normal("area of block group", np.arange(len(tract))))
+    state_area = np.bincount(state_of_county, county_area).astype(np.float64)
+    states = cut(_box(size, parameters), np.zeros(size.states, np.int64), state_area)
+    counties = cut(states, state_of_county, county_area)
+    return cut(cut(counties, county_of_tract, tract_area), tract, block_area)
+
+
+def _box(size: NationSize, parameters: NationParameters) -> Array:
+    """Return the box of the nation on the equal-area map, shape (1, 4)."""
     side = np.sqrt(parameters.county_area * size.counties)
     middle = np.sin(np.radians(_MIDDLE[1]))
     cosine = np.sqrt(1 - middle**2)
@@ -125,20 +139,10 @@ def _cut_all(
             "beyond the pole; lower the parameter county_area."
         )
     centre = np.radians(_MIDDLE[0]) * EARTH_RADIUS
-    nation = np.array(
+    return np.array(
         [[centre - width / 2, middle * EARTH_RADIUS - height / 2,
           centre + width / 2, middle * EARTH_RADIUS + height / 2]]
     )  # fmt: skip
-    z = streams.normal("area of county", np.arange(size.counties))
-    county_area = np.exp(parameters.county_area_spread * z) * tracts**parameters.county_area_slope
-    z = streams.normal("area of tract", np.arange(size.tracts))
-    steep = np.minimum(1.0, (_TRACTS / tracts) ** 0.15)[county_of_tract]
-    tract_area = np.exp(parameters.core * steep * edge**3 + parameters.tract_area_spread * z)
-    block_area = np.exp(0.3 * streams.normal("area of block group", np.arange(len(tract))))
-    state_area = np.bincount(state_of_county, county_area).astype(np.float64)
-    states = cut(nation, np.zeros(size.states, np.int64), state_area)
-    counties = cut(states, state_of_county, county_area)
-    return cut(cut(counties, county_of_tract, tract_area), tract, block_area)
 
 
 def _on_the_globe(boxes: Array) -> tuple[Array, Array]:

@@ -84,5 +84,5 @@ def test_the_largest_sizes_of_geoids_can_be_numbered():
 
 
 def test_a_nation_larger_than_the_map_is_refused():
-    with pytest.raises(SpecificationError, match="reach beyond the pole; lower .* county_area"):
+    with pytest.raises(SpecificationError, match=r"reach beyond the pole; lower .* county_area"):
         lay_out(SIZES["town"], NationParameters(county_area=5e6), Streams(1))
