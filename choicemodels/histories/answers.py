@@ -40,13 +40,13 @@ class Answers:
         self._counts = np.zeros((blocks, len(COUNTS)), dtype=np.int64)
         self._span = np.tile([_NEVER, -_NEVER], (blocks, 1))
         self._movers = MoverCells(places)
-        self._rows = {"rows without an address": 0, "rows with an address that lies nowhere": 0}
+        self._rows = {NO_ADDRESS: 0, LOST: 0}
 
     def add(self, people: People) -> None:
         """Survey some people."""
         place = people.columns["place"]
-        for reason, code in zip(self._rows, (NO_ADDRESS, LOST), strict=True):
-            self._rows[reason] += int(np.count_nonzero(place == code))
+        for code in self._rows:
+            self._rows[code] += int(np.count_nonzero(place == code))
         blocks = len(self._counts)
         lost = np.zeros((blocks, len(self._years)), dtype=np.int64)
         # Cut by addresses, so that the threads have about as much to do.
@@ -76,6 +76,11 @@ class Answers:
         return keys, weights
 
     @property
+    def any_lost(self) -> bool:
+        """Return whether some address lies nowhere."""
+        return self._rows[LOST] > 0
+
+    @property
     def active(self) -> str | None:
         """Return the first and last month in which somebody is active, None if there is none."""
         first, last = int(self._span[:, 0].min()), int(self._span[:, 1].max())
@@ -86,7 +91,11 @@ class Answers:
     def counted(self) -> dict[str, int]:
         """Return what was counted while people were cleaned, by its reason."""
         totals = self._counts.sum(axis=0)
-        return self._rows | {name: int(n) for name, n in zip(COUNTS, totals, strict=True)}
+        rows = {
+            "rows without an address": self._rows[NO_ADDRESS],
+            "rows with an address that lies nowhere": self._rows[LOST],
+        }
+        return rows | {name: int(n) for name, n in zip(COUNTS, totals, strict=True)}
 
     def moves(self) -> dict[int, PlaceMoves]:
         """Return the moves between places, by year."""

@@ -202,7 +202,7 @@ def matrices_from_histories(
         for people in whole_histories(query.stream(), batch):
             answers.add(people)
         record |= answers.counted()
-        lost = query.lost_addresses(_NAMED)
+        lost = query.lost_addresses(_NAMED if answers.any_lost else 0)
     moves = answers.moves()
     table = answers.by_year(moves)
     _refuse_empty(table, answers.active, record, lost)

@@ -171,7 +171,7 @@ def open_histories(
     layout = sources.layout
     columns = [*layout.columns(), *([] if separate else named.values())]
     histories = _open(connection, sources.histories, "histories", columns)
-    _create_fields(connection, histories.project(layout.select({} if separate else named)), layout)
+    _create_fields(connection, histories, layout, {} if separate else named)
     origin, holder = "fields AS f", "f"
     if separate:
         found = _open(connection, sources.addresses, "addresses", ["address", *named.values()])
@@ -221,8 +221,20 @@ def _open(connection: Any, source: Any, name: str, columns: list[str]) -> Any:
     return connection.table(name)
 
 
-def _create_fields(connection: Any, named: Any, layout: LongLayout | WideLayout) -> None:
+def _create_fields(
+    connection: Any, histories: Any, layout: LongLayout | WideLayout, extra: dict[str, str]
+) -> None:
     """Create the view of the fields; blank text is no address."""
+    import duckdb
+
+    try:
+        named = histories.project(layout.select(extra))
+    except duckdb.Error as problem:
+        reason = str(problem).splitlines()[0]
+        raise DataError(
+            f"the numbered columns of the histories do not go together ({reason}); give those of "
+            "a field one type."
+        ) from None
     named.create_view("named")
     text = _types(connection, "named")["address"] == "VARCHAR"
     address = "nullif(trim(address), '')" if text else "address"

@@ -304,6 +304,25 @@ def test_addresses_need_one_place_each():
         matrices_from_histories(frame, Geocoder.exact(AREAS), YEARS, area=None)
 
 
+def test_numbered_columns_need_one_type():
+    wide = pd.DataFrame(
+        {
+            "PID": [1],
+            "ADDRID1": [1],
+            "ADDRID2": [2],
+            "EFFDATE1": pd.to_datetime(["2012-01-01"]),
+            "EFFDATE2": [2.5],
+        }
+    )
+    layout = WideLayout(slots=2, category=None, start=None, end=None, deceased=None)
+    places = pd.DataFrame({"address": [1, 2], "block_group": ["00", "01"], "zip": None})
+    with pytest.raises(DataError, match="the numbered columns of the histories do not go together"):
+        matrices_from_histories(wide, GEOCODER, 2012, layout=layout, addresses=places)
+    wide["EFFDATE2"] = pd.to_datetime(["2013-01-01"])
+    found = matrices_from_histories(wide, GEOCODER, 2013, layout=layout, addresses=places)
+    assert found[2013].to_frame()["people"].tolist() == [1.0]
+
+
 def test_wide_tables_say_elsewhere_where_addresses_lie():
     with pytest.raises(SpecificationError, match="pass the table of addresses as addresses="):
         WideLayout().select({"area": "block_group"})
