@@ -10,7 +10,7 @@ from choicemodels.errors import SpecificationError
 from choicemodels.flows.geography import EARTH_RADIUS
 from choicemodels.keyed_random import Streams
 from choicemodels.nation.cutting import cut
-from choicemodels.nation.parameters import NationParameters, NationSize
+from choicemodels.nation.parameters import MOST_COUNTIES, NationParameters, NationSize
 
 __all__ = ["Places", "lay_out"]
 
@@ -87,9 +87,11 @@ def _share_out(
     """Return the state of each county and its number of tracts."""
     states = np.arange(size.states)
     weight = np.exp(0.7 * streams.normal("counties of state", states))
-    # Cut back, or the digits of a GEOID do not number the counties of a large state.
     weight = np.minimum(weight, 3 * weight.mean())
     counties = 1 + apportion(weight, size.counties - size.states)
+    while counties.max() > MOST_COUNTIES:
+        weight = np.minimum(weight, 0.9 * weight.max())
+        counties = 1 + apportion(weight, size.counties - size.states)
     state_of_county = np.repeat(states, counties)
     z = streams.normal("people of county", np.arange(size.counties))
     level = streams.normal("people of state", states)[state_of_county]

@@ -9,13 +9,14 @@ import numpy as np
 
 from choicemodels.errors import SpecificationError
 
-__all__ = ["GROUPS", "SIZES", "NationParameters", "NationSize"]
+__all__ = ["GROUPS", "MOST_COUNTIES", "SIZES", "NationParameters", "NationSize"]
 
 GROUPS = ("white", "black", "hispanic", "asian", "other")
 
 # What the digits of a GEOID can number.
 _MOST_STATES = 99
-_MOST_COUNTIES = 999
+MOST_COUNTIES = 999
+_MOST_TRACTS = 999_999
 # With 4 block groups a tract on average, none gets more than the 9 that one digit can number.
 _MOST_BLOCK_GROUPS = 4
 
@@ -62,7 +63,8 @@ class NationSize:
             raise SpecificationError("nobody can move in a nation of one block group; give two.")
         limits = (
             ("states", self.states, _MOST_STATES, "a nation"),
-            ("counties", self.counties, _MOST_COUNTIES // 3 * self.states, "its states"),
+            ("counties", self.counties, MOST_COUNTIES // 3 * self.states, "its states"),
+            ("tracts", self.tracts, _MOST_TRACTS, "a county"),
             ("block_groups", self.block_groups, _MOST_BLOCK_GROUPS * self.tracts, "its tracts"),
         )
         for name, count, most, where in limits:

@@ -69,6 +69,7 @@ def test_tracts_are_smaller_amid_their_county():
         ((1, 1, 1, 1), "one block group"),
         ((100, 100, 100, 100), "100 states are more than the digits"),
         ((1, 400, 400, 400), "400 counties are more than the digits"),
+        ((1, 1, 1_000_000, 1_000_000), "1,000,000 tracts are more than the digits"),
         ((1, 1, 10, 41), "41 block_groups are more than the digits"),
     ],
 )
@@ -77,10 +78,14 @@ def test_sizes_that_cannot_be_are_refused(counts, message):
         NationSize(*counts)
 
 
-def test_the_largest_sizes_of_geoids_can_be_numbered():
-    places = lay_out(NationSize(2, 666, 2_000, 8_000), parameters, Streams(5))
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize(
+    "size", [NationSize(2, 666, 2_000, 8_000), NationSize(12, 3_996, 4_000, 9_000)]
+)
+def test_the_largest_sizes_of_geoids_can_be_numbered(size, seed):
+    places = lay_out(size, parameters, Streams(seed))
     assert set(map(len, places.geoids.tolist())) == {12}
-    assert len(set(places.geoids.tolist())) == 8_000
+    assert len(set(places.geoids.tolist())) == size.block_groups
 
 
 def test_a_nation_larger_than_the_map_is_refused():
