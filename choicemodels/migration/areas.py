@@ -21,7 +21,7 @@ Codes = NDArray[np.int32]
 _GEOID = {"block_group": 12, "tract": 11, "county": 5, "state": 2}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Level:
     """Which coarser area each area belongs to.
 
@@ -41,12 +41,15 @@ class Level:
         """Return the number of areas of this level."""
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"Level({self.size:,} areas of {len(self.codes):,})"
+
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up values of the finest areas, shape (N,), by area of this level, shape (C,)."""
         return np.asarray(np.bincount(self.codes, values, minlength=self.size), dtype=np.float64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Areas:
     """Areas, the levels they nest in, and what is known of them.
 
@@ -160,6 +163,10 @@ class Areas:
     def size(self) -> int:
         """Return the number of finest areas."""
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        sizes = [(self.size, self.name), *((level.size, n) for n, level in self.levels.items())]
+        return f"Areas({' in '.join(f'{size:,} {name}' for size, name in sizes)})"
 
     def level(self, name: str) -> Level:
         """Return a level; the finest, by its own name, maps every area to itself.

@@ -71,7 +71,7 @@ class AreaFlows:
         return pd.DataFrame(self.flows.toarray(), index=labels, columns=labels)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MigrationMatrix:
     """People by the area they lived in a year ago (rows) and live in now (columns).
 
@@ -116,6 +116,10 @@ class MigrationMatrix:
             )
         self._refuse_values()
         self._refuse_order()
+
+    def __repr__(self) -> str:
+        when = "" if self.year is None else f", {self.year}"
+        return f"MigrationMatrix({self.nnz:,} pairs of {self.areas!r}{when})"
 
     def _refuse_values(self) -> None:
         # The smallest and largest value tell without a mask as long as the matrix.

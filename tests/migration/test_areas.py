@@ -26,6 +26,12 @@ def test_levels_are_numbered_by_name():
     assert areas.level("town").totals(np.arange(4.0)).tolist() == [1, 2, 3]
 
 
+def test_areas_print_as_a_line():
+    areas = Areas.from_table(TABLE, "block", ["town", "state"])
+    assert repr(areas) == "Areas(4 block in 3 town in 2 state)"
+    assert repr(areas.level("town")) == "Level(3 areas of 4)"
+
+
 def test_geoids_hold_their_levels():
     areas = Areas.from_geoids(["010010201001", "010010201002", "010030101001", "020130001001"])
     assert areas.level("tract").labels.tolist() == ["01001020100", "01003010100", "02013000100"]

@@ -66,6 +66,11 @@ def test_areas_need_not_be_sorted_by_level(dense):
     )
 
 
+def test_a_matrix_prints_as_a_line(matrix):
+    wanted = "36 block_group in 12 tract in 6 county in 3 state"
+    assert repr(matrix) == f"MigrationMatrix({matrix.nnz:,} pairs of Areas({wanted}), 2015)"
+
+
 def test_rows_of_a_table_come_in_any_order(matrix):
     rows = matrix.to_frame().sample(frac=1, random_state=1)
     again = MigrationMatrix.from_rows(rows, matrix.areas)
