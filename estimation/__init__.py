@@ -9,7 +9,7 @@ from estimation.choice.wtp import willingness_to_pay
 from estimation.delta import delta_method
 from estimation.fit import fit
 from estimation.gravity.result import GravityResult
-from estimation.harmonization.harmonize import harmonize
+from estimation.harmonize import harmonize
 from estimation.storage import load_result
 from estimation.table import Table, frame_table, table
 

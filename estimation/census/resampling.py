@@ -20,8 +20,8 @@ from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.census.labels import aligned, aligned_matrix
 from estimation.census.margins_of_error import standard_error
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.steps import Step, published_steps
+from estimation.harmonize import harmonize
 from estimation.replicates import ReplicateFile
 
 __all__ = ["Resampled", "resample", "resampled"]

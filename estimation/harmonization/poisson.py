@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
 from estimation.harmonization.result import Harmonized
+from estimation.harmonization.steps import Margins
 
 __all__ = ["poisson_effects"]
 
@@ -46,21 +47,21 @@ def poisson_effects(result: Harmonized, step: int = -1) -> pd.DataFrame:
         If the step did not balance two margins, later ones changed what it fitted, or there are
         too many areas.
     """
-    steps = result.adjustments
+    steps = result.steps
     if not -len(steps) <= step < len(steps):
         raise SpecificationError(f"there are {len(steps)} steps; {step} is none of them.")
     number = step % len(steps)
-    found = steps[number]
-    rows = result.log[result.log["step"].str.startswith(f"{number + 1} ")]
-    if rows["margin"].tolist() != ["before", "after"]:
+    name = f"{number + 1} {steps[number].name}"
+    if not isinstance(steps[number], Margins):
         raise SpecificationError(
-            f"step {rows['step'].iloc[0]} is a ratio of sums; only margins estimate effects of "
-            "origins and destinations."
+            f"step {name} is a ratio of sums; only margins estimate effects of origins and "
+            "destinations."
         )
     if number != len(steps) - 1:
         raise SpecificationError(
-            f"steps after {rows['step'].iloc[0]} changed the flows that it fitted; leave them out."
+            f"steps after {name} changed the flows that it fitted; leave them out."
         )
+    found = result.adjustments[number]
     flows = result.matrix.aggregate(found.level)
     if flows.areas.size > _MOST:
         raise SpecificationError(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.harmonization.factors import Adjustment, Factors
+from estimation.harmonization.steps import Step
 
 if TYPE_CHECKING:
     from estimation.table import Table
@@ -24,8 +25,9 @@ class Harmonized:
         The factors times the matrix that was given.
     factors : Factors
         The product of all steps.
+    steps : tuple of Step
     adjustments : tuple of Adjustment
-        Step by step.
+        What each step multiplied by.
     log : DataFrame
         A row for each step and margin: ``step``, ``level``, ``margin``, ``targets`` (above zero),
         ``not imposed`` (zero, or nobody there), residuals ``before``, ``after`` the step and ``at
@@ -36,6 +38,7 @@ class Harmonized:
 
     matrix: MigrationMatrix
     factors: Factors
+    steps: tuple[Step, ...]
     adjustments: tuple[Adjustment, ...]
     log: pd.DataFrame
 

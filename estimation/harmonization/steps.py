@@ -70,7 +70,7 @@ class Margin:
 
 
 class Step(Protocol):
-    """What :func:`estimation.harmonization.harmonize.harmonize` asks of a step."""
+    """What :func:`estimation.harmonize` asks of a step."""
 
     @property
     def name(self) -> str:

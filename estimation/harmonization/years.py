@@ -90,7 +90,7 @@ def _one_year(year: int, source: Path, steps: list[Step], folder: Path) -> pd.Da
     """Harmonize one year, unless that was done before, and return its log."""
     from choicemodels.migration.store import read_matrix, read_metadata, write_matrix
     from estimation.harmonization.checkpoint import Checkpoint
-    from estimation.harmonization.harmonize import harmonize
+    from estimation.harmonize import harmonize
 
     try:
         matrix = read_matrix(source)

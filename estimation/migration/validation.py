@@ -305,11 +305,10 @@ def _covering(
 
 def _held_out(estimate: Sequence[One], reference: Reference) -> bool | None:
     """Tell whether no step saw the reference; None where that is not known."""
-    if reference.source == "truth" or not all(isinstance(one, Harmonized) for one in estimate):
+    harmonized = [one for one in estimate if isinstance(one, Harmonized)]
+    if reference.source == "truth" or len(harmonized) < len(estimate):
         return None
-    # The log numbers the steps: "1 populations".
-    used = {str(s).split(" ", 1)[1] for one in estimate for s in one.log["step"]}  # type: ignore[union-attr]
-    return reference.used_by not in used
+    return reference.used_by not in {step.name for one in harmonized for step in one.steps}
 
 
 def _scaled_raw(

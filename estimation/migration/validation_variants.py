@@ -9,9 +9,9 @@ import pandas as pd
 from choicemodels.errors import SpecificationError
 from choicemodels.migration.census import CensusTables
 from choicemodels.migration.matrix import MigrationMatrix
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.result import Harmonized
 from estimation.harmonization.steps import Empty, Step, published_steps
+from estimation.harmonize import harmonize
 from estimation.migration.validation import agreement_with
 from estimation.migration.validation_references import Quantity, census_references
 

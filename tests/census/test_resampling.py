@@ -14,8 +14,8 @@ from choicemodels.nation.generator import generate_nation
 from estimation.census.margins_of_error import Z_90
 from estimation.census.resampling import resample, resampled
 from estimation.census.tables import consistency
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.steps import MoversAndStayers, published_steps
+from estimation.harmonize import harmonize
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.nation.generator import generate_nation
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.steps import published_steps
+from estimation.harmonize import harmonize
 from estimation.migration.agreement import agreement
 from estimation.migration.validation import validate
 from estimation.migration.validation_references import (

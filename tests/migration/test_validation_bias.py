@@ -6,8 +6,8 @@ import pytest
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.nation.generator import generate_nation
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.steps import published_steps
+from estimation.harmonize import harmonize
 from estimation.migration.bias import demographic_bias
 from estimation.migration.strata import group_shares, labelled_types, quantile_types
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from choicemodels.nation.generator import generate_nation
-from estimation.harmonization.harmonize import harmonize
 from estimation.harmonization.steps import Flows, Margins
+from estimation.harmonize import harmonize
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
-"""Bring a matrix of moves to agree with tables, one step after the other.
+"""The steps of harmonization, one after the other.
 
 Once rows are scaled by area, all that later steps ask for depends on the sums of movers between
 counties and of stayers by county. Their factors are therefore found on those sums, which are small,
 and the matrix itself is scaled once, at the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,55 +20,18 @@ from estimation.harmonization.checkpoint import Checkpoint
 from estimation.harmonization.factors import Adjustment, Factors
 from estimation.harmonization.result import Harmonized
 from estimation.harmonization.steps import Margin, Moves, Step
+from estimation.harmonize import Progress
 
-__all__ = ["harmonize"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["take_steps"]
 
 
-def harmonize(
+def take_steps(
     matrix: MigrationMatrix,
     steps: Sequence[Step],
-    *,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    checkpoint: str | Path | None,
+    progress: Progress | None,
 ) -> Harmonized:
-    """Scale a biased, fine-grained matrix to reliable, coarse tables.
-
-    Each step multiplies movers and stayers by factors of areas, or of pairs of areas, so that the
-    matrix meets its table; a later step disturbs what an earlier one imposed, and the log says by
-    how much. The last, :class:`~estimation.harmonization.steps.Margins`, imposes two tables at
-    once [AgostiniYoungFitzpatrickGargPierson2025]_. What it finds is the maximum-likelihood fit of
-    a Poisson model with the logarithm of the matrix as offset and an effect for each origin and
-    each destination [ChangKoehlerQuLeskovecUgander2024]_.
-
-    Parameters
-    ----------
-    matrix
-        The raw matrix E; it is not changed.
-    steps
-        In their order; :func:`~estimation.harmonization.steps.published_steps` gives the paper's.
-    checkpoint
-        A folder in which to keep the factors after each step; a call with the same matrix and the
-        same steps goes on where the last one stopped.
-    progress
-        Called before each step with its name, its number from 0, and the number of steps, and a
-        last time when all is done.
-
-    Returns
-    -------
-    Harmonized
-
-    Raises
-    ------
-    SpecificationError
-        If there is no step, or one names a level that the areas lack.
-    DataError
-        If labels of targets do not match, people are asked for where the matrix has none, totals
-        disagree, or no matrix with these zeros has the margins; the message names the areas.
-    EstimationError
-        If a step ends further from its targets than its tolerance.
-    """
+    """Take the steps one after the other; see :func:`estimation.harmonize`."""
     if not steps:
         raise SpecificationError("there is no step; give at least one, such as Populations(...).")
     levels = [_level(step, matrix.areas) for step in steps]
@@ -97,7 +60,7 @@ def harmonize(
     log["at the end"] = _final_residuals(result, steps, levels)
     if progress is not None:
         progress("done", len(steps), len(steps))
-    return Harmonized(result, work.factors, tuple(adjustments), log)
+    return Harmonized(result, work.factors, tuple(steps), tuple(adjustments), log)
 
 
 def _level(step: Step, areas: Areas) -> str:
