@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit
+from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.threads import run_blocks
@@ -82,15 +82,33 @@ def first_disorder(indptr: Any, indices: Any) -> int:
 @njit(cache=True, nogil=True)
 def _group_sums(
     order: Any, starts: Any, first: int, last: int, codes: Any,
-    indptr: Any, indices: Any, values: Any, dense: Any,
-) -> None:  # fmt: skip
-    """Add up the movers of each group of rows by the groups of their columns."""
+    indptr: Any, indices: Any, values: Any, counts: Any, columns: Any, sums: Any,
+) -> int:  # fmt: skip
+    """Add up the movers of each group of rows by the groups of their columns, sorted."""
+    groups = starts.shape[0] - 1
+    seen = np.full(groups, -1, np.int64)
+    total = np.zeros(groups)
+    out = 0
     for g in range(first, last):
+        begin = out
         for a in range(starts[g], starts[g + 1]):
             i = order[a]
             for k in range(indptr[i], indptr[i + 1]):
-                if indices[k] != i:
-                    dense[g - first, codes[indices[k]]] += values[k]
+                j = indices[k]
+                if j == i:
+                    continue
+                c = codes[j]
+                if seen[c] != g:
+                    seen[c] = g
+                    total[c] = 0.0
+                    columns[out] = c
+                    out += 1
+                total[c] += values[k]
+        columns[begin:out].sort()
+        for k in range(begin, out):
+            sums[k] = total[columns[k]]
+        counts[g] = out - begin
+    return out
 
 
 def row_sums(indptr: Pointers, values: Array) -> Array:
@@ -134,24 +152,28 @@ def group_sums(
     Returns
     -------
     indptr (G + 1,), indices (Z,), values (Z,)
-        By rows, sorted, without zeros. People who move between two areas of one group stand on
+        By rows, sorted. People who move between two areas of one group stand on
         the diagonal.
     """
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(groups + 1)).astype(np.int64)
-    # A block of dense rows at a time keeps memory small for fine levels too.
-    rows = max(1, min(-(-groups // get_num_threads()), 2**25 // max(groups, 1)))
-    bounds = [*range(0, groups, rows), groups]
-    found: list[tuple[Any, Any, Any]] = [()] * (len(bounds) - 1)  # type: ignore[list-item]
+    nonzeros = np.add.reduceat(np.append(np.diff(indptr)[order], 0), starts[:-1])
+    nonzeros[starts[1:] == starts[:-1]] = 0
+    # No group can hold more pairs than there are groups.
+    most = np.concatenate([[0], np.cumsum(np.minimum(nonzeros, groups))])
+    bounds = block_bounds(np.concatenate([[0], np.cumsum(nonzeros)]))
+    counts = np.zeros(groups, dtype=np.int64)
+    found: list[tuple[Any, Any]] = [()] * (len(bounds) - 1)  # type: ignore[list-item]
 
     def work(block: int) -> None:
-        first, last = bounds[block], bounds[block + 1]
-        dense = np.zeros((last - first, groups))
-        _group_sums(order, starts, first, last, codes, indptr, indices, values, dense)
-        row, column = np.nonzero(dense)
-        counts = np.bincount(row, minlength=last - first)
-        found[block] = (counts, column.astype(np.int32), dense[row, column])
+        first, last = int(bounds[block]), int(bounds[block + 1])
+        size = int(most[last] - most[first])
+        columns, sums = np.empty(size, dtype=np.int32), np.empty(size)
+        filled = _group_sums(
+            order, starts, first, last, codes, indptr, indices, values, counts, columns, sums
+        )
+        found[block] = (columns[:filled].copy(), sums[:filled].copy())
 
     run_blocks(work, len(found))
-    counts, columns, sums = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    columns, sums = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns, sums
