@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
 from choicemodels.frames import require_columns
-from microsim.parameters import SynthesisParameters
+from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["Firms", "Metros", "Population", "Workers", "load_population"]
 

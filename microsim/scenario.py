@@ -4,155 +4,23 @@ A scenario is a YAML or TOML file. Unknown keys are refused, and every error is 
 names the file, the place in it, the value and the remedy.
 """
 
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import PrivateAttr, ValidationError, model_validator
 
 from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
+from microsim.policies import RelocationGrant
+from microsim.scenario_part import Part
 from microsim.settings_file import explain, read_settings
+from microsim.shocks import AIDisplacement
 
-__all__ = ["AIDisplacement", "Eligibility", "HazardPoint", "RelocationGrant", "Scenario"]
-
-
-def _code(value: Any) -> Any:
-    """Take a CBSA code that YAML read as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+__all__ = ["Scenario"]
 
 
-CBSA = Annotated[str, BeforeValidator(_code)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class HazardPoint(_Part):
-    """A point of a hazard path; between points the path is linear, after the last it is constant.
-
-    Attributes
-    ----------
-    month
-        Months since the shock began, from 0.
-    rate
-        Monthly probability of displacement at full exposure in a firm with multiplier 1.
-    """
-
-    month: int = Field(ge=0)
-    rate: float = Field(ge=0, le=1)
-
-
-class AIDisplacement(_Part):
-    """Jobs that AI takes over, by the occupation's exposure and the employer's adoption stage.
-
-    The monthly hazard of an employed worker is ``1 - (1 - path(t))**(exposure * multiplier)``.
-
-    Attributes
-    ----------
-    start_month
-        Months after the simulation's first, from 0.
-    hazard
-        Path of the hazard, in ascending months.
-    spread_months
-        The shock reaches the metros one after the other, those with the most exposed workers
-        first, over so many months; 0 reaches all at once.
-    """
-
-    kind: Literal["ai_displacement"]
-    start_month: int = Field(default=0, ge=0)
-    hazard: tuple[HazardPoint, ...] = Field(min_length=1)
-    spread_months: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "AIDisplacement":
-        months = [point.month for point in self.hazard]
-        if any(b <= a for a, b in pairwise(months)):
-            raise ValueError(f"the months of the hazard path are {months}; put them in order")
-        return self
-
-
-class Eligibility(_Part):
-    """Who may claim; a worker must meet every condition that is given.
-
-    Attributes
-    ----------
-    status
-        "any", "unemployed", or "displaced" (lost a job to a shock, whether working again or not).
-    within_months
-        Unemployed or displaced no longer ago than this.
-    income_ceiling
-        Dollars a year: the wage, or the last wage of the unemployed, is at most this.
-    origins
-        CBSA codes of the metros that one must live in.
-    """
-
-    status: Literal["any", "unemployed", "displaced"] = "any"
-    within_months: int | None = Field(default=None, ge=0)
-    income_ceiling: float | None = Field(default=None, ge=0)
-    origins: tuple[CBSA, ...] | None = Field(default=None, min_length=1)
-
-    @model_validator(mode="after")
-    def _sensible(self) -> "Eligibility":
-        if self.within_months is not None and self.status == "any":
-            raise ValueError(
-                "within_months needs a status to count from; set status to unemployed or displaced"
-            )
-        return self
-
-
-class RelocationGrant(_Part):
-    """Dollars paid to an eligible household that moves to another metro, once.
-
-    The grant lowers the moving cost that the household reckons with; see `microsim.processes`.
-
-    Attributes
-    ----------
-    amount
-        Dollars.
-    start_month, end_month
-        First and last month of the programme, from 0; without the latter it does not end.
-    eligibility
-    destinations
-        CBSA codes of the metros that one must move to; without it, any.
-    take_up
-        Share of the eligible who know of the grant and would claim it.
-    budget
-        Dollars in all; when it is spent, nobody is paid any more.
-    """
-
-    kind: Literal["relocation_grant"]
-    name: str = "relocation_grant"
-    amount: float = Field(ge=0)
-    start_month: int = Field(default=0, ge=0)
-    end_month: int | None = Field(default=None, ge=0)
-    eligibility: Eligibility = Eligibility()
-    destinations: tuple[CBSA, ...] | None = Field(default=None, min_length=1)
-    take_up: float = Field(default=1.0, ge=0, le=1)
-    budget: float | None = Field(default=None, ge=0)
-
-    @property
-    def cents(self) -> int:
-        """The amount in whole cents."""
-        return round(100 * self.amount)
-
-    def runs(self, month: int) -> bool:
-        """Whether the programme pays in ``month``; one of zero dollars never does."""
-        ended = self.end_month is not None and month > self.end_month
-        return self.cents > 0 and self.start_month <= month and not ended
-
-
-class Scenario(_Part):
+class Scenario(Part):
     """A set of shocks, policies and parameters.
 
     Attributes

@@ -11,7 +11,8 @@ from choicemodels.keyed_random import Streams
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
-from microsim.scenario import AIDisplacement, Scenario
+from microsim.scenario import Scenario
+from microsim.shocks import AIDisplacement
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]

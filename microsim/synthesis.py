@@ -18,8 +18,8 @@ from choicemodels.errors import SpecificationError
 from choicemodels.frames import require_columns
 from choicemodels.keyed_random import Streams
 from microsim.firms import make_firms
-from microsim.parameters import SynthesisParameters
 from microsim.population import Metros, Population, Workers
+from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["synthesize"]
 

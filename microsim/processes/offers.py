@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.scenario import RelocationGrant
+from microsim.policies import RelocationGrant
 from microsim.state import State, World
 
 __all__ = ["active_policies", "eligible_for", "offers", "payments"]

@@ -10,7 +10,8 @@ from choicemodels.apportion import apportion, cumulative_rounding, select, shift
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
-from microsim.parameters import Parameters, SynthesisParameters, parameter_table
+from microsim.parameters import Parameters, parameter_table
+from microsim.synthesis_parameters import SynthesisParameters
 
 
 def test_margins_are_met(population):

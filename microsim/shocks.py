@@ -1,0 +1,54 @@
+"""What happens to the economy: shocks that a scenario may name."""
+
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from microsim.scenario_part import Part
+
+__all__ = ["AIDisplacement", "HazardPoint"]
+
+
+class HazardPoint(Part):
+    """A point of a hazard path; between points the path is linear, after the last it is constant.
+
+    Attributes
+    ----------
+    month
+        Months since the shock began, from 0.
+    rate
+        Monthly probability of displacement at full exposure in a firm with multiplier 1.
+    """
+
+    month: int = Field(ge=0)
+    rate: float = Field(ge=0, le=1)
+
+
+class AIDisplacement(Part):
+    """Jobs that AI takes over, by the occupation's exposure and the employer's adoption stage.
+
+    The monthly hazard of an employed worker is ``1 - (1 - path(t))**(exposure * multiplier)``.
+
+    Attributes
+    ----------
+    start_month
+        Months after the simulation's first, from 0.
+    hazard
+        Path of the hazard, in ascending months.
+    spread_months
+        The shock reaches the metros one after the other, those with the most exposed workers
+        first, over so many months; 0 reaches all at once.
+    """
+
+    kind: Literal["ai_displacement"]
+    start_month: int = Field(default=0, ge=0)
+    hazard: tuple[HazardPoint, ...] = Field(min_length=1)
+    spread_months: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "AIDisplacement":
+        months = [point.month for point in self.hazard]
+        if any(b <= a for a, b in pairwise(months)):
+            raise ValueError(f"the months of the hazard path are {months}; put them in order")
+        return self
