@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from choicemodels.apportion import apportion
 from choicemodels.keyed_random import Streams
-from microsim.population import Firms
+from microsim.agents import Firms
 from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["make_firms"]

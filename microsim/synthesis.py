@@ -17,8 +17,9 @@ from choicemodels.datasets import load_data
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import require_columns
 from choicemodels.keyed_random import Streams
+from microsim.agents import Metros, Workers
 from microsim.firms import make_firms
-from microsim.population import Metros, Population, Workers
+from microsim.population import Population
 from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["synthesize"]

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from microsim.agents import Metros
 from microsim.parameters import MovingParameters, Parameters
-from microsim.population import Metros
 
 __all__ = [
     "PRODUCTS",
