@@ -80,7 +80,7 @@ def money(before: State, after: State, world: World) -> str | None:
     over = [
         policy.name
         for policy, spent in zip(policies, after.spent, strict=True)
-        if policy.budget is not None and spent > round(100 * policy.budget)
+        if (left := policy.left(int(spent))) is not None and left < 0
     ]
     return f"'{over[0]}' spent more than its budget" if over else None
 

@@ -22,9 +22,8 @@ def active_policies(state: State, world: World) -> list[int]:
 
 def _affordable(policy: RelocationGrant, spent: int) -> int:
     """Return how many grants the rest of the budget pays."""
-    if policy.budget is None:
-        return np.iinfo(np.int64).max
-    return (round(100 * policy.budget) - spent) // policy.cents
+    left = policy.left(spent)
+    return np.iinfo(np.int64).max if left is None else left // policy.cents
 
 
 def eligible_for(policy: RelocationGrant, state: State, world: World) -> NDArray[np.bool_]:

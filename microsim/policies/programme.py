@@ -1,0 +1,49 @@
+"""What every policy says of itself."""
+
+from pydantic import Field
+
+from microsim.policies.eligibility import Eligibility
+from microsim.scenario_part import Part
+
+__all__ = ["Programme"]
+
+
+class Programme(Part):
+    """A programme of a government: who may have it, who takes it up, and what it may cost.
+
+    What it changes is the business of the process that reads it. Whom it changes is found by
+    comparison with the same draws without it: see `microsim.contrast`.
+
+    Attributes
+    ----------
+    name
+        Unique in a scenario; it keys the draws of the take-up.
+    start_month, end_month
+        First and last month of the programme, from 0; without the latter it does not end.
+    eligibility
+    take_up
+        Share of the eligible who know of the programme and would claim.
+    budget
+        Dollars in all; when it is spent, nobody is paid any more.
+    """
+
+    name: str
+    start_month: int = Field(default=0, ge=0)
+    end_month: int | None = Field(default=None, ge=0)
+    eligibility: Eligibility = Eligibility()
+    take_up: float = Field(default=1.0, ge=0, le=1)
+    budget: float | None = Field(default=None, ge=0)
+
+    @property
+    def metros_named(self) -> dict[str, tuple[str, ...]]:
+        """The CBSA codes that it names, by the key that names them."""
+        return {"eligibility.origins": self.eligibility.origins or ()}
+
+    def runs(self, month: int) -> bool:
+        """Whether the programme pays in ``month``."""
+        ended = self.end_month is not None and month > self.end_month
+        return self.start_month <= month and not ended
+
+    def left(self, spent: int) -> int | None:
+        """Return the cents left of the budget after ``spent``; None if it has no limit."""
+        return None if self.budget is None else round(100 * self.budget) - spent
