@@ -1,7 +1,7 @@
 """What happens and what is done about it: shocks, policies and parameters, read from a file.
 
-A scenario is a YAML or TOML file. Unknown keys are refused, and every error is one sentence that
-names the file, the place in it, the value and the remedy.
+A scenario is a YAML or TOML file, which may extend others. Unknown keys are refused, and every
+error is one sentence that names the file, the place in it, the value and the remedy.
 """
 
 from pathlib import Path
@@ -15,9 +15,11 @@ from microsim.parameters import Parameters
 from microsim.policies import RelocationGrant
 from microsim.scenario_part import Part
 from microsim.settings_file import explain, read_settings
-from microsim.shocks import AIDisplacement
+from microsim.shocks import Shock
 
 __all__ = ["Scenario"]
+
+_APPENDED = {"shocks", "policies"}
 
 
 class Scenario(Part):
@@ -26,7 +28,7 @@ class Scenario(Part):
     Attributes
     ----------
     name, description
-    shocks : tuple of AIDisplacement
+    shocks : tuple of Shock
     policies : tuple of RelocationGrant
         A worker who is eligible for several is offered the first.
     parameters : Parameters
@@ -35,7 +37,7 @@ class Scenario(Part):
 
     name: str = "baseline"
     description: str = ""
-    shocks: tuple[AIDisplacement, ...] = ()
+    shocks: tuple[Shock, ...] = ()
     policies: tuple[RelocationGrant, ...] = ()
     parameters: Parameters = Parameters()
     _source: str = PrivateAttr(default="the scenario")
@@ -64,17 +66,17 @@ class Scenario(Part):
     def load(cls, path: str | Path) -> "Scenario":
         """Read a scenario from a ``.yaml``, ``.yml`` or ``.toml`` file.
 
+        Under the key ``extends`` it may name a file, or a list of files, relative to its own
+        folder, that it builds on: shocks and policies are appended to theirs, and every other key
+        overrides theirs. A file without a name is called by its stem.
+
         Raises
         ------
         SpecificationError
-            If the file is missing, empty, not well-formed, or holds a key or value that a
-            scenario does not know.
+            If a file is missing, empty, not well-formed, extends itself, or holds a key or value
+            that a scenario does not know.
         """
-        file = Path(path)
-        scenario = cls.from_mapping(
-            read_settings(file, "scenario", "name: my_scenario"), source=str(path)
-        )
-        return scenario if scenario.name != "baseline" else scenario.renamed(file.stem)
+        return cls.from_mapping(_composed(Path(path), ()), source=str(path))
 
     @classmethod
     def from_mapping(cls, content: Any, *, source: str = "the scenario") -> "Scenario":
@@ -92,12 +94,6 @@ class Scenario(Part):
         scenario._source = source
         return scenario
 
-    def renamed(self, name: str) -> "Scenario":
-        """Return the scenario under another name."""
-        copy = self.model_copy(update={"name": name})
-        copy._source = self._source
-        return copy
-
     def check_metros(self, cbsa: list[str]) -> None:
         """Raise if the scenario names a metro that the population does not have.
 
@@ -107,11 +103,8 @@ class Scenario(Part):
             Naming the file, the key and the codes.
         """
         for i, policy in enumerate(self.policies):
-            for key, codes in (
-                ("destinations", policy.destinations),
-                ("eligibility.origins", policy.eligibility.origins),
-            ):
-                unknown = [code for code in codes or () if code not in set(cbsa)]
+            for key, codes in policy.metros_named.items():
+                unknown = [code for code in codes if code not in set(cbsa)]
                 if unknown:
                     raise SpecificationError(
                         f"{self._source}: policies[{i}].{key} names the metro "
@@ -119,3 +112,49 @@ class Scenario(Part):
                         "the population; give CBSA codes from its metros, such as "
                         f"'{cbsa[0]}', or synthesize more metros."
                     )
+
+
+def _composed(file: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a file's settings laid over those that it extends.
+
+    Parameters
+    ----------
+    file
+    extending
+        The files that led here, resolved; meeting one of them again is a circle.
+    """
+    here = file.resolve()
+    if here in extending:
+        names = " extends ".join(f"'{path.name}'" for path in (*extending, here))
+        raise SpecificationError(
+            f"{file}: scenarios extend each other in a circle ({names}); take one 'extends' out."
+        )
+    own = read_settings(file, "scenario", "name: my_scenario")
+    bases = own.pop("extends", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise SpecificationError(
+            f"{file}: 'extends' is {bases!r}; give the path of a scenario, or a list of paths."
+        )
+    settings: dict[str, Any] = {}
+    for base in bases:
+        path = file.parent / base
+        content = _composed(path, (*extending, here))
+        # Checked by itself, so that its faults are told under its own name.
+        Scenario.from_mapping(content, source=str(path))
+        settings = _overlaid(settings, content, _APPENDED)
+    return _overlaid(settings, {"name": file.stem, **own}, _APPENDED)
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any], appended: set[str]) -> dict[str, Any]:
+    """Return ``below`` with the keys of ``above``: mappings merge, and some lists are joined."""
+    out = dict(below)
+    for key, value in above.items():
+        old = below.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            out[key] = _overlaid(old, value, set())
+        elif key in appended and isinstance(old, list) and isinstance(value, list):
+            out[key] = [*old, *value]
+        else:
+            out[key] = value
+    return out
