@@ -20,6 +20,7 @@ from microsim.processes.accounts import accounts
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
 from microsim.processes.job_demand import job_demand
+from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
 from microsim.processes.search import search
 from microsim.recording import flow_totals, metro_rows, national_row, policy_rows
@@ -106,6 +107,7 @@ def simulate(
 
 def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     """Return the state after the processes of one month."""
+    state = macro(state, world)
     state = displacement(state, world)
     state = job_demand(state, world)
     state = search(state, world)

@@ -8,6 +8,7 @@ that nobody measured it: vary it before you believe a result.
 import pandas as pd
 from pydantic import BaseModel
 
+from microsim.government_parameters import InsuranceParameters
 from microsim.parameter_fields import FourFactors, Group, Range, parameter
 from microsim.synthesis_parameters import SynthesisParameters
 
@@ -15,6 +16,7 @@ __all__ = [
     "DemographyParameters",
     "HousingParameters",
     "LabourParameters",
+    "MacroParameters",
     "MoneyParameters",
     "MovingParameters",
     "Parameters",
@@ -93,6 +95,48 @@ class LabourParameters(Group):
         "Wage lost in the next job by a worker who was displaced.",
         ge=0,
         lt=1,
+    )
+
+
+class MacroParameters(Group):
+    """What a recession is; it takes a shock of that kind to bring one."""
+
+    recession_probability: float = parameter(
+        0.40,
+        "probability per year",
+        "assumption: the brief's for 2025",
+        "That a recession starts within twelve months at risk.",
+        ge=0,
+        lt=1,
+    )
+    recession_months: float = parameter(
+        10.3,
+        "months",
+        "[NBER2023]: mean contraction, 1945-2020",
+        "Mean duration of a recession that is drawn.",
+        ge=1,
+    )
+    separation_factor: float = parameter(
+        1.35,
+        "factor",
+        "assumption: near the rise of JOLTS layoffs, 2008-2009",
+        "On the ordinary separation rate in a recession.",
+        gt=0,
+    )
+    vacancy_factor: float = parameter(
+        0.90,
+        "factor per month",
+        "assumption: halves open positions within a year, near JOLTS, 2008-2009",
+        "On the open positions that firms keep in a month of recession.",
+        gt=0,
+        le=1,
+    )
+    displacement_factor: float = parameter(
+        1.5,
+        "factor",
+        "assumption: automation clusters in recessions [JaimovichSiu2020]",
+        "On the intensity of displacement in a recession.",
+        gt=0,
     )
 
 
@@ -207,9 +251,11 @@ class Parameters(Group):
     """What a scenario may override."""
 
     labour: LabourParameters = LabourParameters()
+    macro: MacroParameters = MacroParameters()
     moving: MovingParameters = MovingParameters()
     housing: HousingParameters = HousingParameters()
     money: MoneyParameters = MoneyParameters()
+    insurance: InsuranceParameters = InsuranceParameters()
     demography: DemographyParameters = DemographyParameters()
 
 

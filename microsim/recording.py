@@ -68,6 +68,7 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "moving_cost": flows.moving_cost / 100.0,
         "credit": flows.credit / 100.0,
         "savings": int(state.savings.sum()) / 100.0,
+        "recession": bool(state.recession.any()),
     }
 
 

@@ -40,8 +40,8 @@ class Run:
         eligible_moves, grants, grant_dollars. Stocks are those at the end of the month.
     national : DataFrame
         One row for each replicate and month: the sums of these, moves, unemployment_rate,
-        mean_price_index (by workers) and the accounts in dollars: saved, drawn, moving_cost,
-        credit, savings.
+        mean_price_index (by workers), the accounts in dollars (saved, drawn, moving_cost, credit,
+        savings) and whether there was a recession.
     flows : DataFrame
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame

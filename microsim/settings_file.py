@@ -131,7 +131,8 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     # A mistyped key is also missing under its right name: tell of the typing error.
     details = sorted(error.errors(include_url=False), key=lambda d: d["type"] != "extra_forbidden")
     first = details[0]
-    path = _path(first["loc"])
+    loc, _ = _walk(model, first["loc"])
+    path = _path(loc)
     rest = f" ({len(details) - 1} more to mend after this one)" if len(details) > 1 else ""
     return f"{source}: {_sentence(first, path, model)}{rest}."
 
@@ -139,7 +140,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
 def _sentence(detail: ErrorDetails, path: str, model: type[BaseModel]) -> str:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known(model, detail["loc"][:-1])
+        known = list(_walk(model, detail["loc"][:-1])[1].model_fields)
         return (
             f"unknown key '{path}'{closest(str(detail['loc'][-1]), known)}; "
             f"use one of {', '.join(known)}"
@@ -151,6 +152,12 @@ def _sentence(detail: ErrorDetails, path: str, model: type[BaseModel]) -> str:
         return f"'{path}' is {value!r}; give a value of {words} {context[key]:g}"
     if kind in _TYPES:
         return f"'{path}' is {value!r}; give {_TYPES[kind]}"
+    if kind == "union_tag_not_found":
+        return f"'{path}.kind' is missing; add it"
+    if kind == "union_tag_invalid":
+        tag, known = context["tag"], context["expected_tags"]
+        hint = closest(tag, known.replace("'", "").split(", "))
+        return f"'{path}.kind' is {tag!r}{hint}; use one of {known}"
     if kind == "literal_error":
         return f"'{path}' is {value!r}; use one of {context['expected']}"
     if kind == "too_short":
@@ -168,22 +175,34 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return path
 
 
-def _known(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are known at ``loc``, by walking the models' fields."""
-    current: Any = model
+def _walk(
+    model: type[BaseModel], loc: tuple[int | str, ...]
+) -> tuple[tuple[int | str, ...], type[BaseModel]]:
+    """Return ``loc`` as a user wrote it, and the model at its end.
+
+    Where several models may stand, pydantic adds the ``kind`` to the location; no key of the file
+    has that name.
+    """
+    current, written = model, []
+    candidates: list[type[BaseModel]] = []
     for part in loc:
-        if isinstance(part, int):
+        if candidates[1:] and isinstance(part, str):
+            current = next(m for m in candidates if part in _kinds(m))
+            candidates = []
             continue
-        current = _inner(current.model_fields[part].annotation)
-    return list(current.model_fields)
+        written.append(part)
+        if isinstance(part, str) and part in current.model_fields:
+            candidates = _models(current.model_fields[part].annotation)
+            current = candidates[0] if len(candidates) == 1 else current
+    return tuple(written), current
 
 
-def _inner(annotation: Any) -> Any:
-    """Return the model inside an annotation such as ``tuple[Model, ...]``."""
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(model.model_fields["kind"].annotation)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models inside an annotation such as ``tuple[Model | Other, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _inner(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]

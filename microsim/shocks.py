@@ -1,13 +1,13 @@
 """What happens to the economy: shocks that a scenario may name."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from microsim.scenario_part import Part
 
-__all__ = ["AIDisplacement", "HazardPoint"]
+__all__ = ["AIDisplacement", "HazardPoint", "Recession", "Shock"]
 
 
 class HazardPoint(Part):
@@ -52,3 +52,37 @@ class AIDisplacement(Part):
         if any(b <= a for a, b in pairwise(months)):
             raise ValueError(f"the months of the hazard path are {months}; put them in order")
         return self
+
+
+class Recession(Part):
+    """A recession that may come, or one that does; see `microsim.processes.macro`.
+
+    Attributes
+    ----------
+    timing
+        "chain" draws it: in each month at risk it starts with the hazard that adds up to
+        ``macro.recession_probability`` in a year, and it ends at random. "fixed" dates it.
+    start_month, end_month
+        First and last month at risk of a start, or of the recession itself if it is fixed; from 0.
+        The defaults are the year 2025 of a simulation that starts in January 2024.
+    severity
+        Power to which the factors of the recession are raised: 1 as they are, 0 without effect.
+    """
+
+    kind: Literal["recession"]
+    timing: Literal["chain", "fixed"] = "chain"
+    start_month: int = Field(default=12, ge=0)
+    end_month: int = Field(default=23, ge=0)
+    severity: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Recession":
+        if self.end_month < self.start_month:
+            raise ValueError(
+                f"end_month is {self.end_month}, before start_month {self.start_month}; "
+                "give a later one"
+            )
+        return self
+
+
+Shock: TypeAlias = Annotated[AIDisplacement | Recession, Field(discriminator="kind")]

@@ -12,7 +12,7 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
 from microsim.scenario import Scenario
-from microsim.shocks import AIDisplacement
+from microsim.shocks import AIDisplacement, Recession
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
@@ -65,9 +65,19 @@ class World:
         return self.scenario.parameters
 
     @property
+    def recessions(self) -> tuple[Recession, ...]:
+        """The scenario's recessions, R of them."""
+        return tuple(shock for shock in self.scenario.shocks if isinstance(shock, Recession))
+
+    @property
     def metros(self) -> int:
         """How many metros there are, M."""
         return len(self.population.metros)
+
+    @property
+    def states(self) -> list[str]:
+        """Each metro's state by postal code; of several, the first."""
+        return [str(states).split("-")[0] for states in self.population.metros.states]
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,14 @@ class Flows:
     : ndarray (M,) int64
         Counts by metro. ``quits`` are the jobs that movers leave; ``eligible`` (for a grant) are
         counted where they live, ``eligible_moves`` and ``grants`` at the origin of the move.
+    payments : ndarray (G,) int64
+        How many payments each policy made.
     grant_cents : ndarray (G,) int64
         Paid by each policy.
     grant_cents_by_metro : ndarray (M,) int64
-        Paid to movers, by the metro they left.
+        The same by metro; to movers, by the metro they left.
+    benefit_cents : ndarray (M,) int64
+        Unemployment insurance, its extensions left out.
     saved, drawn, moving_cost, credit : int
         Cents put by, taken out for living, paid to movers from savings and grants, and the part
         of moving costs that neither covered.
@@ -100,8 +114,10 @@ class Flows:
     eligible: Ints
     eligible_moves: Ints
     grants: Ints
+    payments: Ints
     grant_cents: Ints
     grant_cents_by_metro: Ints
+    benefit_cents: Ints
     saved: int
     drawn: int
     moving_cost: int
@@ -117,8 +133,10 @@ class Flows:
         money = np.zeros(policies, dtype=np.int64)
         return cls(
             **by_metro,
+            payments=money,
             grant_cents=money,
             grant_cents_by_metro=zero,
+            benefit_cents=zero,
             saved=0,
             drawn=0,
             moving_cost=0,
@@ -152,12 +170,18 @@ class State:
         Displaced and not hired since; the next job pays less.
     granted : ndarray (N,) bool
         Has received a grant.
+    benefit : ndarray (N,) int64
+        Cents a month of unemployment insurance, 0 without a claim.
+    benefit_months : ndarray (N,) int16
+        Months of benefits received on this claim.
     headcount, positions : ndarray (F,) int64
         Workers employed, and jobs filled or open.
     price_index : ndarray (M,) float64
         House prices, 1 in the base year.
     spent : ndarray (G,) int64
         Cents each policy has paid so far.
+    recession : ndarray (R,) bool
+        Which of the scenario's recessions are on.
     flows : Flows
         Of this month, so far.
     """
@@ -172,10 +196,13 @@ class State:
     displaced_in: NDArray[np.int16]
     scarred: NDArray[np.bool_]
     granted: NDArray[np.bool_]
+    benefit: Ints
+    benefit_months: NDArray[np.int16]
     headcount: Ints
     positions: Ints
     price_index: Floats
     spent: Ints
+    recession: NDArray[np.bool_]
     flows: Flows
 
     @property
@@ -229,7 +256,11 @@ def make_world(
         streams=streams,
         places=PlaceColumns.at_start(metros, scenario.parameters),
         intensity=sum(
-            (_intensity(shock, months, population) for shock in scenario.shocks),
+            (
+                _intensity(shock, months, population)
+                for shock in scenario.shocks
+                if isinstance(shock, AIDisplacement)
+            ),
             start=np.zeros((months, size)),
         ),
         firm_order=order,
@@ -276,9 +307,12 @@ def initial_state(world: World) -> State:
         displaced_in=np.full(n, -1, dtype=np.int16),
         scarred=np.zeros(n, dtype=np.bool_),
         granted=np.zeros(n, dtype=np.bool_),
+        benefit=np.zeros(n, dtype=np.int64),
+        benefit_months=np.zeros(n, dtype=np.int16),
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
         price_index=np.ones(world.metros),
         spent=np.zeros(policies, dtype=np.int64),
+        recession=np.zeros(len(world.recessions), dtype=np.bool_),
         flows=Flows.none(world.metros, policies),
     )

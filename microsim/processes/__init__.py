@@ -1,4 +1,5 @@
 """The monthly processes, one a file, each a function from state to state.
 
-Order within a month: displacement, job demand, search, mobility, housing, accounts.
+Order within a month: macro, displacement, job demand, search, insurance, mobility, housing,
+accounts.
 """

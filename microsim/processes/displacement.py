@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from choicemodels.keyed_random import uniform_one
+from microsim.processes.macro import recession_factor
 from microsim.state import State, World
 
 __all__ = ["displacement"]
@@ -37,15 +38,21 @@ def _fates(
 def displacement(state: State, world: World) -> State:
     """Take jobs away.
 
-    An employed worker is displaced with the hazard ``1 - exp(-intensity * exposure * multiplier)``,
-    where the intensity is ``-log(1 - path)`` of the scenario's hazard path in the worker's metro
-    and the multiplier belongs to the employer's stage of adoption; otherwise separated at
-    ``separation_rate``. A separation leaves the position open. A displaced worker's position is
-    closed with probability ``position_loss``.
+    An employed worker is displaced with the complementary log-log hazard
+    ``1 - exp(-intensity * exposure * multiplier * recession)``: in its logarithm the intensity of
+    displacement is linear in those of its factors, as in the proportional hazards of grouped
+    durations ([PrenticeGloeckler1978]_). The intensity is ``-log(1 - path)`` of the scenario's
+    hazard path in the worker's metro, the multiplier belongs to the employer's stage of adoption,
+    and the recession's is ``displacement_factor``. Who is not displaced is separated at
+    ``separation_rate``, times ``separation_factor`` in a recession. A separation leaves the
+    position open. A displaced worker's position is closed with probability ``position_loss``.
 
     Streams: "displacement", "position loss", "separation".
     """
     w, f, labour = world.population.workers, world.population.firms, world.parameters.labour
+    macro = world.parameters.macro
+    separation = labour.separation_rate * recession_factor(macro.separation_factor, state, world)
+    intensity = world.intensity[state.month]
     names = ("displacement", "position loss", "separation")
     keys = np.array([world.streams.key(name) for name in names], dtype=np.uint64)
     fate = _fates(
@@ -57,8 +64,8 @@ def displacement(state: State, world: World) -> State:
         w.exposure,
         f.stage,
         np.asarray(labour.stage_multipliers, dtype=np.float64),
-        world.intensity[state.month],
-        labour.separation_rate,
+        intensity * recession_factor(macro.displacement_factor, state, world),
+        separation,
         labour.position_loss,
     )
     lost = np.flatnonzero(fate)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from microsim.processes.macro import recession_factor
 from microsim.state import State, World
 
 __all__ = ["job_demand"]
@@ -34,7 +35,8 @@ def _spread(totals: Any, weights: Any, order: Any, starts: Any, offsets: Any) ->
 def job_demand(state: State, world: World) -> State:
     """Move each metro's positions toward its first ratio of positions to workers.
 
-    ``demand_speed`` of the gap is closed in a month. New positions go to firms in proportion to
+    ``demand_speed`` of the gap is closed in a month; in a recession, firms also withdraw
+    ``1 - vacancy_factor`` of the metro's open positions. New positions go to firms in proportion to
     their headcount plus one, and only vacancies are closed.
 
     Stream: "job demand", keyed by metro.
@@ -46,10 +48,11 @@ def job_demand(state: State, world: World) -> State:
     offsets = world.streams.uniform("job demand: firms", rows, state.month)
     stock = np.bincount(state.metro, minlength=size)
     now = np.bincount(firm_metro, state.positions, minlength=size)
-    wanted = world.parameters.labour.demand_speed * (world.jobs_per_worker * stock - now)
-    change = np.floor(wanted + u).astype(np.int64)
     vacancies = state.positions - state.headcount
     available = np.bincount(firm_metro, vacancies, minlength=size).astype(np.int64)
+    kept = recession_factor(world.parameters.macro.vacancy_factor, state, world)
+    wanted = world.parameters.labour.demand_speed * (world.jobs_per_worker * stock - now)
+    change = np.floor(wanted - (1.0 - kept) * available + u).astype(np.int64)
     order, starts = world.firm_order, world.firm_starts
     opened = _spread(np.maximum(change, 0), state.headcount + 1.0, order, starts, offsets)
     closing = np.minimum(np.maximum(-change, 0), available)

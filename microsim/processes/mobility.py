@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
+from microsim.policies import RelocationGrant
 from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments
 from microsim.processes.search import hire
@@ -89,12 +90,13 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     tree the logsum shifts by the same and the destinations' probabilities stay.
     """
     utility, policies = world.utility, world.scenario.policies
+    grants = dict(world.scenario.policies_of(RelocationGrant))
     V = utility.destinations(parts, places)
     W = utility.logsums(V)
     logsums = [W] * (1 + len(policies))
     utilities = [V] * (1 + len(policies))
     for g in active:
-        policy = policies[g]
+        policy = grants[g]
         gain = utility.value_of_money(parts) * policy.cents / 1e5
         if policy.destinations is None:
             logsums[1 + g] = W + gain[:, None]
@@ -178,20 +180,24 @@ def _settle(
     scale = WorkerColumns(of_movers, world.parameters.moving)["moving_scale"]
     distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
     cost = np.rint(1e5 * scale * distance_cost).astype(np.int64)
-    amounts = np.array([p.cents for p in world.scenario.policies] + [0], dtype=np.int64)
+    policies = len(world.scenario.policies)
+    amounts = np.zeros(policies + 1, dtype=np.int64)  # the last for those without an offer
+    for g, policy in world.scenario.policies_of(RelocationGrant):
+        amounts[g] = policy.cents
     grant = np.where(paid, amounts[offer], 0)
     savings, granted = state.savings.copy(), state.granted.copy()
     own = np.minimum(cost, savings[movers] + grant)
     savings[movers] += grant - own
     granted[movers[paid]] = True
-    policies = len(world.scenario.policies)
     count = np.bincount(offer[paid], minlength=policies).astype(np.int64)
     outlay = count * amounts[:policies]
     flows = replace(
         state.flows,
         grants=np.bincount(state.metro[movers[paid]], minlength=world.metros),
-        grant_cents=outlay,
-        grant_cents_by_metro=_sums(state.metro[movers], grant, world.metros),
+        payments=state.flows.payments + count,
+        grant_cents=state.flows.grant_cents + outlay,
+        grant_cents_by_metro=state.flows.grant_cents_by_metro
+        + _sums(state.metro[movers], grant, world.metros),
         moving_cost=int(own.sum()),
         credit=int((cost - own).sum()),
     )

@@ -1,0 +1,39 @@
+"""Who meets a programme's conditions, and who is paid where money is short."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.policies import Eligibility, Programme
+from microsim.state import State, World
+
+__all__ = ["meets", "would_claim"]
+
+Ints = NDArray[np.int64]
+
+
+def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
+    """Return who meets every condition of ``rule``, (N,)."""
+    may = np.ones(len(state.metro), dtype=np.bool_)
+    if rule.status == "unemployed":
+        may &= ~state.employed
+        if rule.within_months is not None:
+            may &= state.months_out <= rule.within_months
+    if rule.status == "displaced":
+        may &= state.displaced_in >= 0
+        if rule.within_months is not None:
+            may &= state.month - state.displaced_in <= rule.within_months
+    if rule.income_ceiling is not None:
+        may &= state.wage <= rule.income_ceiling
+    if rule.origins is not None:
+        may &= np.isin(world.utility.cbsa, rule.origins)[state.metro]
+    return may
+
+
+def would_claim(policy: Programme, rows: Ints, world: World) -> NDArray[np.bool_]:
+    """Return which of the workers ``rows`` (R,) know of the programme and would claim, (R,).
+
+    Drawn once for all months, with probability ``take_up``. Stream: "take-up: " and the
+    policy's name.
+    """
+    u = world.streams.uniform(f"take-up: {policy.name}", world.population.workers.id[rows])
+    return u < policy.take_up

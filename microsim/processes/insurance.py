@@ -1,0 +1,111 @@
+"""The unemployed are paid benefits."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.policies import ExtendedInsurance
+from microsim.processes.eligibility import meets, would_claim
+from microsim.state import State, World
+
+__all__ = ["insurance"]
+
+Ints = NDArray[np.int64]
+WEEKS_A_MONTH = 52 / 12
+
+
+def insurance(state: State, world: World) -> State:
+    """Pay unemployment insurance into the savings of those who lost a job.
+
+    A worker who lost a job this month is covered and claims with probability ``claim_share``. The
+    benefit of a month is ``min(replacement_rate * wage / 52, maximum_weekly) * 52 / 12`` at the
+    last wage, in whole cents; it is paid for ``duration`` months without a job, the first in the
+    month of the loss. The rules are those of the state of the metro, the benefit's fixed when the
+    job is lost, the duration's where the worker lives. Who leaves a job to move is not insured;
+    who is unemployed when the simulation begins is, from its first month on.
+
+    When these benefits have run out, an extension pays the same for ``months`` more.
+
+    Streams: "insurance: claim", "take-up: ...", "insurance queue: ...".
+    """
+    rules = world.parameters.insurance
+    if not rules.active:
+        return state
+    out = np.flatnonzero(~state.employed)
+    state = _claims(out, state, world)
+    insured = out[state.benefit[out] > 0]
+    duration = np.array(rules.by_state("duration", world.states))[state.metro[insured]]
+    used = state.benefit_months[insured]
+    regular = insured[used < duration]
+    cents = _by_metro(regular, state, world)
+    state = _paid(regular, state)
+    state = replace(state, flows=replace(state.flows, benefit_cents=cents))
+    exhausted, over = insured[used >= duration], (used - duration)[used >= duration]
+    for g, policy in world.scenario.policies_of(ExtendedInsurance):
+        if not policy.runs(state.month):
+            continue
+        rows = exhausted[over < policy.months]
+        rows = rows[meets(policy.eligibility, state, world)[rows]]
+        rows = _afforded(rows[would_claim(policy, rows, world)], policy, g, state, world)
+        state = _extended(rows, g, _paid(rows, state), world)
+        unpaid = ~np.isin(exhausted, rows)
+        exhausted, over = exhausted[unpaid], over[unpaid]
+    return state
+
+
+def _claims(out: Ints, state: State, world: World) -> State:
+    """Open the claims of those who lost their job this month; a new job closes a claim."""
+    rules = world.parameters.insurance
+    lost = out[state.months_out[out] == 0]
+    u = world.streams.uniform("insurance: claim", world.population.workers.id[lost], state.month)
+    claimants = lost[u < rules.claim_share]
+    metro = state.metro[claimants]
+    rate = np.array(rules.by_state("replacement_rate", world.states))[metro]
+    most = np.array(rules.by_state("maximum_weekly", world.states))[metro]
+    weekly = np.minimum(rate * state.wage[claimants] / 52.0, most)
+    benefit, months = np.zeros_like(state.benefit), np.zeros_like(state.benefit_months)
+    benefit[out], months[out] = state.benefit[out], state.benefit_months[out]
+    benefit[lost], months[lost] = 0, 0
+    benefit[claimants] = np.rint(100.0 * WEEKS_A_MONTH * weekly).astype(np.int64)
+    return replace(state, benefit=benefit, benefit_months=months)
+
+
+def _paid(rows: Ints, state: State) -> State:
+    """Return the state in which the workers ``rows`` have their month's benefit."""
+    savings, months = state.savings.copy(), state.benefit_months.copy()
+    savings[rows] += state.benefit[rows]
+    months[rows] += 1
+    return replace(state, savings=savings, benefit_months=months)
+
+
+def _by_metro(rows: Ints, state: State, world: World) -> Ints:
+    """Add up the benefits of ``rows`` by metro, exactly."""
+    out = np.zeros(world.metros, dtype=np.int64)
+    np.add.at(out, state.metro[rows], state.benefit[rows])
+    return out
+
+
+def _afforded(rows: Ints, policy: ExtendedInsurance, g: int, state: State, world: World) -> Ints:
+    """Return those that the rest of the budget pays, the smallest draws first."""
+    left = policy.left(int(state.spent[g]))
+    if left is None:
+        return rows
+    ids = world.population.workers.id[rows]
+    u = world.streams.uniform(f"insurance queue: {policy.name}", ids, state.month)
+    queue = rows[np.lexsort((ids, u))]
+    return queue[np.cumsum(state.benefit[queue]) <= left]
+
+
+def _extended(rows: Ints, g: int, state: State, world: World) -> State:
+    """Book the benefits of ``rows`` to policy ``g``."""
+    cents = _by_metro(rows, state, world)
+    mine = np.arange(len(state.spent)) == g
+    outlay = mine * cents.sum()
+    flows = replace(
+        state.flows,
+        payments=state.flows.payments + mine * len(rows),
+        grant_cents=state.flows.grant_cents + outlay,
+        grant_cents_by_metro=state.flows.grant_cents_by_metro + cents,
+    )
+    return replace(state, spent=state.spent + outlay, flows=flows)
