@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from microsim.policies import RelocationGrant
 from microsim.state import State, World
 
 __all__ = ["CHECKS", "ConservationError", "assert_conserved"]
@@ -60,23 +61,25 @@ def jobs(before: State, after: State, world: World) -> str | None:
 
 
 def money(before: State, after: State, world: World) -> str | None:
-    """Check that savings change by what was booked, and outlays are grants times amounts."""
+    """Check that savings change by what was booked, and grants are payments times amounts."""
     flows, policies = after.flows, world.scenario.policies
     paid = int(flows.grant_cents.sum())
-    booked = flows.saved - flows.drawn + paid - flows.moving_cost
+    benefits = int(flows.benefit_cents.sum())
+    booked = flows.saved - flows.drawn + paid + benefits - flows.moving_cost
     change = int(after.savings.sum()) - int(before.savings.sum())
     if change != booked:
         return f"savings change by {change:,} cents, but {booked:,} were booked"
     if not np.array_equal(after.spent - before.spent, flows.grant_cents):
-        return "the government's outlay differs from the grants paid"
+        return "the government's outlay differs from what the policies paid"
     if int(flows.grant_cents_by_metro.sum()) != paid:
-        return "the grants paid by metro do not add up to those paid by policy"
+        return "what the policies paid by metro does not add up to what each paid"
     takers = int((after.granted & ~before.granted).sum())
     if takers != int(flows.grants.sum()):
         return f"{takers:,} workers took a grant, but {int(flows.grants.sum()):,} were paid"
-    for policy, cents in zip(policies, flows.grant_cents, strict=True):
-        if cents % policy.cents if policy.cents else cents:
-            return f"'{policy.name}' paid {cents:,} cents, no multiple of its {policy.cents:,}"
+    for g, policy in world.scenario.policies_of(RelocationGrant):
+        count, cents = flows.payments[g], flows.grant_cents[g]
+        if cents != count * policy.cents:
+            return f"'{policy.name}' paid {cents:,} cents, not {count:,} times {policy.cents:,}"
     over = [
         policy.name
         for policy, spent in zip(policies, after.spent, strict=True)

@@ -15,10 +15,12 @@ from choicemodels.keyed_random import Streams
 from microsim.behaviour import Behaviour
 from microsim.conservation import CHECKS, Check, assert_conserved
 from microsim.mobility_utility import MobilityUtility, WorkerTypes
+from microsim.policies import RelocationGrant
 from microsim.population import Population
 from microsim.processes.accounts import accounts
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
+from microsim.processes.insurance import insurance
 from microsim.processes.job_demand import job_demand
 from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
@@ -111,6 +113,7 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = displacement(state, world)
     state = job_demand(state, world)
     state = search(state, world)
+    state = insurance(state, world)
     state = mobility(state, world, types)
     state = housing(state, world)
     return accounts(state, world)
@@ -223,7 +226,7 @@ def _check_counts(months: int, replicates: int) -> None:
 
 def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:
     """Refuse a grant that the model cannot answer to."""
-    if not any(policy.cents for policy in scenario.policies):
+    if not any(policy.cents for _, policy in scenario.policies_of(RelocationGrant)):
         return
     utility.value_of_money(np.empty((0, len(utility.worker_parts))))  # raises if it cannot say
     if not utility.knows_money:

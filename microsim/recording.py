@@ -63,6 +63,7 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "unemployment_rate": sums["unemployed"] / sums["population"],
         "mean_price_index": float(np.average(state.price_index, weights=panel["population"])),
         "grant_dollars": int(flows.grant_cents.sum()) / 100.0,
+        "benefits": int(flows.benefit_cents.sum()) / 100.0,
         "saved": flows.saved / 100.0,
         "drawn": flows.drawn / 100.0,
         "moving_cost": flows.moving_cost / 100.0,
@@ -79,10 +80,10 @@ def policy_rows(state: State, world: World) -> list[dict[str, object]]:
             "replicate": world.streams.replicate,
             "month": state.month,
             "policy": policy.name,
-            "grants": int(cents) // policy.cents if policy.cents else 0,
-            "dollars": int(cents) / 100.0,
+            "grants": int(state.flows.payments[g]),
+            "dollars": int(state.flows.grant_cents[g]) / 100.0,
         }
-        for policy, cents in zip(world.scenario.policies, state.flows.grant_cents, strict=True)
+        for g, policy in enumerate(world.scenario.policies)
     ]
 
 

@@ -5,19 +5,21 @@ error is one sentence that names the file, the place in it, the value and the re
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import PrivateAttr, ValidationError, model_validator
 
 from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
-from microsim.policies import RelocationGrant
+from microsim.policies import ExtendedInsurance, Policy, Programme
 from microsim.scenario_part import Part
 from microsim.settings_file import explain, read_settings
 from microsim.shocks import Shock
 
 __all__ = ["Scenario"]
+
+P = TypeVar("P", bound=Programme)
 
 _APPENDED = {"shocks", "policies"}
 
@@ -29,8 +31,8 @@ class Scenario(Part):
     ----------
     name, description
     shocks : tuple of Shock
-    policies : tuple of RelocationGrant
-        A worker who is eligible for several is offered the first.
+    policies : tuple of Policy
+        A worker who is eligible for several grants is offered the first.
     parameters : Parameters
         Overrides of what the simulation assumes.
     """
@@ -38,7 +40,7 @@ class Scenario(Part):
     name: str = "baseline"
     description: str = ""
     shocks: tuple[Shock, ...] = ()
-    policies: tuple[RelocationGrant, ...] = ()
+    policies: tuple[Policy, ...] = ()
     parameters: Parameters = Parameters()
     _source: str = PrivateAttr(default="the scenario")
 
@@ -49,6 +51,20 @@ class Scenario(Part):
         if twice:
             raise ValueError(f"two policies are named '{twice[0]}'; give each a name of its own")
         return self
+
+    @model_validator(mode="after")
+    def _insured(self) -> "Scenario":
+        extensions = self.policies_of(ExtendedInsurance)
+        if extensions and not self.parameters.insurance.active:
+            raise ValueError(
+                f"'{extensions[0][1].name}' extends unemployment insurance, but none is paid; set "
+                "parameters.insurance.active to true"
+            )
+        return self
+
+    def policies_of(self, kind: type[P]) -> list[tuple[int, P]]:
+        """Return the policies of a kind, each with its row among all."""
+        return [(g, policy) for g, policy in enumerate(self.policies) if isinstance(policy, kind)]
 
     def __eq__(self, other: object) -> bool:
         # Where it was read from is not part of a scenario.

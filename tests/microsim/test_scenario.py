@@ -8,7 +8,7 @@ from microsim import Scenario
 EXAMPLES = Path(__file__).parents[2] / "examples" / "scenarios"
 
 
-@pytest.mark.parametrize("name", ["ai_displacement", "relocation_grant"])
+@pytest.mark.parametrize("name", ["ai_displacement", "extended_insurance", "relocation_grant"])
 def test_examples_load(name):
     scenario = Scenario.load(EXAMPLES / f"{name}.yaml")
     assert scenario.name == name
