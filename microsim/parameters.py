@@ -9,7 +9,6 @@ import pandas as pd
 from pydantic import BaseModel
 
 from microsim.government_parameters import InsuranceParameters
-from microsim.government_parameters import InsuranceParameters
 from microsim.parameter_fields import FourFactors, Group, Range, parameter
 from microsim.synthesis_parameters import SynthesisParameters
 
@@ -256,7 +255,6 @@ class Parameters(Group):
     moving: MovingParameters = MovingParameters()
     housing: HousingParameters = HousingParameters()
     money: MoneyParameters = MoneyParameters()
-    insurance: InsuranceParameters = InsuranceParameters()
     insurance: InsuranceParameters = InsuranceParameters()
     demography: DemographyParameters = DemographyParameters()
 

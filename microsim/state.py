@@ -79,11 +79,6 @@ class World:
         """Each metro's state by postal code; of several, the first."""
         return [str(states).split("-")[0] for states in self.population.metros.states]
 
-    @property
-    def states(self) -> list[str]:
-        """Each metro's state by postal code; of several, the first."""
-        return [str(states).split("-")[0] for states in self.population.metros.states]
-
 
 @dataclass(frozen=True)
 class Flows:
@@ -120,10 +115,8 @@ class Flows:
     eligible_moves: Ints
     grants: Ints
     payments: Ints
-    payments: Ints
     grant_cents: Ints
     grant_cents_by_metro: Ints
-    benefit_cents: Ints
     benefit_cents: Ints
     saved: int
     drawn: int
@@ -141,10 +134,8 @@ class Flows:
         return cls(
             **by_metro,
             payments=money,
-            payments=money,
             grant_cents=money,
             grant_cents_by_metro=zero,
-            benefit_cents=zero,
             benefit_cents=zero,
             saved=0,
             drawn=0,
@@ -179,10 +170,6 @@ class State:
         Displaced and not hired since; the next job pays less.
     granted : ndarray (N,) bool
         Has received a grant.
-    benefit : ndarray (N,) int64
-        Cents a month of unemployment insurance, 0 without a claim.
-    benefit_months : ndarray (N,) int16
-        Months of benefits received on this claim.
     benefit : ndarray (N,) int64
         Cents a month of unemployment insurance, 0 without a claim.
     benefit_months : ndarray (N,) int16
@@ -320,8 +307,6 @@ def initial_state(world: World) -> State:
         displaced_in=np.full(n, -1, dtype=np.int16),
         scarred=np.zeros(n, dtype=np.bool_),
         granted=np.zeros(n, dtype=np.bool_),
-        benefit=np.zeros(n, dtype=np.int64),
-        benefit_months=np.zeros(n, dtype=np.int16),
         benefit=np.zeros(n, dtype=np.int64),
         benefit_months=np.zeros(n, dtype=np.int16),
         headcount=f.size.astype(np.int64),

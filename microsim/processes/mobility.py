@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from choicemodels.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
 from microsim.policies import RelocationGrant
-from microsim.policies import RelocationGrant
 from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments
 from microsim.processes.search import hire
@@ -91,7 +90,6 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     tree the logsum shifts by the same and the destinations' probabilities stay.
     """
     utility, policies = world.utility, world.scenario.policies
-    grants = dict(world.scenario.policies_of(RelocationGrant))
     grants = dict(world.scenario.policies_of(RelocationGrant))
     V = utility.destinations(parts, places)
     W = utility.logsums(V)
