@@ -9,10 +9,19 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError
 from choicemodels.frames import require_columns
+from microsim.person_parameters import MARITAL_STATUSES, RACES, RINGS, SEXES
+from microsim.synthesis_parameters import EDUCATION_LEVELS
 
 __all__ = ["Firms", "Metros", "Workers", "within"]
 
 Number = TypeVar("Number", bound=np.generic)
+_WORKER_CODES = {
+    "education": EDUCATION_LEVELS,
+    "sex": SEXES,
+    "race": RACES,
+    "marital": MARITAL_STATUSES,
+    "ring": RINGS,
+}
 
 
 def within(values: NDArray[Number], low: float, high: float, name: str, what: str) -> None:
@@ -105,6 +114,25 @@ class Workers(_Columns):
         Row of `Population.firms`, or -1 for the unemployed.
     exposure : float64
         Share of the occupation's work that AI could take over, 0 to 1.
+    sex, race, marital, ring : int8
+        Codes of `SEXES`, `RACES`, `MARITAL_STATUSES` and `RINGS` in
+        `microsim.person_parameters`.
+    tenure : float32
+        Years with the employer; 0 for the unemployed.
+    commute : float32
+        Miles to work; to the last job for the unemployed.
+    network : float32
+        Strength of local networks, 0 to 1.
+    benefit_eligible : bool
+        Qualifies for unemployment benefits, or would on losing the job.
+    warmth_taste, urban_taste : float32
+        Tastes for a warm climate and for city life; mean 0 and variance 1.
+    family_metro : int16
+        Row of `Population.metros` where the family lives.
+    family_weight : float32
+        Weight on living near the family, 0 to 1.
+    weight : float32
+        Persons for whom the worker stands.
     """
 
     id: NDArray[np.int64]
@@ -118,15 +146,31 @@ class Workers(_Columns):
     metro: NDArray[np.int16]
     firm: NDArray[np.int32]
     exposure: NDArray[np.float64]
+    sex: NDArray[np.int8]
+    race: NDArray[np.int8]
+    marital: NDArray[np.int8]
+    ring: NDArray[np.int8]
+    tenure: NDArray[np.float32]
+    commute: NDArray[np.float32]
+    network: NDArray[np.float32]
+    benefit_eligible: NDArray[np.bool_]
+    warmth_taste: NDArray[np.float32]
+    urban_taste: NDArray[np.float32]
+    family_metro: NDArray[np.int16]
+    family_weight: NDArray[np.float32]
+    weight: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         self._freeze("workers")
         if len(np.unique(self.id)) != len(self.id) or (len(self.id) and self.id.min() < 0):
             raise DataError("the workers' ids must be unique and not negative; number them anew.")
-        within(self.exposure, 0.0, 1.0, "exposure", "workers")
-        within(self.wage, 0.0, np.inf, "wage", "workers")
-        within(self.savings, 0, np.inf, "savings", "workers")
         within(self.household_size, 1, np.inf, "household_size", "workers")
+        for name in ("exposure", "network", "family_weight"):
+            within(getattr(self, name), 0.0, 1.0, name, "workers")
+        for name in ("wage", "savings", "tenure", "commute", "weight"):
+            within(getattr(self, name), 0, np.inf, name, "workers")
+        for name, codes in _WORKER_CODES.items():
+            within(getattr(self, name), 0, len(codes) - 1, name, "workers")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
     "FiveFactors",
+    "FiveShares",
     "FourFactors",
     "FourShares",
     "Group",
     "Range",
     "Shares",
+    "SixFactors",
     "ThreeShares",
     "parameter",
 ]
@@ -46,8 +48,12 @@ def _not_negative(values: tuple[float, ...]) -> tuple[float, ...]:
 
 FourFactors = Annotated[tuple[float, float, float, float], AfterValidator(_not_negative)]
 FiveFactors = Annotated[tuple[float, float, float, float, float], AfterValidator(_not_negative)]
+SixFactors = Annotated[
+    tuple[float, float, float, float, float, float], AfterValidator(_not_negative)
+]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 ThreeShares = Annotated[tuple[float, float, float], AfterValidator(_shares)]
+FiveShares = Annotated[tuple[float, float, float, float, float], AfterValidator(_shares)]
 FourShares = Annotated[tuple[float, float, float, float], AfterValidator(_shares)]
 Shares = Annotated[tuple[float, ...], AfterValidator(_shares)]
 

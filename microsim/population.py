@@ -15,7 +15,7 @@ from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["Population", "load_population"]
 
-_FORMAT = 1
+_FORMAT = 2
 _FILES = ("workers", "firms", "metros", "occupations", "targets")
 
 
@@ -52,6 +52,7 @@ class Population:
         w, f = self.workers, self.firms
         within(w.metro, 0, len(self.metros) - 1, "metro", "workers")
         within(f.metro, 0, len(self.metros) - 1, "metro", "firms")
+        within(w.family_metro, 0, len(self.metros) - 1, "family_metro", "workers")
         within(w.firm, -1, len(f) - 1, "firm", "workers")
         within(w.occupation, 0, len(self.occupations) - 1, "occupation", "workers")
         if self.wages.shape != (len(self.metros), len(self.occupations)):
@@ -155,6 +156,11 @@ def load_population(folder: str | Path) -> Population:
             f"{source} is not a saved population ({type(problem).__name__}: "
             f"{str(problem).splitlines()[0]}); make one with synthesize(...).save('{source}')."
         ) from None
+    if notes.get("format") != _FORMAT:
+        raise DataError(
+            f"{source} holds a population of format {notes.get('format')}, but this version reads "
+            f"format {_FORMAT}; synthesize it again."
+        )
     population = Population(
         workers=Workers.from_frame(frames["workers"], what=f"{source}/workers.parquet"),
         firms=Firms.from_frame(frames["firms"], what=f"{source}/firms.parquet"),

@@ -1,11 +1,10 @@
 """Make a population: joint attributes, drawn in turn, each given those before it.
 
 metro -> occupation -> age -> education -> unemployment -> wage -> household -> home -> savings ->
-employer. Shares by metro meet ``data/metros.csv`` and ``data/metro_occupations.csv`` within one
-worker a metro, because members are selected systematically and not by independent coins.
+employer, and then who they are beside their work (`microsim.synthesis_people`). Shares by metro
+meet ``data/metros.csv`` and ``data/metro_occupations.csv`` within one worker a metro, because
+members are selected systematically and not by independent coins.
 """
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,11 @@ from choicemodels.frames import require_columns
 from choicemodels.keyed_random import Streams
 from microsim.agents import Metros, Workers
 from microsim.firms import make_firms
+from microsim.margins import target_margins
 from microsim.population import Population
+from microsim.synthesis_draws import standardize, start
 from microsim.synthesis_parameters import SynthesisParameters
+from microsim.synthesis_people import Profile, look_up, make_people
 
 __all__ = ["synthesize"]
 
@@ -91,6 +93,10 @@ def synthesize(
     made, employer = make_firms(
         firms, metro, occupation, ~unemployed, occupations["soc"], streams, assumed
     )
+    profile = Profile(
+        ids, age, education, metro, occupation, household, wage, owner, employed=~unemployed
+    )
+    people = make_people(profile, places, list(occupations["soc"]), size, streams, assumed.people)
     return Population(
         workers=Workers(
             id=ids,
@@ -104,12 +110,13 @@ def synthesize(
             metro=metro.astype(np.int16),
             firm=employer.astype(np.int32),
             exposure=occupations["exposure"].to_numpy(dtype=np.float64)[occupation],
+            **people,
         ),
         firms=made,
         metros=_metros(places, jobs, wage_means),
         occupations=occupations,
         wages=np.ascontiguousarray(wage_quantiles[:, :, 2]),
-        targets=_targets(places, occupations, jobs, size, workers, assumed),
+        targets=target_margins(places, occupations, jobs, size, workers, assumed),
         seed=seed,
         parameters=assumed,
     )
@@ -182,11 +189,6 @@ def _expected(jobs: Floats, workers: Ints) -> Floats:
     return expected
 
 
-def _offset(stream: str, streams: Streams) -> float:
-    """Return the one draw that starts a systematic sample of all workers."""
-    return float(streams.uniform(stream, np.zeros(1, dtype=np.int64))[0])
-
-
 def _ages(ids: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
     """Return ages in years, uniform within the brackets of ``age_shares``."""
     u = streams.uniform("synthesis: age", ids)
@@ -207,7 +209,9 @@ def _education(
 ) -> Ints:
     """Return the level of schooling given occupation, age and the metro's share of bachelors."""
     groups = occupations["soc"].str[:2]
-    by_occupation = np.array([assumed.bachelor_by_occupation[group] for group in groups])
+    by_occupation = np.array(
+        look_up(assumed.bachelor_by_occupation, list(groups), "bachelor_by_occupation")
+    )
     # Few hold the degree before 22, and later cohorts hold it somewhat more often.
     by_age = np.where(age < 22, -3.0, -0.008 * (age - 40))
     bachelor = select(
@@ -216,7 +220,7 @@ def _education(
             metro,
             places["bachelor_share"].to_numpy(dtype=np.float64),
         ),
-        _offset("synthesis: bachelor", streams),
+        start("synthesis: bachelor", streams),
     )
     u = streams.uniform("synthesis: schooling", ids)
     graduate = u < np.where(age < 24, 0.0, assumed.graduate_share)
@@ -230,7 +234,7 @@ def _unemployed(
     """Return who is out of work at the start, by schooling, at the national rate."""
     risk = np.asarray(assumed.unemployment_by_education)[education]
     rate = np.minimum(assumed.unemployment_rate * risk / risk.mean(), 0.95)
-    return select(rate, _offset("synthesis: unemployed", streams))
+    return select(rate, start("synthesis: unemployed", streams))
 
 
 def _wages(
@@ -251,7 +255,7 @@ def _wages(
     a, b = assumed.wage_rank_by_education, assumed.wage_rank_by_age
     profile = -((np.minimum(age, 65) - 50.0) ** 2)
     luck = streams.normal("synthesis: wage", ids)
-    score = a * _standardize(education) + b * _standardize(profile)
+    score = a * standardize(education) + b * standardize(profile)
     score += np.sqrt(1.0 - a * a - b * b) * luck
     order = np.lexsort((score, cell))
     counts = np.bincount(cell, minlength=quantiles.shape[0] * quantiles.shape[1])
@@ -274,16 +278,10 @@ def _quantile(z: Floats, log_quantiles: Floats) -> Floats:
     return wages
 
 
-def _standardize(values: Floats | Ints) -> Floats:
-    spread = values.std()
-    scores: Floats = (values - values.mean()) / (spread if spread > 0 else 1.0)
-    return scores
-
-
 def _households(ids: Ints, age: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
     """Return the household's size, 1 to 6; largest around 40."""
     z = streams.normal("synthesis: household", ids)
-    lift = _standardize(-np.abs(age - 40.0))
+    lift = standardize(-np.abs(age - 40.0))
     u = ndtr(0.9 * z + np.sqrt(1 - 0.9**2) * lift)
     size = 1 + np.searchsorted(np.cumsum(assumed.household_shares)[:-1], u, side="right")
     # The open class of four or more: half have four, a third five, the rest six.
@@ -308,7 +306,7 @@ def _owners(
     )
     margins = places["owner_share"].to_numpy(dtype=np.float64)
     probability = shift_to_margins(log_odds - log_odds.mean(), metro, margins)
-    return select(probability, _offset("synthesis: owner", streams))
+    return select(probability, start("synthesis: owner", streams))
 
 
 def _savings(
@@ -327,29 +325,3 @@ def _metros(places: pd.DataFrame, jobs: Floats, wage_means: Floats) -> Metros:
     )
     frame["wage"] = (wage_means * jobs).sum(axis=1) / jobs.sum(axis=1)
     return Metros.from_frame(frame, what="the metros")
-
-
-def _targets(
-    places: pd.DataFrame,
-    occupations: pd.DataFrame,
-    jobs: Floats,
-    size: Floats,
-    workers: int,
-    assumed: SynthesisParameters,
-) -> pd.DataFrame:
-    """Return the margins aimed at: margin, where, target."""
-    national = (jobs / jobs.sum(axis=1, keepdims=True) * size[:, None]).sum(axis=0) / size.sum()
-    blocks: list[tuple[str, Any, Any]] = [
-        ("workers", places["cbsa"], size / size.sum() * workers),
-        ("bachelor share", places["cbsa"], places["bachelor_share"]),
-        ("owner share", places["cbsa"], places["owner_share"]),
-        ("occupation share", occupations["soc"], national),
-        ("unemployment rate", ["nation"], [assumed.unemployment_rate]),
-    ]
-    return pd.concat(
-        [
-            pd.DataFrame({"margin": margin, "where": list(where), "target": np.asarray(target)})
-            for margin, where, target in blocks
-        ],
-        ignore_index=True,
-    )

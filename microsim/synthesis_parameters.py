@@ -4,6 +4,7 @@ A source of "assumption" means that nobody measured it: vary it before you belie
 """
 
 from microsim.parameter_fields import FiveFactors, FourShares, Group, Shares, ThreeShares, parameter
+from microsim.person_parameters import PersonParameters
 
 __all__ = ["ADOPTION_STAGES", "EDUCATION_LEVELS", "INDUSTRIES", "SynthesisParameters"]
 
@@ -66,6 +67,8 @@ _INDUSTRY_BY_OCCUPATION = {
 
 class SynthesisParameters(Group):
     """How the population is made, besides the margins in ``data/``."""
+
+    people: PersonParameters = PersonParameters()
 
     age_shares: Shares = parameter(
         (0.13, 0.225, 0.22, 0.20, 0.17, 0.055),

@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
 
 from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.errors import DataError, SpecificationError
@@ -153,3 +154,17 @@ def test_selection_meets_each_groups_expected_count():
     chosen = select(p, 0.3)
     counts = np.bincount(group, chosen)
     assert set(counts) <= {14.0, 15.0}
+
+
+def test_shifted_probabilities_have_the_margins_and_keep_odds_ratios():
+    group = np.tile([0, 1, 3], 200)
+    log_odds = np.random.default_rng(0).normal(size=600) * np.where(group == 1, 8, 1)
+    margins = np.array([0.001, 0.9, 0.5, 0.999])
+    p = shift_to_margins(log_odds, group, margins)
+    present = [0, 1, 3]
+    means = [p[group == g].mean() for g in present]
+    assert_allclose(means, margins[present], rtol=1e-12)
+    shift = np.log(p / (1 - p)) - log_odds
+    for g in present:
+        mine = group == g
+        assert_allclose(p[mine], expit(log_odds[mine] + np.median(shift[mine])), atol=1e-12)
