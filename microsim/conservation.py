@@ -63,21 +63,19 @@ def jobs(before: State, after: State, world: World) -> str | None:
 def money(before: State, after: State, world: World) -> str | None:
     """Check that savings change by what was booked, and grants are payments times amounts."""
     flows, policies = after.flows, world.scenario.policies
-    paid = int(flows.grant_cents.sum())
+    paid = int(flows.outlays.sum())
     benefits = int(flows.benefit_cents.sum())
     booked = flows.saved - flows.drawn + paid + benefits - flows.moving_cost
     change = int(after.savings.sum()) - int(before.savings.sum())
     if change != booked:
         return f"savings change by {change:,} cents, but {booked:,} were booked"
-    if not np.array_equal(after.spent - before.spent, flows.grant_cents):
+    if not np.array_equal(after.spent - before.spent, flows.outlays.sum(axis=1)):
         return "the government's outlay differs from what the policies paid"
-    if int(flows.grant_cents_by_metro.sum()) != paid:
-        return "what the policies paid by metro does not add up to what each paid"
     takers = int((after.granted & ~before.granted).sum())
     if takers != int(flows.grants.sum()):
         return f"{takers:,} workers took a grant, but {int(flows.grants.sum()):,} were paid"
     for g, policy in world.scenario.policies_of(RelocationGrant):
-        count, cents = flows.payments[g], flows.grant_cents[g]
+        count, cents = flows.payments[g], flows.outlays[g].sum()
         if cents != count * policy.cents:
             return f"'{policy.name}' paid {cents:,} cents, not {count:,} times {policy.cents:,}"
     over = [
@@ -88,8 +86,23 @@ def money(before: State, after: State, world: World) -> str | None:
     return f"'{over[0]}' spent more than its budget" if over else None
 
 
+def treasury(before: State, after: State, world: World) -> str | None:
+    """Check that governments' accounts change by what households paid and received."""
+    flows = after.flows
+    taxes = flows.wages - flows.take_home
+    if taxes != int(flows.tax_cents.sum()):
+        return f"households paid {taxes:,} cents of taxes, of {int(flows.tax_cents.sum()):,} booked"
+    paid_out = flows.outlays.sum(axis=0) + flows.benefit_cents
+    change = (after.treasury - before.treasury).sum(axis=0)
+    gap = change - flows.tax_cents.sum(axis=0) + paid_out
+    if gap.any():
+        m = int(np.flatnonzero(gap)[0])
+        return f"the accounts of metro {world.utility.cbsa[m]} are off by {gap[m]:+,} cents"
+    return None
+
+
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, money)
+CHECKS: Sequence[Check] = (people, moves, jobs, money, treasury)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

@@ -8,7 +8,7 @@ that nobody measured it: vary it before you believe a result.
 import pandas as pd
 from pydantic import BaseModel
 
-from microsim.government_parameters import InsuranceParameters
+from microsim.government_parameters import InsuranceParameters, TaxParameters
 from microsim.parameter_fields import FourFactors, Group, Range, parameter
 from microsim.synthesis_parameters import SynthesisParameters
 
@@ -256,6 +256,7 @@ class Parameters(Group):
     housing: HousingParameters = HousingParameters()
     money: MoneyParameters = MoneyParameters()
     insurance: InsuranceParameters = InsuranceParameters()
+    taxes: TaxParameters = TaxParameters()
     demography: DemographyParameters = DemographyParameters()
 
 

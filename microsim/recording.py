@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from microsim.government_parameters import LEVELS
 from microsim.state import State, World
 
 __all__ = ["flow_totals", "metro_rows", "national_row", "policy_rows"]
@@ -42,7 +43,8 @@ def metro_rows(state: State, world: World, start: str) -> pd.DataFrame:
             "vacancies": vacancies.astype(np.int64),
             "price_index": state.price_index,
             "home_value": metros.home_value * state.price_index,
-            "grant_dollars": flows.grant_cents_by_metro / 100.0,
+            "grant_dollars": flows.outlays.sum(axis=0) / 100.0,
+            **{f"{level}_balance": state.treasury[i] / 100.0 for i, level in enumerate(LEVELS)},
         }
     )
 
@@ -62,14 +64,25 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "moves": len(flows.origin),
         "unemployment_rate": sums["unemployed"] / sums["population"],
         "mean_price_index": float(np.average(state.price_index, weights=panel["population"])),
-        "grant_dollars": int(flows.grant_cents.sum()) / 100.0,
+        "grant_dollars": int(flows.outlays.sum()) / 100.0,
         "benefits": int(flows.benefit_cents.sum()) / 100.0,
         "saved": flows.saved / 100.0,
         "drawn": flows.drawn / 100.0,
         "moving_cost": flows.moving_cost / 100.0,
         "credit": flows.credit / 100.0,
         "savings": int(state.savings.sum()) / 100.0,
+        "wages": flows.wages / 100.0,
+        **_government(state),
         "recession": bool(state.recession.any()),
+    }
+
+
+def _government(state: State) -> dict[str, float]:
+    """Return the month's taxes, and the balance, of each level of government, in dollars."""
+    return {
+        f"{level}_{what}": int(cents[i].sum()) / 100.0
+        for what, cents in (("taxes", state.flows.tax_cents), ("balance", state.treasury))
+        for i, level in enumerate(LEVELS)
     }
 
 
@@ -81,7 +94,7 @@ def policy_rows(state: State, world: World) -> list[dict[str, object]]:
             "month": state.month,
             "policy": policy.name,
             "grants": int(state.flows.payments[g]),
-            "dollars": int(state.flows.grant_cents[g]) / 100.0,
+            "dollars": int(state.flows.outlays[g].sum()) / 100.0,
         }
         for g, policy in enumerate(world.scenario.policies)
     ]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from choicemodels.apportion import cumulative_rounding
 from choicemodels.keyed_random import Streams
+from microsim.government_parameters import LEVELS
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
@@ -92,12 +93,14 @@ class Flows:
         counted where they live, ``eligible_moves`` and ``grants`` at the origin of the move.
     payments : ndarray (G,) int64
         How many payments each policy made.
-    grant_cents : ndarray (G,) int64
-        Paid by each policy.
-    grant_cents_by_metro : ndarray (M,) int64
-        The same by metro; to movers, by the metro they left.
+    outlays : ndarray (G, M) int64
+        Cents that each policy paid, by metro; to movers, by the metro they left.
     benefit_cents : ndarray (M,) int64
         Unemployment insurance, its extensions left out.
+    tax_cents : ndarray (L, M) int64
+        Taxes by level of government and metro.
+    wages, take_home : int
+        Cents earned in the month, before and after taxes.
     saved, drawn, moving_cost, credit : int
         Cents put by, taken out for living, paid to movers from savings and grants, and the part
         of moving costs that neither covered.
@@ -115,9 +118,11 @@ class Flows:
     eligible_moves: Ints
     grants: Ints
     payments: Ints
-    grant_cents: Ints
-    grant_cents_by_metro: Ints
+    outlays: Ints
     benefit_cents: Ints
+    tax_cents: Ints
+    wages: int
+    take_home: int
     saved: int
     drawn: int
     moving_cost: int
@@ -130,13 +135,14 @@ class Flows:
         """Return the flows of a month in which nothing has happened yet."""
         zero, nobody = np.zeros(metros, dtype=np.int64), np.empty(0, dtype=np.int64)
         by_metro = {f.name: zero for f in fields(cls)[:9]}
-        money = np.zeros(policies, dtype=np.int64)
         return cls(
             **by_metro,
-            payments=money,
-            grant_cents=money,
-            grant_cents_by_metro=zero,
+            payments=np.zeros(policies, dtype=np.int64),
+            outlays=np.zeros((policies, metros), dtype=np.int64),
             benefit_cents=zero,
+            tax_cents=np.zeros((len(LEVELS), metros), dtype=np.int64),
+            wages=0,
+            take_home=0,
             saved=0,
             drawn=0,
             moving_cost=0,
@@ -180,6 +186,9 @@ class State:
         House prices, 1 in the base year.
     spent : ndarray (G,) int64
         Cents each policy has paid so far.
+    treasury : ndarray (L, M) int64
+        Cents of taxes less outlays so far, by level of government and metro; a government's
+        balance is the sum over its metros.
     recession : ndarray (R,) bool
         Which of the scenario's recessions are on.
     flows : Flows
@@ -202,6 +211,7 @@ class State:
     positions: Ints
     price_index: Floats
     spent: Ints
+    treasury: Ints
     recession: NDArray[np.bool_]
     flows: Flows
 
@@ -313,6 +323,7 @@ def initial_state(world: World) -> State:
         positions=f.size + vacancies,
         price_index=np.ones(world.metros),
         spent=np.zeros(policies, dtype=np.int64),
+        treasury=np.zeros((len(LEVELS), world.metros), dtype=np.int64),
         recession=np.zeros(len(world.recessions), dtype=np.bool_),
         flows=Flows.none(world.metros, policies),
     )

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from microsim.government_parameters import Level
 from microsim.policies.eligibility import Eligibility
 from microsim.scenario_part import Part
 
@@ -25,6 +26,9 @@ class Programme(Part):
         Share of the eligible who know of the programme and would claim.
     budget
         Dollars in all; when it is spent, nobody is paid any more.
+    paid_by
+        The level of government whose account pays: "federal", "state" or "local", the latter two
+        of the metro where a payment is counted.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Programme(Part):
     eligibility: Eligibility = Eligibility()
     take_up: float = Field(default=1.0, ge=0, le=1)
     budget: float | None = Field(default=None, ge=0)
+    paid_by: Level = "federal"
 
     @property
     def metros_named(self) -> dict[str, tuple[str, ...]]:

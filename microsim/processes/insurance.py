@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from microsim.policies import ExtendedInsurance
 from microsim.processes.eligibility import meets, would_claim
+from microsim.processes.ledger import cents_by_metro, pay_from
 from microsim.state import State, World
 
 __all__ = ["insurance"]
@@ -38,7 +39,7 @@ def insurance(state: State, world: World) -> State:
     duration = np.array(rules.by_state("duration", world.states))[state.metro[insured]]
     used = state.benefit_months[insured]
     regular = insured[used < duration]
-    cents = _by_metro(regular, state, world)
+    cents = cents_by_metro(state.metro[regular], state.benefit[regular], world.metros)
     state = _paid(regular, state)
     state = replace(state, flows=replace(state.flows, benefit_cents=cents))
     exhausted, over = insured[used >= duration], (used - duration)[used >= duration]
@@ -48,7 +49,8 @@ def insurance(state: State, world: World) -> State:
         rows = exhausted[over < policy.months]
         rows = rows[meets(policy.eligibility, state, world)[rows]]
         rows = _afforded(rows[would_claim(policy, rows, world)], policy, g, state, world)
-        state = _extended(rows, g, _paid(rows, state), world)
+        state = pay_from(state, np.full(len(rows), g), state.metro[rows], state.benefit[rows])
+        state = _paid(rows, state)
         unpaid = ~np.isin(exhausted, rows)
         exhausted, over = exhausted[unpaid], over[unpaid]
     return state
@@ -79,13 +81,6 @@ def _paid(rows: Ints, state: State) -> State:
     return replace(state, savings=savings, benefit_months=months)
 
 
-def _by_metro(rows: Ints, state: State, world: World) -> Ints:
-    """Add up the benefits of ``rows`` by metro, exactly."""
-    out = np.zeros(world.metros, dtype=np.int64)
-    np.add.at(out, state.metro[rows], state.benefit[rows])
-    return out
-
-
 def _afforded(rows: Ints, policy: ExtendedInsurance, g: int, state: State, world: World) -> Ints:
     """Return those that the rest of the budget pays, the smallest draws first."""
     left = policy.left(int(state.spent[g]))
@@ -95,17 +90,3 @@ def _afforded(rows: Ints, policy: ExtendedInsurance, g: int, state: State, world
     u = world.streams.uniform(f"insurance queue: {policy.name}", ids, state.month)
     queue = rows[np.lexsort((ids, u))]
     return queue[np.cumsum(state.benefit[queue]) <= left]
-
-
-def _extended(rows: Ints, g: int, state: State, world: World) -> State:
-    """Book the benefits of ``rows`` to policy ``g``."""
-    cents = _by_metro(rows, state, world)
-    mine = np.arange(len(state.spent)) == g
-    outlay = mine * cents.sum()
-    flows = replace(
-        state.flows,
-        payments=state.flows.payments + mine * len(rows),
-        grant_cents=state.flows.grant_cents + outlay,
-        grant_cents_by_metro=state.flows.grant_cents_by_metro + cents,
-    )
-    return replace(state, spent=state.spent + outlay, flows=flows)

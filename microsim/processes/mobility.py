@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from choicemodels.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
 from microsim.policies import RelocationGrant
+from microsim.processes.ledger import pay_from
 from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments
 from microsim.processes.search import hire
@@ -180,8 +181,8 @@ def _settle(
     scale = WorkerColumns(of_movers, world.parameters.moving)["moving_scale"]
     distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
     cost = np.rint(1e5 * scale * distance_cost).astype(np.int64)
-    policies = len(world.scenario.policies)
-    amounts = np.zeros(policies + 1, dtype=np.int64)  # the last for those without an offer
+    count = len(world.scenario.policies)
+    amounts = np.zeros(count + 1, dtype=np.int64)  # the last for those without an offer
     for g, policy in world.scenario.policies_of(RelocationGrant):
         amounts[g] = policy.cents
     grant = np.where(paid, amounts[offer], 0)
@@ -189,26 +190,15 @@ def _settle(
     own = np.minimum(cost, savings[movers] + grant)
     savings[movers] += grant - own
     granted[movers[paid]] = True
-    count = np.bincount(offer[paid], minlength=policies).astype(np.int64)
-    outlay = count * amounts[:policies]
+    origin = state.metro[movers]
+    state = pay_from(state, offer[paid], origin[paid], grant[paid])
     flows = replace(
         state.flows,
-        grants=np.bincount(state.metro[movers[paid]], minlength=world.metros),
-        payments=state.flows.payments + count,
-        grant_cents=state.flows.grant_cents + outlay,
-        grant_cents_by_metro=state.flows.grant_cents_by_metro
-        + _sums(state.metro[movers], grant, world.metros),
+        grants=np.bincount(origin[paid], minlength=world.metros),
         moving_cost=int(own.sum()),
         credit=int((cost - own).sum()),
     )
-    return replace(state, savings=savings, granted=granted, spent=state.spent + outlay, flows=flows)
-
-
-def _sums(group: Ints, cents: Ints, size: int) -> Ints:
-    """Add up cents by group, exactly: numpy's weighted bincount would add floats."""
-    out = np.zeros(size, dtype=np.int64)
-    np.add.at(out, group, cents)
-    return out
+    return replace(state, savings=savings, granted=granted, flows=flows)
 
 
 def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> State:

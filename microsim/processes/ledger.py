@@ -1,0 +1,70 @@
+"""The governments' books: what was taken from whom, and paid out where."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.government_parameters import LEVELS
+from microsim.state import Flows, State, World
+
+__all__ = ["cents_by_metro", "disbursements", "pay_from", "withholding"]
+
+Ints = NDArray[np.int64]
+STATE = LEVELS.index("state")
+
+
+def cents_by_metro(metro: Ints, cents: Ints, metros: int) -> Ints:
+    """Add up cents by metro, exactly: numpy's weighted bincount would add floats."""
+    out = np.zeros(metros, dtype=np.int64)
+    np.add.at(out, metro, cents)
+    return out
+
+
+def pay_from(state: State, policy: Ints, metro: Ints, cents: Ints) -> State:
+    """Return the state in which the policies' payments are booked.
+
+    Parameters
+    ----------
+    state
+    policy, metro, cents : (P,)
+        Of each payment: the policy's row, the metro it is counted in, and the amount.
+    """
+    outlays = state.flows.outlays.copy()
+    np.add.at(outlays, (policy, metro), cents)
+    payments = state.flows.payments + np.bincount(policy, minlength=len(state.spent))
+    spent = state.spent + (outlays - state.flows.outlays).sum(axis=1)
+    return replace(
+        state, spent=spent, flows=replace(state.flows, payments=payments, outlays=outlays)
+    )
+
+
+def withholding(state: State, world: World) -> Ints:
+    """Return what each government takes from a month's wages, (L, N) cents.
+
+    Flat rates on the wage: federal income and payroll tax, the state's and the local one where
+    the worker lives. The unemployed pay nothing, also not on their benefits.
+    """
+    rules = world.parameters.taxes
+    tax = np.zeros((len(LEVELS), len(state.metro)), dtype=np.int64)
+    if not rules.active:
+        return tax
+    pay = np.where(state.employed, state.wage * (100.0 / 12.0), 0.0)
+    federal = np.full(world.metros, rules.federal_income_rate + rules.payroll_rate)
+    of_states = (rules.by_state(name, world.states) for name in ("state_rate", "local_rate"))
+    for level, rates in enumerate((federal, *of_states)):
+        rate = np.asarray(rates)[state.metro]
+        tax[level] = np.rint(rate * pay).astype(np.int64)
+    return tax
+
+
+def disbursements(flows: Flows, world: World) -> Ints:
+    """Return what each level of government paid out in each metro, (L, M) cents.
+
+    States pay the unemployment insurance; a policy is paid by the level that ``paid_by`` names.
+    """
+    out = np.zeros((len(LEVELS), world.metros), dtype=np.int64)
+    out[STATE] += flows.benefit_cents
+    for g, policy in enumerate(world.scenario.policies):
+        out[LEVELS.index(policy.paid_by)] += flows.outlays[g]
+    return out
