@@ -9,12 +9,23 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError
 from choicemodels.frames import require_columns
+from microsim.finance_parameters import CREDIT_BANDS
 from microsim.person_parameters import MARITAL_STATUSES, RACES, RINGS, SEXES
 from microsim.synthesis_parameters import EDUCATION_LEVELS
 
 __all__ = ["Firms", "Metros", "Workers", "within"]
 
 Number = TypeVar("Number", bound=np.generic)
+_NOT_NEGATIVE = (
+    "wage",
+    "savings",
+    "tenure",
+    "commute",
+    "debt",
+    "home_equity",
+    "housing_cost",
+    "weight",
+)
 _WORKER_CODES = {
     "education": EDUCATION_LEVELS,
     "sex": SEXES,
@@ -131,6 +142,14 @@ class Workers(_Columns):
         Row of `Population.metros` where the family lives.
     family_weight : float32
         Weight on living near the family, 0 to 1.
+    debt : int64
+        Besides the mortgage, cents.
+    home_equity : int64
+        Value of an owned home less what is owed on it, cents.
+    credit_score : int16
+        300 to 850.
+    housing_cost : float32
+        Rent, or payments and upkeep of an owned home; dollars a month.
     weight : float32
         Persons for whom the worker stands.
     """
@@ -158,6 +177,10 @@ class Workers(_Columns):
     urban_taste: NDArray[np.float32]
     family_metro: NDArray[np.int16]
     family_weight: NDArray[np.float32]
+    debt: NDArray[np.int64]
+    home_equity: NDArray[np.int64]
+    credit_score: NDArray[np.int16]
+    housing_cost: NDArray[np.float32]
     weight: NDArray[np.float32]
 
     def __post_init__(self) -> None:
@@ -167,8 +190,9 @@ class Workers(_Columns):
         within(self.household_size, 1, np.inf, "household_size", "workers")
         for name in ("exposure", "network", "family_weight"):
             within(getattr(self, name), 0.0, 1.0, name, "workers")
-        for name in ("wage", "savings", "tenure", "commute", "weight"):
+        for name in _NOT_NEGATIVE:
             within(getattr(self, name), 0, np.inf, name, "workers")
+        within(self.credit_score, CREDIT_BANDS[0], CREDIT_BANDS[-1], "credit_score", "workers")
         for name, codes in _WORKER_CODES.items():
             within(getattr(self, name), 0, len(codes) - 1, name, "workers")
 

@@ -1,6 +1,7 @@
 """The margins of a population: what the synthesis aims at, and what came out."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from microsim.agents import Workers
+from microsim.finance_parameters import CREDIT_BANDS
 from microsim.person_parameters import MARITAL_STATUSES, RACES
 from microsim.population import Population
 from microsim.synthesis_parameters import SynthesisParameters
@@ -16,6 +18,7 @@ from microsim.synthesis_people import AGE_BRACKETS, age_bracket
 __all__ = ["realized_margins", "target_margins"]
 
 Floats = NDArray[np.float64]
+_BANDS = tuple(f"{low}-{high}" for low, high in pairwise(CREDIT_BANDS))
 Block = tuple[str, Iterable[str], Any]
 
 
@@ -77,6 +80,8 @@ def target_margins(
             places["cbsa"],
             people.commute_speed * places["mean_commute_minutes"],
         ),
+        ("credit share", _BANDS, assumed.finance.credit_shares),
+        ("debtor share", ["nation"], [assumed.finance.debt_share]),
         ("near family share", ["nation"], [people.near_family_share]),
         ("mean network", ["nation"], [people.network_mean]),
         ("mean family weight", ["nation"], [people.family_weight_mean]),
@@ -120,6 +125,8 @@ def _person_blocks(population: Population) -> list[Block]:
         ("median tenure", AGE_BRACKETS, _median_tenure(w, bracket)),
         ("city share", metros.cbsa, _means(w.ring == 0, w.metro, len(metros))),
         ("mean commute", metros.cbsa, _means(w.commute, w.metro, len(metros))),
+        ("credit share", _BANDS, _credit_shares(w)),
+        ("debtor share", ["nation"], [np.mean(w.debt > 0)]),
         ("near family share", ["nation"], [np.mean(w.family_metro == w.metro)]),
         ("mean network", ["nation"], [w.network.mean(dtype=np.float64)]),
         ("mean family weight", ["nation"], [w.family_weight.mean(dtype=np.float64)]),
@@ -131,6 +138,11 @@ def _median_tenure(w: Workers, bracket: NDArray[np.int64]) -> Floats:
     employed = w.firm >= 0
     years = pd.Series(w.tenure[employed]).groupby(bracket[employed]).median()
     return np.asarray(years.reindex(range(len(AGE_BRACKETS))), dtype=np.float64)
+
+
+def _credit_shares(w: Workers) -> Floats:
+    band = np.searchsorted(CREDIT_BANDS[1:-1], w.credit_score, side="right")
+    return np.bincount(band, minlength=len(_BANDS)) / len(w)
 
 
 def _means(values: NDArray[Any], group: NDArray[np.integer], groups: int) -> Floats:

@@ -1,7 +1,8 @@
 """Make a population: joint attributes, drawn in turn, each given those before it.
 
 metro -> occupation -> age -> education -> unemployment -> wage -> household -> home -> savings ->
-employer, and then who they are beside their work (`microsim.synthesis_people`). Shares by metro
+employer, and then who they are beside their work (`microsim.synthesis_people`) and what
+they own and owe (`microsim.synthesis_finance`). Shares by metro
 meet ``data/metros.csv`` and ``data/metro_occupations.csv`` within one worker a metro, because
 members are selected systematically and not by independent coins.
 """
@@ -21,6 +22,7 @@ from microsim.firms import make_firms
 from microsim.margins import target_margins
 from microsim.population import Population
 from microsim.synthesis_draws import standardize, start
+from microsim.synthesis_finance import make_finances
 from microsim.synthesis_parameters import SynthesisParameters
 from microsim.synthesis_people import Profile, look_up, make_people
 
@@ -111,6 +113,7 @@ def synthesize(
             firm=employer.astype(np.int32),
             exposure=occupations["exposure"].to_numpy(dtype=np.float64)[occupation],
             **people,
+            **make_finances(profile, places, streams, assumed.finance),
         ),
         firms=made,
         metros=_metros(places, jobs, wage_means),

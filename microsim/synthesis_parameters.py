@@ -3,6 +3,7 @@
 A source of "assumption" means that nobody measured it: vary it before you believe a result.
 """
 
+from microsim.finance_parameters import FinanceParameters
 from microsim.parameter_fields import FiveFactors, FourShares, Group, Shares, ThreeShares, parameter
 from microsim.person_parameters import PersonParameters
 
@@ -69,6 +70,7 @@ class SynthesisParameters(Group):
     """How the population is made, besides the margins in ``data/``."""
 
     people: PersonParameters = PersonParameters()
+    finance: FinanceParameters = FinanceParameters()
 
     age_shares: Shares = parameter(
         (0.13, 0.225, 0.22, 0.20, 0.17, 0.055),
