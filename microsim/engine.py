@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.behaviour import Behaviour
+from microsim.checkpoint import pack, unpack
 from microsim.conservation import CHECKS, Check, assert_conserved
 from microsim.mobility_utility import MobilityUtility, WorkerTypes
 from microsim.policies import RelocationGrant
@@ -25,8 +26,8 @@ from microsim.processes.job_demand import job_demand
 from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
 from microsim.processes.search import search
-from microsim.recording import flow_totals, metro_rows, national_row, policy_rows
-from microsim.run import Run, RunFolder
+from microsim.recording import Record, Tables
+from microsim.run import Run, RunFolder, RunPlan, load_run
 from microsim.scenario import Scenario
 from microsim.state import State, World, initial_state, make_world
 from microsim.variables import VARIABLES, WorkerColumns
@@ -47,6 +48,8 @@ def simulate(
     replicates: int = 1,
     start: str = "2024-01",
     out: str | Path | None = None,
+    checkpoint: int | None = None,
+    resume: bool = False,
     progress: bool | Progress = False,
     checks: Sequence[Check] = (),
 ) -> Run:
@@ -69,6 +72,11 @@ def simulate(
         First month, "YYYY-MM".
     out
         Folder to write to, a file a month, as the run goes. Nothing is written without it.
+    checkpoint
+        Every how many months to write down where the run stands, so that it can be resumed.
+    resume
+        Go on with the run in ``out`` from its last checkpoint; the results are those of a run
+        that was never stopped. A finished run is read, and one that is not there begun.
     progress
         True for a bar on the terminal, or a function of (months done, months in all).
     checks
@@ -82,26 +90,40 @@ def simulate(
     ------
     SpecificationError
         If the scenario, the model and the population do not fit together.
+    DataError
+        If the folder cannot be written, or holds another run than the one to be resumed.
     ConservationError
         If people, moves, jobs or money are not conserved: a fault of the program.
     """
-    plan = scenario or Scenario.baseline()
+    scenario = scenario or Scenario.baseline()
     first = _first_month(start)
     _check_counts(months, replicates)
-    plan.check_metros(list(population.metros.cbsa))
+    _check_folder(out, checkpoint, resume)
+    scenario.check_metros(list(population.metros.cbsa))
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
-    _check_money(plan, utility)
+    _check_money(scenario, utility)
     # A bad seed or a model that cannot be simulated is refused before any folder is touched.
     Streams(seed).key("move")
-    fingerprint = _behaviour_fingerprint(behaviour)
-    folder = RunFolder.prepare(out) if out is not None else None
+    plan = RunPlan(
+        scenario=scenario,
+        months=months,
+        seed=seed,
+        replicates=replicates,
+        start=start,
+        population_fingerprint=population.fingerprint(),
+        behaviour_fingerprint=_behaviour_fingerprint(behaviour),
+    )
+    folder = _open_folder(out, plan, resume)
+    if folder is not None and folder.finished:
+        return load_run(folder.path)
     collected = []
     with ExitStack() as stack:
         report = _reporter(progress, months * replicates, stack)
         for r in range(replicates):
-            world = make_world(population, utility, plan, months, Streams(seed, r), first.month)
-            collected.append(_replicate(world, months, start, folder, report, checks))
-    run = _assemble(collected, population, fingerprint, plan, months, seed, replicates, start)
+            streams = Streams(seed, r)
+            world = make_world(population, utility, scenario, months, streams, first.month)
+            collected.append(_replicate(world, plan, folder, checkpoint, report, checks))
+    run = _assemble(collected, plan)
     if folder is not None:
         folder.finish(run)
     return run
@@ -119,46 +141,45 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     return accounts(state, world)
 
 
-@dataclass(frozen=True)
-class _Tables:
-    panel: pd.DataFrame
-    national: pd.DataFrame
-    flows: pd.DataFrame
-    policies: pd.DataFrame
-
-
 def _replicate(
     world: World,
-    months: int,
-    start: str,
+    plan: RunPlan,
     folder: RunFolder | None,
+    checkpoint: int | None,
     report: Report,
     checks: Sequence[Check],
-) -> _Tables:
-    """Run one replicate and return its tables."""
-    panels, national, policies = [], [], []
-    counts = np.zeros((world.metros, world.metros), dtype=np.int64)
-    state = initial_state(world)
+) -> Tables:
+    """Run one replicate, from its checkpoint if it has one, and return its tables."""
+    replicate, months = world.streams.replicate, plan.months
+    state, record = _beginning(world, folder)
     types = _fixed_types(state, world)
-    for month in range(months):
+    while state.month < months:
         before, state = state, step(state, world, types)
         assert_conserved(before, state, world, (*CHECKS, *checks))
-        panel = metro_rows(state, world, start)
+        panel = record.add(state, world, plan.start)
         if folder is not None:
-            folder.write_month(world.streams.replicate, month, panel)
-        panels.append(panel)
-        national.append(national_row(panel, state, world))
-        policies.extend(policy_rows(state, world))
-        np.add.at(counts, (state.flows.origin, state.flows.destination), 1)
-        report(world.streams.replicate * months + month + 1)
+            folder.write_month(replicate, state.month, panel)
         state = state.next_month(world)
-    columns = ["replicate", "month", "policy", "grants", "dollars"]
-    return _Tables(
-        pd.concat(panels, ignore_index=True),
-        pd.DataFrame(national),
-        flow_totals(counts, world),
-        pd.DataFrame(policies, columns=columns),
-    )
+        if folder is not None and _is_due(state.month, months, checkpoint):
+            folder.write_checkpoint(replicate, pack(state, record))
+        report(replicate * months + state.month)
+    return record.tables(world)
+
+
+def _beginning(world: World, folder: RunFolder | None) -> tuple[State, Record]:
+    """Return where a replicate begins, or goes on: a state, and what was recorded before it."""
+    state, replicate = initial_state(world), world.streams.replicate
+    found = folder.checkpoint(replicate) if folder is not None else None
+    if folder is None or found is None:
+        return state, Record.empty(world.metros)
+    state, record = unpack(found, state)
+    record.panels.extend(folder.read_months(replicate, state.month))
+    return state, record
+
+
+def _is_due(done: int, months: int, checkpoint: int | None) -> bool:
+    """Return whether to write a checkpoint: every so many months, and when a replicate ends."""
+    return checkpoint is not None and (done % checkpoint == 0 or done == months)
 
 
 def _fixed_types(state: State, world: World) -> WorkerTypes | None:
@@ -169,33 +190,15 @@ def _fixed_types(state: State, world: World) -> WorkerTypes | None:
     return world.utility.types(workers, len(state.metro))
 
 
-def _assemble(
-    collected: list[_Tables],
-    population: Population,
-    behaviour_fingerprint: str,
-    scenario: Scenario,
-    months: int,
-    seed: int,
-    replicates: int,
-    start: str,
-) -> Run:
-    def join(name: str) -> pd.DataFrame:
-        frames: list[pd.DataFrame] = [getattr(tables, name) for tables in collected]
-        return pd.concat(frames, ignore_index=True)
-
-    return Run(
-        scenario=scenario,
-        months=months,
-        seed=seed,
-        replicates=replicates,
-        start=start,
-        metros=join("panel"),
-        national=join("national"),
-        flows=join("flows"),
-        policies=join("policies"),
-        population_fingerprint=population.fingerprint(),
-        behaviour_fingerprint=behaviour_fingerprint,
-    )
+def _assemble(collected: list[Tables], plan: RunPlan) -> Run:
+    """Return the run of all replicates' tables."""
+    joined = {
+        field.name: pd.concat(
+            [getattr(tables, field.name) for tables in collected], ignore_index=True
+        )
+        for field in fields(Tables)
+    }
+    return Run(**{field.name: getattr(plan, field.name) for field in fields(plan)}, **joined)
 
 
 def _behaviour_fingerprint(behaviour: Behaviour) -> str:
@@ -222,6 +225,23 @@ def _check_counts(months: int, replicates: int) -> None:
     for label, value in (("months", months), ("replicates", replicates)):
         if value < 1:
             raise SpecificationError(f"{label} is {value}; ask for at least 1.")
+
+
+def _check_folder(out: str | Path | None, checkpoint: int | None, resume: bool) -> None:
+    if checkpoint is not None and checkpoint < 1:
+        raise SpecificationError(
+            f"checkpoint is {checkpoint}; give the number of months between two, at least 1."
+        )
+    if out is None and (resume or checkpoint is not None):
+        raise SpecificationError(
+            f"{'resume' if resume else 'checkpoint'} needs the folder of the run; give it as out."
+        )
+
+
+def _open_folder(out: str | Path | None, plan: RunPlan, resume: bool) -> RunFolder | None:
+    if out is None:
+        return None
+    return RunFolder.reopen(out, plan) if resume else RunFolder.prepare(out, plan)
 
 
 def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:

@@ -1,4 +1,7 @@
-"""Tables of a month, from the states around it."""
+"""Tables of a month, from the states around it, and of all months of a replicate."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,7 +9,7 @@ import pandas as pd
 from microsim.government_parameters import LEVELS
 from microsim.state import State, World
 
-__all__ = ["flow_totals", "metro_rows", "national_row", "policy_rows"]
+__all__ = ["Record", "Tables", "flow_totals", "metro_rows", "national_row", "policy_rows"]
 
 _COUNTS = (
     "arrivals",
@@ -19,6 +22,68 @@ _COUNTS = (
     "eligible_moves",
     "grants",
 )
+_POLICY_COLUMNS = ["replicate", "month", "policy", "grants", "dollars"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a replicate; see `microsim.run.Run`.
+
+    Attributes
+    ----------
+    metros, national, flows, policies : DataFrame
+    """
+
+    metros: pd.DataFrame
+    national: pd.DataFrame
+    flows: pd.DataFrame
+    policies: pd.DataFrame
+
+
+@dataclass
+class Record:
+    """What a replicate has come to so far; it grows by a month at a time.
+
+    Attributes
+    ----------
+    panels : list of DataFrame
+        The metro panel by month.
+    national, policies : list of dict
+        Rows, without the date.
+    moves : ndarray (M, M) int64
+        From metro to metro.
+    """
+
+    panels: list[pd.DataFrame]
+    national: list[dict[str, Any]]
+    policies: list[dict[str, Any]]
+    moves: np.ndarray[tuple[int, int], np.dtype[np.int64]]
+
+    @classmethod
+    def empty(cls, metros: int) -> "Record":
+        """Return the record of no month."""
+        return cls([], [], [], np.zeros((metros, metros), dtype=np.int64))
+
+    def add(self, state: State, world: World, start: str) -> pd.DataFrame:
+        """Add the month of ``state``, and return its metro panel."""
+        panel = metro_rows(state, world, start)
+        self.panels.append(panel)
+        self.national.append(national_row(panel, state, world))
+        self.policies.extend(policy_rows(state, world))
+        np.add.at(self.moves, (state.flows.origin, state.flows.destination), 1)
+        return panel
+
+    def tables(self, world: World) -> Tables:
+        """Return the tables of the months so far, at least one."""
+        national = pd.DataFrame(self.national)
+        dates = pd.concat([panel["date"].iloc[:1] for panel in self.panels], ignore_index=True)
+        national.insert(list(national.columns).index("month") + 1, "date", dates)
+        return Tables(
+            pd.concat(self.panels, ignore_index=True),
+            national,
+            flow_totals(self.moves, world),
+            pd.DataFrame(self.policies, columns=_POLICY_COLUMNS),
+        )
 
 
 def metro_rows(state: State, world: World, start: str) -> pd.DataFrame:
@@ -59,7 +124,6 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
     return {
         "replicate": world.streams.replicate,
         "month": state.month,
-        "date": panel["date"].iloc[0],
         **sums,
         "moves": len(flows.origin),
         "unemployment_rate": sums["unemployed"] / sums["population"],

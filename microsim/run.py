@@ -15,17 +15,27 @@ import pandas as pd
 from choicemodels.errors import DataError
 from microsim.scenario import Scenario
 
-__all__ = ["Run", "RunFolder", "load_run"]
+__all__ = ["Run", "RunFolder", "RunPlan", "load_run"]
 
 _FORMAT = 1
 _PACKAGES = ("nestflow", "numpy", "numba", "pandas", "scipy", "pyarrow")
 _PANEL = "metro_panel"
 _TABLES = ("national", "flows", "policies")
+_CHECKPOINTS = "checkpoints"
+_FINISHED, _BEGUN = "run.json", "begun.json"
+_PLAIN = {
+    "months": "number of months",
+    "seed": "seed",
+    "replicates": "number of replicates",
+    "start": "first month",
+    "population_fingerprint": "population",
+    "behaviour_fingerprint": "fitted model",
+}
 
 
-@dataclass(frozen=True)
-class Run:
-    """The outcome of `simulate`.
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What makes a run: the same plan gives the same numbers.
 
     Attributes
     ----------
@@ -33,6 +43,34 @@ class Run:
     months, seed, replicates : int
     start : str
         First month, "YYYY-MM".
+    population_fingerprint, behaviour_fingerprint : str
+        Hashes that tell whether two runs had the same people and the same fitted model.
+    """
+
+    scenario: Scenario
+    months: int
+    seed: int
+    replicates: int
+    start: str
+    population_fingerprint: str
+    behaviour_fingerprint: str
+
+    def notes(self) -> dict[str, Any]:
+        """Return what makes the run again: scenario, seeds and versions; no clock."""
+        return {
+            "format": _FORMAT,
+            "scenario": self.scenario.model_dump(mode="json"),
+            **{name: getattr(self, name) for name in _PLAIN},
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RunPlan):
+    """The outcome of `simulate`: a plan, and what came of it.
+
+    Attributes
+    ----------
     metros : DataFrame
         One row for each replicate, month and metro: replicate, month (0 and up), date, cbsa,
         region_class, population, arrivals, departures, employed, unemployed, displaced,
@@ -47,35 +85,12 @@ class Run:
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame
         replicate, month, policy, grants and dollars paid.
-    population_fingerprint, behaviour_fingerprint : str
-        Hashes that tell whether two runs had the same people and the same fitted model.
     """
 
-    scenario: Scenario
-    months: int
-    seed: int
-    replicates: int
-    start: str
     metros: pd.DataFrame
     national: pd.DataFrame
     flows: pd.DataFrame
     policies: pd.DataFrame
-    population_fingerprint: str
-    behaviour_fingerprint: str
-
-    def notes(self) -> dict[str, Any]:
-        """Return what makes the run again: scenario, seeds and versions; no clock."""
-        return {
-            "format": _FORMAT,
-            "scenario": self.scenario.model_dump(mode="json"),
-            "months": self.months,
-            "seed": self.seed,
-            "replicates": self.replicates,
-            "start": self.start,
-            "population_fingerprint": self.population_fingerprint,
-            "behaviour_fingerprint": self.behaviour_fingerprint,
-            "versions": {"python": platform.python_version(), **_versions()},
-        }
 
 
 def _versions() -> Mapping[str, str]:
@@ -92,6 +107,8 @@ def _versions() -> Mapping[str, str]:
 class RunFolder:
     """Where a run is written as it goes: a Parquet file a month, and ``run.json`` at the end.
 
+    Until then ``begun.json`` says what run it is, and ``checkpoints/`` how far it has come.
+
     Attributes
     ----------
     path : Path
@@ -100,40 +117,100 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def prepare(cls, out: str | Path) -> "RunFolder":
-        """Make the folder, and clear an earlier run's files out of it.
+    def prepare(cls, out: str | Path, plan: RunPlan) -> "RunFolder":
+        """Make the folder, clear an earlier run's files out of it, and note the plan.
 
         Raises
         ------
         DataError
-            If the folder cannot be made or cleared.
+            If the folder cannot be made, cleared or written.
         """
         path = Path(out)
-        ours = {_PANEL, "run.json", *(f"{name}.parquet" for name in _TABLES)}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / "run.json").unlink(missing_ok=True)
-            shutil.rmtree(path / _PANEL, ignore_errors=True)
-            for name in ours - {_PANEL}:
+            # First what says that the other files are a run's: a clearing may be interrupted.
+            for name in (_FINISHED, _BEGUN, *(f"{table}.parquet" for table in _TABLES)):
                 (path / name).unlink(missing_ok=True)
+            for name in (_PANEL, _CHECKPOINTS):
+                shutil.rmtree(path / name, ignore_errors=True)
         except OSError as problem:
             raise DataError(
                 f"the run cannot be written to {path} ({problem.strerror}); give a folder that "
                 "you may write to."
             ) from None
-        return cls(path)
+        folder = cls(path)
+        folder._write_json(_BEGUN, plan.notes())
+        return folder
+
+    @classmethod
+    def reopen(cls, out: str | Path, plan: RunPlan) -> "RunFolder":
+        """Open the folder of a run that was stopped, or begin it if there is none.
+
+        Raises
+        ------
+        DataError
+            If the folder holds a run of another plan, or one begun with other versions.
+        """
+        folder = cls(Path(out))
+        name = _FINISHED if folder.finished else _BEGUN
+        try:
+            found = json.loads((folder.path / name).read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return cls.prepare(out, plan)
+        except (OSError, ValueError) as problem:
+            raise DataError(
+                f"{folder.path / name} cannot be read ({problem}); remove it to begin the run anew."
+            ) from None
+        _require_same(found, json.loads(json.dumps(plan.notes())), folder)
+        return folder
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run in the folder is complete."""
+        return (self.path / _FINISHED).is_file()
 
     def write_month(self, replicate: int, month: int, panel: pd.DataFrame) -> None:
         """Write one month of the metro panel."""
-        name = f"replicate={replicate:03d}/month={month:04d}.parquet"
-        self._write(self.path / _PANEL / name, panel)
+        self._write(self._month(replicate, month), panel)
+
+    def read_months(self, replicate: int, months: int) -> list[pd.DataFrame]:
+        """Return the metro panel of a replicate's first months.
+
+        Raises
+        ------
+        DataError
+            If a month is missing or damaged.
+        """
+        return [_read(self._month(replicate, month)) for month in range(months)]
+
+    def write_checkpoint(self, replicate: int, content: bytes) -> None:
+        """Write where a replicate stands, in the place of its last checkpoint."""
+        path = self._checkpoint(replicate)
+        path.parent.mkdir(exist_ok=True)
+        self._replace(path, lambda part: part.write_bytes(content))
+
+    def checkpoint(self, replicate: int) -> Path | None:
+        """Return the file of a replicate's last checkpoint, if there is one."""
+        path = self._checkpoint(replicate)
+        return path if path.is_file() else None
 
     def finish(self, run: Run) -> None:
         """Write the other tables and, last, ``run.json``: a folder with it is complete."""
         for name in _TABLES:
             self._write(self.path / f"{name}.parquet", getattr(run, name))
-        text = json.dumps(run.notes(), indent=1)
-        self._replace(self.path / "run.json", lambda path: path.write_text(text, "utf-8"))
+        self._write_json(_FINISHED, run.notes())
+        shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
+        (self.path / _BEGUN).unlink(missing_ok=True)
+
+    def _month(self, replicate: int, month: int) -> Path:
+        return self.path / _PANEL / f"replicate={replicate:03d}/month={month:04d}.parquet"
+
+    def _checkpoint(self, replicate: int) -> Path:
+        return self.path / _CHECKPOINTS / f"replicate={replicate:03d}.npz"
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=1)
+        self._replace(self.path / name, lambda part: part.write_text(text, "utf-8"))
 
     def _write(self, path: Path, frame: pd.DataFrame) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +226,47 @@ class RunFolder:
             part.unlink(missing_ok=True)
             raise DataError(
                 f"{path} cannot be written ({problem.strerror}); what was written before it "
-                "stands. Free some space and run again."
+                "stands. Free some space, and resume or run again."
             ) from None
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        # Opened file by file: the folder's name must not become a column.
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as problem:
+        raise DataError(
+            f"{path} cannot be read ({type(problem).__name__}), so that a month of the run is "
+            "lost; simulate it again, without resuming."
+        ) from None
+
+
+def _require_same(found: dict[str, Any], wanted: dict[str, Any], folder: RunFolder) -> None:
+    """Raise if the notes of a folder are not those of the run that is to be resumed."""
+    problem = ""
+    if found.get("scenario") != wanted["scenario"]:
+        name, asked = found.get("scenario", {}).get("name"), wanted["scenario"]["name"]
+        apart = f"'{name}', not '{asked}'" if name != asked else f"'{name}', but changed since"
+        problem = f"scenario is {apart}"
+    for key, words in _PLAIN.items():
+        if not problem and found.get(key) != wanted[key]:
+            problem = f"{words} is {found.get(key)!r}, not {wanted[key]!r}"
+    if problem:
+        raise DataError(
+            f"{folder.path} holds another run: its {problem}; give another folder, or run "
+            "without resuming to replace it."
+        )
+    was = found.get("versions", {})
+    changed = [
+        f"{name} {was.get(name)}"
+        for name, now in wanted["versions"].items()
+        if was.get(name) != now
+    ]
+    if changed and not folder.finished:
+        raise DataError(
+            f"the run in {folder.path} was begun with {', '.join(changed)}, and other versions "
+            "may end in other numbers; go on with these, or run without resuming to begin anew."
+        )
 
 
 def load_run(folder: str | Path) -> Run:
@@ -163,24 +279,29 @@ def load_run(folder: str | Path) -> Run:
     """
     path = Path(folder)
     try:
-        notes = json.loads((path / "run.json").read_text("utf-8"))
-        months = sorted((path / _PANEL).glob("replicate=*/month=*.parquet"))
+        notes = json.loads((path / _FINISHED).read_text("utf-8"))
         tables = {name: pd.read_parquet(path / f"{name}.parquet") for name in _TABLES}
-        # Read file by file: the folder's name must not become a column.
-        panel = pd.concat([pd.read_parquet(open_file) for open_file in months], ignore_index=True)
+        panel = [
+            month
+            for replicate in range(notes["replicates"])
+            for month in RunFolder(path).read_months(replicate, notes["months"])
+        ]
     except (OSError, ValueError) as problem:
+        if (path / _BEGUN).is_file():
+            raise DataError(
+                f"the run in {path} was stopped before its end; resume it with "
+                f"simulate(..., out='{path}', resume=True)."
+            ) from None
         raise DataError(
             f"{path} holds no finished run ({type(problem).__name__}: "
             f"{str(problem).splitlines()[0]}); simulate with out='{path}' first."
         ) from None
+    plan: dict[str, Any] = {name: notes[name] for name in _PLAIN}
     return Run(
-        scenario=Scenario.from_mapping(notes["scenario"], source=str(path / "run.json")),
-        months=notes["months"],
-        seed=notes["seed"],
-        replicates=notes["replicates"],
-        start=notes["start"],
-        metros=panel,
-        population_fingerprint=notes["population_fingerprint"],
-        behaviour_fingerprint=notes["behaviour_fingerprint"],
-        **tables,
+        scenario=Scenario.from_mapping(notes["scenario"], source=str(path / _FINISHED)),
+        metros=pd.concat(panel, ignore_index=True),
+        national=tables["national"],
+        flows=tables["flows"],
+        policies=tables["policies"],
+        **plan,
     )
