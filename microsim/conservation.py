@@ -101,8 +101,18 @@ def treasury(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def stages(before: State, after: State, world: World) -> str | None:
+    """Check that firms keep their stage of adoption or take the next one."""
+    ahead = after.stage.astype(np.int64) - before.stage
+    wrong = np.flatnonzero((ahead < 0) | (ahead > 1) | (after.stage > 3))
+    if wrong.size:
+        firm = world.population.firms.id[wrong[0]]
+        return f"firm {firm} goes from stage {before.stage[wrong[0]]} to {after.stage[wrong[0]]}"
+    return None
+
+
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, money, treasury)
+CHECKS: Sequence[Check] = (people, moves, jobs, stages, money, treasury)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

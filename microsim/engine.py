@@ -19,6 +19,7 @@ from microsim.mobility_utility import MobilityUtility, WorkerTypes
 from microsim.policies import RelocationGrant
 from microsim.population import Population
 from microsim.processes.accounts import accounts
+from microsim.processes.adoption import adoption
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
 from microsim.processes.insurance import insurance
@@ -132,6 +133,7 @@ def simulate(
 def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     """Return the state after the processes of one month."""
     state = macro(state, world)
+    state = adoption(state, world)
     state = displacement(state, world)
     state = job_demand(state, world)
     state = search(state, world)

@@ -8,6 +8,7 @@ that nobody measured it: vary it before you believe a result.
 import pandas as pd
 from pydantic import BaseModel
 
+from microsim.adoption_parameters import AdoptionParameters
 from microsim.government_parameters import InsuranceParameters, TaxParameters
 from microsim.parameter_fields import FourFactors, Group, Range, parameter
 from microsim.synthesis_parameters import SynthesisParameters
@@ -252,6 +253,7 @@ class Parameters(Group):
 
     labour: LabourParameters = LabourParameters()
     macro: MacroParameters = MacroParameters()
+    adoption: AdoptionParameters = AdoptionParameters()
     moving: MovingParameters = MovingParameters()
     housing: HousingParameters = HousingParameters()
     money: MoneyParameters = MoneyParameters()

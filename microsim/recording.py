@@ -106,6 +106,9 @@ def metro_rows(state: State, world: World, start: str) -> pd.DataFrame:
             "unemployed": stock - employed,
             **{name: getattr(flows, name) for name in _COUNTS},
             "vacancies": vacancies.astype(np.int64),
+            "adopting_firms": np.bincount(
+                world.population.firms.metro[state.stage > 0], minlength=size
+            ),
             "price_index": state.price_index,
             "home_value": metros.home_value * state.price_index,
             "grant_dollars": flows.outlays.sum(axis=0) / 100.0,
@@ -119,7 +122,14 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
     flows = state.flows
     sums = {
         name: int(panel[name].sum())
-        for name in ("population", "employed", "unemployed", *_COUNTS[2:], "vacancies")
+        for name in (
+            "population",
+            "employed",
+            "unemployed",
+            *_COUNTS[2:],
+            "vacancies",
+            "adopting_firms",
+        )
     }
     return {
         "replicate": world.streams.replicate,

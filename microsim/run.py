@@ -74,9 +74,10 @@ class Run(RunPlan):
     metros : DataFrame
         One row for each replicate, month and metro: replicate, month (0 and up), date, cbsa,
         region_class, population, arrivals, departures, employed, unemployed, displaced,
-        separations, quits, hires, vacancies, price_index, home_value (dollars), eligible,
-        eligible_moves, grants, grant_dollars (of all policies), and taxes less outlays so far:
-        federal_balance, state_balance, local_balance. Stocks are those at the end of the month.
+        separations, quits, hires, vacancies, adopting_firms, price_index, home_value (dollars),
+        eligible, eligible_moves, grants, grant_dollars (of all policies), and taxes less outlays
+        so far: federal_balance, state_balance, local_balance. Stocks are those at the end of the
+        month.
     national : DataFrame
         One row for each replicate and month: the sums of these, moves, unemployment_rate,
         mean_price_index (by workers), the accounts in dollars (saved, drawn, moving_cost, credit,

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from microsim.scenario_part import Part
 
-__all__ = ["AIDisplacement", "HazardPoint", "Recession", "Shock"]
+__all__ = ["AIAdoption", "AIDisplacement", "HazardPoint", "Recession", "Shock"]
 
 
 class HazardPoint(Part):
@@ -85,4 +85,23 @@ class Recession(Part):
         return self
 
 
-Shock: TypeAlias = Annotated[AIDisplacement | Recession, Field(discriminator="kind")]
+class AIAdoption(Part):
+    """Firms that go on adopting AI, stage by stage; see `microsim.processes.adoption`.
+
+    Without it every firm stays at the stage that the population gives it.
+
+    Attributes
+    ----------
+    trajectory
+        "slow", "base" or "fast": the factors on all intensities are ``adoption.slow_factor``, 1
+        and ``adoption.fast_factor``.
+    start_month
+        Months after the simulation's first, from 0.
+    """
+
+    kind: Literal["ai_adoption"]
+    trajectory: Literal["slow", "base", "fast"] = "base"
+    start_month: int = Field(default=0, ge=0)
+
+
+Shock: TypeAlias = Annotated[AIDisplacement | AIAdoption | Recession, Field(discriminator="kind")]

@@ -13,7 +13,7 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
 from microsim.scenario import Scenario
-from microsim.shocks import AIDisplacement, Recession
+from microsim.shocks import AIAdoption, AIDisplacement, Recession
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
@@ -64,6 +64,11 @@ class World:
     def parameters(self) -> Parameters:
         """The scenario's parameters."""
         return self.scenario.parameters
+
+    @property
+    def adoptions(self) -> tuple[AIAdoption, ...]:
+        """The scenario's shocks of adoption."""
+        return tuple(shock for shock in self.scenario.shocks if isinstance(shock, AIAdoption))
 
     @property
     def recessions(self) -> tuple[Recession, ...]:
@@ -182,6 +187,8 @@ class State:
         Months of benefits received on this claim.
     headcount, positions : ndarray (F,) int64
         Workers employed, and jobs filled or open.
+    stage : ndarray (F,) int8
+        Of adoption, as `Firms.stage`.
     price_index : ndarray (M,) float64
         House prices, 1 in the base year.
     spent : ndarray (G,) int64
@@ -209,6 +216,7 @@ class State:
     benefit_months: NDArray[np.int16]
     headcount: Ints
     positions: Ints
+    stage: NDArray[np.int8]
     price_index: Floats
     spent: Ints
     treasury: Ints
@@ -321,6 +329,7 @@ def initial_state(world: World) -> State:
         benefit_months=np.zeros(n, dtype=np.int16),
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
+        stage=f.stage.copy(),
         price_index=np.ones(world.metros),
         spent=np.zeros(policies, dtype=np.int64),
         treasury=np.zeros((len(LEVELS), world.metros), dtype=np.int64),

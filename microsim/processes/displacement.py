@@ -49,7 +49,7 @@ def displacement(state: State, world: World) -> State:
 
     Streams: "displacement", "position loss", "separation".
     """
-    w, f, labour = world.population.workers, world.population.firms, world.parameters.labour
+    w, labour = world.population.workers, world.parameters.labour
     macro = world.parameters.macro
     separation = labour.separation_rate * recession_factor(macro.separation_factor, state, world)
     intensity = world.intensity[state.month]
@@ -62,7 +62,7 @@ def displacement(state: State, world: World) -> State:
         state.firm,
         state.metro,
         w.exposure,
-        f.stage,
+        state.stage,
         np.asarray(labour.stage_multipliers, dtype=np.float64),
         intensity * recession_factor(macro.displacement_factor, state, world),
         separation,
@@ -70,7 +70,7 @@ def displacement(state: State, world: World) -> State:
     )
     lost = np.flatnonzero(fate)
     how = fate[lost]
-    firms, metros = len(f), world.metros
+    firms, metros = len(state.headcount), world.metros
     replaced = lost[how >= DISPLACED]
     firm, months_out = state.firm.copy(), state.months_out.copy()
     displaced_in, scarred = state.displaced_in.copy(), state.scarred.copy()

@@ -1,0 +1,52 @@
+"""What is assumed of the adoption of AI by firms."""
+
+from microsim.parameter_fields import Group, parameter
+
+__all__ = ["AdoptionParameters"]
+
+
+class AdoptionParameters(Group):
+    """How firms take AI up; it takes a shock of that kind to set them off."""
+
+    pilot_intensity: float = parameter(
+        0.004,
+        "per month",
+        "assumption: with contagion near the Census Business Trends survey, 2023-2025",
+        "Intensity of a small firm's first pilot where nobody has adopted.",
+        ge=0,
+    )
+    scaling_intensity: float = parameter(
+        0.03, "per month", "assumption", "Intensity of scaling up a pilot, likewise.", ge=0
+    )
+    mature_intensity: float = parameter(
+        0.02, "per month", "assumption", "Intensity of maturing, likewise.", ge=0
+    )
+    slow_factor: float = parameter(
+        0.5, "factor", "assumption", "On all intensities in the slow trajectory.", ge=0
+    )
+    fast_factor: float = parameter(
+        2.0, "factor", "assumption", "On all intensities in the fast trajectory.", ge=0
+    )
+    large_factor: float = parameter(
+        2.0, "factor", "assumption: the brief", "On the intensities of large firms.", ge=0
+    )
+    large_firm: int = parameter(
+        250, "workers", "assumption: as in the synthesis", "Where a firm is large.", ge=1
+    )
+    industry_contagion: float = parameter(
+        3.0,
+        "per share of adopters",
+        "assumption",
+        "What a whole industry of adopters adds to an intensity, relative to nobody.",
+        ge=0,
+    )
+    regional_contagion: float = parameter(
+        3.0,
+        "per share of adopters",
+        "assumption",
+        "What a whole region of adopters adds to an intensity, relative to nobody.",
+        ge=0,
+    )
+    regional_scale: float = parameter(
+        150.0, "km", "assumption", "Distance over which a metro's weight falls to 37 %.", gt=0
+    )
