@@ -20,6 +20,10 @@ class Eligibility(Part):
         Unemployed or displaced no longer ago than this.
     income_ceiling
         Dollars a year: the wage, or the last wage of the unemployed, is at most this.
+    college
+        Yes for those with a college degree only, no for those without.
+    exposure_at_least
+        Exposure to AI of the worker's occupation, 0 to 1.
     origins
         CBSA codes of the metros that one must live in.
     """
@@ -27,6 +31,8 @@ class Eligibility(Part):
     status: Literal["any", "unemployed", "displaced"] = "any"
     within_months: int | None = Field(default=None, ge=0)
     income_ceiling: float | None = Field(default=None, ge=0)
+    college: bool | None = None
+    exposure_at_least: float | None = Field(default=None, ge=0, le=1)
     origins: tuple[CBSA, ...] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")

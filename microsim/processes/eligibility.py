@@ -5,14 +5,17 @@ from numpy.typing import NDArray
 
 from microsim.policies import Eligibility, Programme
 from microsim.state import State, World
+from microsim.synthesis_parameters import EDUCATION_LEVELS
 
 __all__ = ["meets", "would_claim"]
 
 Ints = NDArray[np.int64]
+COLLEGE = EDUCATION_LEVELS.index("bachelor")
 
 
 def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
     """Return who meets every condition of ``rule``, (N,)."""
+    workers = world.population.workers
     may = np.ones(len(state.metro), dtype=np.bool_)
     if rule.status == "unemployed":
         may &= ~state.employed
@@ -24,6 +27,10 @@ def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
             may &= state.month - state.displaced_in <= rule.within_months
     if rule.income_ceiling is not None:
         may &= state.wage <= rule.income_ceiling
+    if rule.college is not None:
+        may &= (workers.education >= COLLEGE) == rule.college
+    if rule.exposure_at_least is not None:
+        may &= workers.exposure >= rule.exposure_at_least
     if rule.origins is not None:
         may &= np.isin(world.utility.cbsa, rule.origins)[state.metro]
     return may
