@@ -80,12 +80,13 @@ class Run(RunPlan):
         month.
     national : DataFrame
         One row for each replicate and month: the sums of these, moves, unemployment_rate,
-        mean_price_index (by workers), the accounts in dollars (saved, drawn, moving_cost, credit,
-        savings) and whether there was a recession.
+        mean_price_index (by workers), the accounts in dollars (benefits, saved, drawn, moving_cost,
+        credit, savings, wages, and taxes and balance of each level of government, such as
+        federal_taxes) and whether there was a recession.
     flows : DataFrame
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame
-        replicate, month, policy, grants and dollars paid.
+        replicate, month, policy, grants (payments made) and dollars paid.
     """
 
     metros: pd.DataFrame
