@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from choicemodels.errors import DataError
 from choicemodels.frames import require_columns
 from microsim.finance_parameters import CREDIT_BANDS
+from microsim.firm_parameters import REMOTE_POLICIES
 from microsim.person_parameters import MARITAL_STATUSES, RACES, RINGS, SEXES
-from microsim.synthesis_parameters import EDUCATION_LEVELS
+from microsim.synthesis_parameters import ADOPTION_STAGES, EDUCATION_LEVELS, INDUSTRIES
 
 __all__ = ["Firms", "Metros", "Workers", "within"]
 
 Number = TypeVar("Number", bound=np.generic)
+_FIRM_CODES = {"industry": INDUSTRIES, "stage": ADOPTION_STAGES, "remote": REMOTE_POLICIES}
 _NOT_NEGATIVE = (
     "wage",
     "savings",
@@ -213,6 +215,24 @@ class Firms(_Columns):
         Code of `microsim.parameters.INDUSTRIES`.
     stage : int8
         Code of `microsim.parameters.ADOPTION_STAGES`.
+    age : int16
+        Whole years.
+    remote : int8
+        Code of `microsim.firm_parameters.REMOTE_POLICIES`.
+    revenue_growth : float32
+        Log points a year.
+    labour_intensity : float32
+        Payroll over revenue, 0 to 1.
+    footprint : int16
+        Metros served, the own among them.
+    automation_investment : float32
+        Share of revenue a year.
+    layoff_rate : float32
+        Share of the staff laid off in the year before.
+    hiring_plan : float32
+        Planned growth of the staff over the next year, log points.
+    wage_p10, wage_p50, wage_p90 : float32
+        Of its workers at the start, dollars a year.
     """
 
     id: NDArray[np.int64]
@@ -220,10 +240,26 @@ class Firms(_Columns):
     size: NDArray[np.int32]
     industry: NDArray[np.int8]
     stage: NDArray[np.int8]
+    age: NDArray[np.int16]
+    remote: NDArray[np.int8]
+    revenue_growth: NDArray[np.float32]
+    labour_intensity: NDArray[np.float32]
+    footprint: NDArray[np.int16]
+    automation_investment: NDArray[np.float32]
+    layoff_rate: NDArray[np.float32]
+    hiring_plan: NDArray[np.float32]
+    wage_p10: NDArray[np.float32]
+    wage_p50: NDArray[np.float32]
+    wage_p90: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         self._freeze("firms")
-        within(self.stage, 0, 3, "stage", "firms")
+        within(self.footprint, 1, np.inf, "footprint", "firms")
+        within(self.age, 0, np.inf, "age", "firms")
+        for name in ("labour_intensity", "automation_investment", "layoff_rate"):
+            within(getattr(self, name), 0.0, 1.0, name, "firms")
+        for name, codes in _FIRM_CODES.items():
+            within(getattr(self, name), 0, len(codes) - 1, name, "firms")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from choicemodels.apportion import apportion
 from choicemodels.keyed_random import Streams
 from microsim.agents import Firms
+from microsim.synthesis_firms import make_traits, wage_structure
 from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["make_firms"]
@@ -18,6 +19,7 @@ def make_firms(
     firms: int,
     metro: Ints,
     occupation: Ints,
+    wage: NDArray[np.float64],
     employed: NDArray[np.bool_],
     soc: "pd.Series[str]",
     streams: Streams,
@@ -29,7 +31,7 @@ def make_firms(
     ----------
     firms
         How many; fewer are made where a metro has fewer employed workers than its share of firms.
-    metro, occupation, employed : (N,)
+    metro, occupation, wage, employed : (N,)
         Of the workers, sorted by metro.
     soc
         Codes of the occupations.
@@ -65,12 +67,16 @@ def make_firms(
     employer[line] = np.repeat(ids, size)
     middle = np.cumsum(size) - size + size // 2
     industry = np.where(size > 0, desired[line[np.minimum(middle, len(line) - 1)]], 0)
+    stage = _stages(ids, size, streams, assumed)
+    large = size >= assumed.large_firm
     made = Firms(
         id=ids,
         metro=home.astype(np.int16),
         size=size.astype(np.int32),
         industry=industry.astype(np.int8),
-        stage=_stages(ids, size, streams, assumed).astype(np.int8),
+        stage=stage.astype(np.int8),
+        **make_traits(size, industry, stage, large, metros, streams, assumed.firm),
+        **wage_structure(employer, wage, len(ids)),
     )
     return made, employer
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from microsim.agents import Workers
+from microsim.agents import Firms, Workers
 from microsim.finance_parameters import CREDIT_BANDS
+from microsim.firm_parameters import REMOTE_POLICIES
 from microsim.person_parameters import MARITAL_STATUSES, RACES
 from microsim.population import Population
-from microsim.synthesis_parameters import SynthesisParameters
+from microsim.synthesis_parameters import INDUSTRIES, SynthesisParameters
 from microsim.synthesis_people import AGE_BRACKETS, age_bracket
 
 __all__ = ["realized_margins", "target_margins"]
@@ -82,6 +83,16 @@ def target_margins(
         ),
         ("credit share", _BANDS, assumed.finance.credit_shares),
         ("debtor share", ["nation"], [assumed.finance.debt_share]),
+        (
+            "remote share",
+            _pairs(INDUSTRIES, REMOTE_POLICIES),
+            np.ravel([assumed.firm.remote_by_industry[name] for name in INDUSTRIES]),
+        ),
+        (
+            "mean labour intensity",
+            INDUSTRIES,
+            [assumed.firm.labour_by_industry[name] for name in INDUSTRIES],
+        ),
         ("near family share", ["nation"], [people.near_family_share]),
         ("mean network", ["nation"], [people.network_mean]),
         ("mean family weight", ["nation"], [people.family_weight_mean]),
@@ -109,6 +120,7 @@ def realized_margins(population: Population) -> pd.DataFrame:
         ("unemployment rate", ["nation"], [np.mean(w.firm < 0)]),
         ("female share", soc, _means(w.sex == 1, w.occupation, len(soc))),
         *_person_blocks(population),
+        *_firm_blocks(population.firms),
     ]
     return _frame(blocks, "realized")
 
@@ -130,6 +142,16 @@ def _person_blocks(population: Population) -> list[Block]:
         ("near family share", ["nation"], [np.mean(w.family_metro == w.metro)]),
         ("mean network", ["nation"], [w.network.mean(dtype=np.float64)]),
         ("mean family weight", ["nation"], [w.family_weight.mean(dtype=np.float64)]),
+    ]
+
+
+def _firm_blocks(firms: Firms) -> list[Block]:
+    kinds = range(len(REMOTE_POLICIES))
+    remote = [_means(firms.remote == k, firms.industry, len(INDUSTRIES)) for k in kinds]
+    intensity = _means(firms.labour_intensity, firms.industry, len(INDUSTRIES))
+    return [
+        ("remote share", _pairs(INDUSTRIES, REMOTE_POLICIES), np.ravel(remote, order="F")),
+        ("mean labour intensity", INDUSTRIES, intensity),
     ]
 
 

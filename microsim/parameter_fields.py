@@ -13,6 +13,7 @@ __all__ = [
     "Range",
     "Shares",
     "SixFactors",
+    "ThreeFactors",
     "ThreeShares",
     "parameter",
 ]
@@ -46,6 +47,7 @@ def _not_negative(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+ThreeFactors = Annotated[tuple[float, float, float], AfterValidator(_not_negative)]
 FourFactors = Annotated[tuple[float, float, float, float], AfterValidator(_not_negative)]
 FiveFactors = Annotated[tuple[float, float, float, float, float], AfterValidator(_not_negative)]
 SixFactors = Annotated[

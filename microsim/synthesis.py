@@ -21,10 +21,10 @@ from microsim.agents import Metros, Workers
 from microsim.firms import make_firms
 from microsim.margins import target_margins
 from microsim.population import Population
-from microsim.synthesis_draws import standardize, start
+from microsim.synthesis_draws import look_up, standardize, start
 from microsim.synthesis_finance import make_finances
 from microsim.synthesis_parameters import SynthesisParameters
-from microsim.synthesis_people import Profile, look_up, make_people
+from microsim.synthesis_people import Profile, make_people
 
 __all__ = ["synthesize"]
 
@@ -93,7 +93,7 @@ def synthesize(
     owner = _owners(age, wage, household, metro, places, streams, assumed)
     savings = _savings(ids, age, wage, streams, assumed)
     made, employer = make_firms(
-        firms, metro, occupation, ~unemployed, occupations["soc"], streams, assumed
+        firms, metro, occupation, wage, ~unemployed, occupations["soc"], streams, assumed
     )
     profile = Profile(
         ids, age, education, metro, occupation, household, wage, owner, employed=~unemployed

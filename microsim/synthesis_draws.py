@@ -1,17 +1,30 @@
 """How attributes are drawn: to a quota, to a margin, by rank; every draw from a named stream."""
 
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from choicemodels.apportion import cumulative_rounding, select
+from choicemodels.errors import SpecificationError
 from choicemodels.interaction.balancing import balance
 from choicemodels.keyed_random import Streams
 
-__all__ = ["allot", "normal_scores", "select_by_group", "standardize", "start"]
+__all__ = [
+    "allot",
+    "look_up",
+    "normal_scores",
+    "select_by_group",
+    "standardize",
+    "start",
+    "weibull",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Value = TypeVar("Value")
 
 
 def start(stream: str, streams: Streams) -> float:
@@ -44,6 +57,26 @@ def normal_scores(values: Floats | Ints, group: Ints) -> Floats:
     rank[order] = np.arange(len(group)) - first[group[order]]
     scores: Floats = ndtri((rank + 0.5) / count[group])
     return scores
+
+
+def weibull(score: Floats, median: Floats | float, shape: float) -> Floats:
+    """Return Weibull quantities whose ranks are those of normal scores, (N,).
+
+    Parameters
+    ----------
+    score : (N,)
+        Standard normal.
+    median
+        Of the law, a number or (N,).
+    shape
+        Above 0; 1 is the exponential law.
+
+    Notes
+    -----
+    Solves ``2 ** -(t / median) ** shape = 1 - Phi(score)`` for t.
+    """
+    quantities: Floats = median * (-np.log2(ndtr(-score))) ** (1.0 / shape)
+    return quantities
 
 
 def select_by_group(probability: Floats, group: Ints, offset: float) -> NDArray[np.bool_]:
@@ -115,3 +148,19 @@ def allot(
     chosen = np.zeros(len(ids), dtype=np.int64)
     chosen[order] = (place[:, None] >= edges[cell[order], :-1]).sum(axis=1)
     return chosen
+
+
+def look_up(table: Mapping[str, Value], keys: Sequence[str], name: str) -> list[Value]:
+    """Return a parameter's values for ``keys``.
+
+    Raises
+    ------
+    SpecificationError
+        If the parameter lacks one of them.
+    """
+    missing = sorted(set(keys) - set(table))
+    if missing:
+        raise SpecificationError(
+            f"the parameter {name} has no entry for {', '.join(missing)}; give one for each."
+        )
+    return [table[key] for key in keys]

@@ -4,6 +4,7 @@ A source of "assumption" means that nobody measured it: vary it before you belie
 """
 
 from microsim.finance_parameters import FinanceParameters
+from microsim.firm_parameters import FirmParameters
 from microsim.parameter_fields import FiveFactors, FourShares, Group, Shares, ThreeShares, parameter
 from microsim.person_parameters import PersonParameters
 
@@ -71,6 +72,7 @@ class SynthesisParameters(Group):
 
     people: PersonParameters = PersonParameters()
     finance: FinanceParameters = FinanceParameters()
+    firm: FirmParameters = FirmParameters()
 
     age_shares: Shares = parameter(
         (0.13, 0.225, 0.22, 0.20, 0.17, 0.055),

@@ -4,28 +4,34 @@ sex -> race -> marriage -> tenure -> family's metro -> ring -> commute -> networ
 tastes. Every attribute has streams of its own, so that none changes what is drawn before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logit, ndtr
+from scipy.special import logit
 
 from choicemodels.apportion import select, shift_to_margins
-from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.person_parameters import PersonParameters
-from microsim.synthesis_draws import allot, normal_scores, select_by_group, standardize, start
+from microsim.synthesis_draws import (
+    allot,
+    look_up,
+    normal_scores,
+    select_by_group,
+    standardize,
+    start,
+    weibull,
+)
 from microsim.variables import great_circle
 
-__all__ = ["AGE_BRACKETS", "Profile", "age_bracket", "look_up", "make_people"]
+__all__ = ["AGE_BRACKETS", "Profile", "age_bracket", "make_people"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Value = TypeVar("Value")
 
 AGE_BRACKETS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65-74")
 _BRACKET_STARTS = np.array([25, 35, 45, 55, 65])
@@ -59,22 +65,6 @@ class Profile:
 def age_bracket(age: NDArray[np.integer]) -> Ints:
     """Return the position of each age in `AGE_BRACKETS`, (N,)."""
     return np.searchsorted(_BRACKET_STARTS, age, side="right").astype(np.int64)
-
-
-def look_up(table: Mapping[str, Value], keys: Sequence[str], name: str) -> list[Value]:
-    """Return a parameter's values for ``keys``.
-
-    Raises
-    ------
-    SpecificationError
-        If the parameter lacks one of them.
-    """
-    missing = sorted(set(keys) - set(table))
-    if missing:
-        raise SpecificationError(
-            f"the parameter {name} has no entry for {', '.join(missing)}; give one for each."
-        )
-    return [table[key] for key in keys]
 
 
 def make_people(
@@ -170,10 +160,7 @@ def _tenure(p: Profile, streams: Streams, assumed: PersonParameters) -> Floats:
     rho = assumed.tenure_wage_correlation
     score = rho * normal_scores(p.wage, bracket)
     score += np.sqrt(1.0 - rho * rho) * streams.normal("synthesis: tenure", p.ids)
-    # A normal score survives the same share of its law as the tenure does: S = 2^-(t/median)^k.
-    years = np.array(assumed.tenure_medians)[bracket] * (-np.log2(ndtr(-score))) ** (
-        1.0 / assumed.tenure_shape
-    )
+    years = weibull(score, np.array(assumed.tenure_medians)[bracket], assumed.tenure_shape)
     return np.where(p.employed, np.minimum(years, p.age - 16.0), 0.0)
 
 
