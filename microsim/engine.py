@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from choicemodels.keyed_random import Streams
 from microsim.behaviour import Behaviour
 from microsim.checkpoint import pack, unpack
 from microsim.conservation import CHECKS, Check, assert_conserved
+from microsim.histories import history_rows, sampled_workers
 from microsim.mobility_utility import MobilityUtility, WorkerTypes
 from microsim.policies import RelocationGrant
 from microsim.population import Population
@@ -51,6 +53,7 @@ def simulate(
     out: str | Path | None = None,
     checkpoint: int | None = None,
     resume: bool = False,
+    histories: float = 0.0,
     progress: bool | Progress = False,
     checks: Sequence[Check] = (),
 ) -> Run:
@@ -78,6 +81,8 @@ def simulate(
     resume
         Go on with the run in ``out`` from its last checkpoint; the results are those of a run
         that was never stopped. A finished run is read, and one that is not there begun.
+    histories
+        Share of the workers, 0 to 1, whose months are written too; `Run.histories` reads them.
     progress
         True for a bar on the terminal, or a function of (months done, months in all).
     checks
@@ -99,7 +104,7 @@ def simulate(
     scenario = scenario or Scenario.baseline()
     first = _first_month(start)
     _check_counts(months, replicates)
-    _check_folder(out, checkpoint, resume)
+    _check_folder(out, checkpoint, resume, histories)
     scenario.check_metros(list(population.metros.cbsa))
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
     _check_money(scenario, utility)
@@ -113,6 +118,7 @@ def simulate(
         start=start,
         population_fingerprint=population.fingerprint(),
         behaviour_fingerprint=_behaviour_fingerprint(behaviour),
+        history_share=float(histories),
     )
     folder = _open_folder(out, plan, resume)
     if folder is not None and folder.finished:
@@ -124,7 +130,7 @@ def simulate(
             streams = Streams(seed, r)
             world = make_world(population, utility, scenario, months, streams, first.month)
             collected.append(_replicate(world, plan, folder, checkpoint, report, checks))
-    run = _assemble(collected, plan)
+    run = _assemble(collected, plan, folder)
     if folder is not None:
         folder.finish(run)
     return run
@@ -155,12 +161,16 @@ def _replicate(
     replicate, months = world.streams.replicate, plan.months
     state, record = _beginning(world, folder)
     types = _fixed_types(state, world)
+    followed = sampled_workers(world, plan.history_share)
     while state.month < months:
         before, state = state, step(state, world, types)
         assert_conserved(before, state, world, (*CHECKS, *checks))
         panel = record.add(state, world, plan.start)
         if folder is not None:
             folder.write_month(replicate, state.month, panel)
+        if folder is not None and plan.history_share > 0:
+            rows = history_rows(before, state, world, plan.start, followed)
+            folder.write_history(replicate, state.month, rows)
         state = state.next_month(world)
         if folder is not None and _is_due(state.month, months, checkpoint):
             folder.write_checkpoint(replicate, pack(state, record))
@@ -192,7 +202,7 @@ def _fixed_types(state: State, world: World) -> WorkerTypes | None:
     return world.utility.types(workers, len(state.metro))
 
 
-def _assemble(collected: list[Tables], plan: RunPlan) -> Run:
+def _assemble(collected: list[Tables], plan: RunPlan, folder: RunFolder | None) -> Run:
     """Return the run of all replicates' tables."""
     joined = {
         field.name: pd.concat(
@@ -200,7 +210,8 @@ def _assemble(collected: list[Tables], plan: RunPlan) -> Run:
         )
         for field in fields(Tables)
     }
-    return Run(**{field.name: getattr(plan, field.name) for field in fields(plan)}, **joined)
+    kept: dict[str, Any] = {field.name: getattr(plan, field.name) for field in fields(plan)}
+    return Run(**kept, **joined, folder=folder.path if folder is not None else None)
 
 
 def _behaviour_fingerprint(behaviour: Behaviour) -> str:
@@ -229,15 +240,19 @@ def _check_counts(months: int, replicates: int) -> None:
             raise SpecificationError(f"{label} is {value}; ask for at least 1.")
 
 
-def _check_folder(out: str | Path | None, checkpoint: int | None, resume: bool) -> None:
+def _check_folder(
+    out: str | Path | None, checkpoint: int | None, resume: bool, histories: float
+) -> None:
     if checkpoint is not None and checkpoint < 1:
         raise SpecificationError(
             f"checkpoint is {checkpoint}; give the number of months between two, at least 1."
         )
-    if out is None and (resume or checkpoint is not None):
-        raise SpecificationError(
-            f"{'resume' if resume else 'checkpoint'} needs the folder of the run; give it as out."
-        )
+    if not 0 <= histories <= 1:
+        raise SpecificationError(f"histories is {histories:g}; give a share of workers, 0 to 1.")
+    asked = {"resume": resume, "checkpoint": checkpoint is not None, "histories": histories > 0}
+    for name, wanted in asked.items():
+        if wanted and out is None:
+            raise SpecificationError(f"{name} needs the folder of the run; give it as out.")
 
 
 def _open_folder(out: str | Path | None, plan: RunPlan, resume: bool) -> RunFolder | None:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from choicemodels.errors import DataError
+from microsim.histories import SCHEMA
 from microsim.scenario import Scenario
 
 __all__ = ["Run", "RunFolder", "RunPlan", "load_run"]
@@ -22,6 +23,7 @@ _PACKAGES = ("nestflow", "numpy", "numba", "pandas", "scipy", "pyarrow")
 _PANEL = "metro_panel"
 _TABLES = ("national", "flows", "policies")
 _CHECKPOINTS = "checkpoints"
+_HISTORIES = "histories"
 _FINISHED, _BEGUN = "run.json", "begun.json"
 _PLAIN = {
     "months": "number of months",
@@ -30,6 +32,7 @@ _PLAIN = {
     "start": "first month",
     "population_fingerprint": "population",
     "behaviour_fingerprint": "fitted model",
+    "history_share": "share of workers with histories",
 }
 
 
@@ -45,6 +48,8 @@ class RunPlan:
         First month, "YYYY-MM".
     population_fingerprint, behaviour_fingerprint : str
         Hashes that tell whether two runs had the same people and the same fitted model.
+    history_share : float
+        Share of the workers whose histories are written.
     """
 
     scenario: Scenario
@@ -54,6 +59,7 @@ class RunPlan:
     start: str
     population_fingerprint: str
     behaviour_fingerprint: str
+    history_share: float = 0.0
 
     def notes(self) -> dict[str, Any]:
         """Return what makes the run again: scenario, seeds and versions; no clock."""
@@ -87,12 +93,40 @@ class Run(RunPlan):
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame
         replicate, month, policy, grants (payments made) and dollars paid.
+    folder : Path or None
+        Where the run was written, if it was.
     """
 
     metros: pd.DataFrame
     national: pd.DataFrame
     flows: pd.DataFrame
     policies: pd.DataFrame
+    folder: Path | None = None
+
+    def histories(self) -> Any:
+        """Return the histories of the sampled workers, as a DuckDB relation over their files.
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            One row for each replicate, month and sampled worker; columns as
+            `microsim.histories.SCHEMA`. Nothing is read before it is asked for.
+
+        Raises
+        ------
+        DataError
+            If no histories were written.
+        """
+        import duckdb
+
+        files = [] if self.folder is None else list((self.folder / _HISTORIES).rglob("*.parquet"))
+        if not files:
+            raise DataError(
+                f"the run '{self.scenario.name}' kept no histories; simulate with a folder and a "
+                "share of the workers, out=..., histories=0.01."
+            )
+        names = [str(path) for path in sorted(files)]
+        return duckdb.connect().read_parquet(names, hive_partitioning=False)
 
 
 def _versions() -> Mapping[str, str]:
@@ -133,7 +167,7 @@ class RunFolder:
             # First what says that the other files are a run's: a clearing may be interrupted.
             for name in (_FINISHED, _BEGUN, *(f"{table}.parquet" for table in _TABLES)):
                 (path / name).unlink(missing_ok=True)
-            for name in (_PANEL, _CHECKPOINTS):
+            for name in (_PANEL, _HISTORIES, _CHECKPOINTS):
                 shutil.rmtree(path / name, ignore_errors=True)
         except OSError as problem:
             raise DataError(
@@ -173,7 +207,11 @@ class RunFolder:
 
     def write_month(self, replicate: int, month: int, panel: pd.DataFrame) -> None:
         """Write one month of the metro panel."""
-        self._write(self._month(replicate, month), panel)
+        self._write(self._month(_PANEL, replicate, month), panel)
+
+    def write_history(self, replicate: int, month: int, rows: pd.DataFrame) -> None:
+        """Write one month of the histories."""
+        self._write(self._month(_HISTORIES, replicate, month), rows, SCHEMA)
 
     def read_months(self, replicate: int, months: int) -> list[pd.DataFrame]:
         """Return the metro panel of a replicate's first months.
@@ -183,7 +221,7 @@ class RunFolder:
         DataError
             If a month is missing or damaged.
         """
-        return [_read(self._month(replicate, month)) for month in range(months)]
+        return [_read(self._month(_PANEL, replicate, month)) for month in range(months)]
 
     def write_checkpoint(self, replicate: int, content: bytes) -> None:
         """Write where a replicate stands, in the place of its last checkpoint."""
@@ -204,8 +242,8 @@ class RunFolder:
         shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
         (self.path / _BEGUN).unlink(missing_ok=True)
 
-    def _month(self, replicate: int, month: int) -> Path:
-        return self.path / _PANEL / f"replicate={replicate:03d}/month={month:04d}.parquet"
+    def _month(self, kind: str, replicate: int, month: int) -> Path:
+        return self.path / kind / f"replicate={replicate:03d}/month={month:04d}.parquet"
 
     def _checkpoint(self, replicate: int) -> Path:
         return self.path / _CHECKPOINTS / f"replicate={replicate:03d}.npz"
@@ -214,9 +252,9 @@ class RunFolder:
         text = json.dumps(content, indent=1)
         self._replace(self.path / name, lambda part: part.write_text(text, "utf-8"))
 
-    def _write(self, path: Path, frame: pd.DataFrame) -> None:
+    def _write(self, path: Path, frame: pd.DataFrame, schema: Any = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._replace(path, lambda part: frame.to_parquet(part, index=False))
+        self._replace(path, lambda part: frame.to_parquet(part, index=False, schema=schema))
 
     def _replace(self, path: Path, write: Any) -> None:
         """Write beside and then rename, so that a killed run leaves no half file."""
@@ -305,5 +343,6 @@ def load_run(folder: str | Path) -> Run:
         national=tables["national"],
         flows=tables["flows"],
         policies=tables["policies"],
+        folder=path,
         **plan,
     )

@@ -77,8 +77,17 @@ def simulate(
     seed: Seed = 1,
     replicates: Annotated[int, typer.Option(help="Repetitions with draws of their own.")] = 1,
     start: Annotated[str, typer.Option(help="First month.")] = "2024-01",
+    checkpoint: Annotated[
+        int | None, typer.Option(help="Months between checkpoints; none without it.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder.")
+    ] = False,
+    histories: Annotated[
+        float, typer.Option(help="Share of workers whose months are written, 0 to 1.")
+    ] = 0.0,
 ) -> None:
-    """Run a population forward, month by month.
+    """Run a population forward, month by month; a run that was stopped goes on with --resume.
 
     Example: nestflow simulate runs/people --mobility runs/demo/mobility.json
     --scenario examples/scenarios/relocation_grant.yaml --out runs/grant
@@ -102,6 +111,9 @@ def simulate(
             replicates=replicates,
             start=start,
             out=out,
+            checkpoint=checkpoint,
+            resume=resume,
+            histories=histories,
             progress=step(f"Simulate {plan.name}"),
         )
     from microsim.outcomes import national_outcomes

@@ -178,6 +178,7 @@ def test_resuming_where_nothing_was_begun_begins(run, whole, tmp_path):
         ({"months": 9}, "its number of months is 4, not 9"),
         ({"seed": 2}, "its seed is 1, not 2"),
         ({"replicates": 3}, "its number of replicates is 2, not 3"),
+        ({"histories": 0.5}, r"its share of workers with histories is 0\.0, not 0\.5"),
         ({"start": "2025-01"}, "its first month is '2024-01', not '2025-01'"),
     ],
 )
