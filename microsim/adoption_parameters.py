@@ -9,9 +9,10 @@ class AdoptionParameters(Group):
     """How firms take AI up; it takes a shock of that kind to set them off."""
 
     pilot_intensity: float = parameter(
-        0.004,
+        0.002,
         "per month",
-        "assumption: with contagion near the Census Business Trends survey, 2023-2025",
+        "assumption: with contagion some 4 % of firms a year at first, near the Census Business "
+        "Trends survey, 2023-2025",
         "Intensity of a small firm's first pilot where nobody has adopted.",
         ge=0,
     )

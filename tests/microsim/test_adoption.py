@@ -50,7 +50,7 @@ def test_hazards_follow_the_formula(world_of, make):
     metros = world.population.metros
     distance = great_circle(metros.latitude, metros.longitude)
     begun = firms.stage > 0
-    steps = [0.004, 0.03, 0.02, 0.0]
+    steps = [0.002, 0.03, 0.02, 0.0]
     seen = adoption_hazards(2.0, state, world)
     for f in range(0, len(firms), 7):
         alike = firms.industry == firms.industry[f]
