@@ -95,6 +95,15 @@ class _Columns:
                 raise DataError(
                     f"column '{name}' of the {what} is not finite in row {row}; fill it."
                 )
+            if np.issubdtype(values.dtype, np.integer):
+                # A cast to a small type wraps around without a word.
+                changed = np.flatnonzero(values != np.asarray(getattr(self, name)))
+                if changed.size:
+                    raise DataError(
+                        f"column '{name}' of the {what} is {getattr(self, name)[changed[0]]} in "
+                        f"row {changed[0]}, which {values.dtype.name} cannot hold; mend "
+                        f"{changed.size:,} such rows."
+                    )
             length = len(values)
             values.flags.writeable = False
             object.__setattr__(self, name, values)

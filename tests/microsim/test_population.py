@@ -117,6 +117,10 @@ def test_bad_columns_are_refused(population):
         replace(w, id=np.zeros(len(w)))
     with pytest.raises(DataError, match="has shape"):
         replace(w, age=w.age[1:])
+    with pytest.raises(DataError, match="'race' of the workers is 256 in row 0, which int8 cannot"):
+        replace(w, race=np.full(len(w), 256))
+    with pytest.raises(DataError, match=r"'age' of the workers is 30.5 in row 0, which int16"):
+        replace(w, age=np.full(len(w), 30.5))
 
 
 def test_columns_cannot_be_written(population):
