@@ -196,12 +196,16 @@ def test_runs_go_on_from_the_files(demonstration, nestflow, tmp_path):
     people, run = tmp_path / "people", tmp_path / "run"
     sizes = ["--workers", "4000", "--firms", "400", "--metros", "20", "--seed", "3"]
     assert nestflow("synthesize", *sizes, "--out", people)[0] == 0
-    code, shown, said = nestflow(
-        "simulate", people, "--mobility", out / "mobility.json", "--months", "3", "--out", run
-    )
+    simulate = ("simulate", people, "--mobility", out / "mobility.json", "--out", run)
+    options = ("--checkpoint", "2", "--histories", "0.1")
+    code, shown, said = nestflow(*simulate, "--months", "3", *options)
     assert code == 0, said
     assert "moves" in shown
-    assert len(list(run.rglob("month=*.parquet"))) == 3
+    assert len(list(run.rglob("metro_panel/*/month=*.parquet"))) == 3
+    assert len(list(run.rglob("histories/*/month=*.parquet"))) == 3
+    code, _, said = nestflow(*simulate, "--months", "4", *options, "--resume")
+    assert code == 2
+    assert "its number of months is 3, not 4" in " ".join(said.split())
     code, _, said = nestflow("contrast", run, out / "simulations" / "relocation_grant")
     assert code == 2
     assert "have different" in said
