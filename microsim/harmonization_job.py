@@ -231,12 +231,11 @@ class HarmonizationJob(_Part):
 
     def codebook(self, areas: Areas) -> dict[str, str]:
         """Return what the attributes of the areas mean, as far as it was said."""
-        from choicemodels.migration.store import read_metadata
+        from choicemodels.migration.store import attribute_meanings
 
         if not isinstance(self.matrix, str):
             return self.matrix.codebook
-        told = read_metadata(self._folder / self.matrix)["codebook"]["areas.parquet"]
-        return {name: told[name] for name in map(str, areas.table.columns)}
+        return attribute_meanings(self._folder / self.matrix, areas)
 
     def provenance(self) -> dict[str, Any]:
         """Return what the written matrix tells of how it was made."""

@@ -21,7 +21,14 @@ from choicemodels.migration.privacy import Redaction
 if TYPE_CHECKING:
     from choicemodels.flows.flowdata import FlowData
 
-__all__ = ["SCHEMA", "read_flows", "read_matrix", "read_metadata", "write_matrix"]
+__all__ = [
+    "SCHEMA",
+    "attribute_meanings",
+    "read_flows",
+    "read_matrix",
+    "read_metadata",
+    "write_matrix",
+]
 
 # Raised when the layout of the files changes.
 SCHEMA = 1
@@ -128,6 +135,18 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
             f"({content.get('written by')}), or write it anew."
         )
     return content
+
+
+def attribute_meanings(path: str | Path, areas: Areas) -> dict[str, str]:
+    """Return what a written matrix tells of attributes, by column: a codebook to write again.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_metadata`.
+    """
+    told = read_metadata(path)["codebook"][_AREAS]
+    return {name: told[name] for name in map(str, areas.table.columns)}
 
 
 def read_matrix(path: str | Path, *, verify: bool = True) -> MigrationMatrix:

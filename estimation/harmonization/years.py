@@ -88,7 +88,12 @@ def _tell(progress: Callable[[int, int], None] | None, done: int, count: int) ->
 
 def _one_year(year: int, source: Path, steps: list[Step], folder: Path) -> pd.DataFrame:
     """Harmonize one year, unless that was done before, and return its log."""
-    from choicemodels.migration.store import read_matrix, read_metadata, write_matrix
+    from choicemodels.migration.store import (
+        attribute_meanings,
+        read_matrix,
+        read_metadata,
+        write_matrix,
+    )
     from estimation.harmonization.checkpoint import Checkpoint
     from estimation.harmonize import harmonize
 
@@ -104,13 +109,15 @@ def _one_year(year: int, source: Path, steps: list[Step], folder: Path) -> pd.Da
         found = harmonize(matrix, steps, checkpoint=kept)
         found.log.insert(0, "year", year)
         found.log.to_csv(log, index=False)
-        told = read_metadata(source)
-        described = told["codebook"]["areas.parquet"]
         write_matrix(
             found.matrix,
             target,
-            provenance={"source": told["provenance"], "steps": _names(steps), "key": key},
-            codebook={name: described[name] for name in map(str, matrix.areas.table.columns)},
+            provenance={
+                "source": read_metadata(source)["provenance"],
+                "steps": _names(steps),
+                "key": key,
+            },
+            codebook=attribute_meanings(source, matrix.areas),
         )
     except NestflowError as problem:
         raise type(problem)(f"{year}: {problem}") from None
