@@ -20,11 +20,24 @@ def behaviour(population):
     return Behaviour(mobility=replace(truth, staying={**truth.staying, "(Intercept)": 7.8}))
 
 
+QUIET = {
+    "insurance": {"active": False},
+    "taxes": {"active": False},
+}
+"""Parameters under which no mechanism of a month acts that can be turned off."""
+
+
 @pytest.fixture(scope="session")
 def make():
-    """Build a scenario from shocks and policies given as dictionaries."""
+    """Build a scenario from shocks and policies given as dictionaries.
 
-    def build(*policies, shocks=(), name="scenario", **parameters):
+    With ``quiet`` every mechanism is off but those that the parameters given turn on again.
+    """
+
+    def build(*policies, shocks=(), name="scenario", quiet=False, **parameters):
+        if quiet:
+            groups = {**dict.fromkeys(QUIET, {}), **parameters}
+            parameters = {key: {**QUIET.get(key, {}), **own} for key, own in groups.items()}
         content = {"name": name, "shocks": list(shocks), "policies": list(policies)}
         return Scenario.from_mapping({**content, "parameters": parameters})
 
