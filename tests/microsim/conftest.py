@@ -36,8 +36,8 @@ def make():
 
     def build(*policies, shocks=(), name="scenario", quiet=False, **parameters):
         if quiet:
-            groups = {**dict.fromkeys(QUIET, {}), **parameters}
-            parameters = {key: {**QUIET.get(key, {}), **own} for key, own in groups.items()}
+            groups = [*QUIET, *(name for name in parameters if name not in QUIET)]
+            parameters = {key: {**QUIET.get(key, {}), **parameters.get(key, {})} for key in groups}
         content = {"name": name, "shocks": list(shocks), "policies": list(policies)}
         return Scenario.from_mapping({**content, "parameters": parameters})
 
