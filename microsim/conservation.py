@@ -63,12 +63,14 @@ def jobs(before: State, after: State, world: World) -> str | None:
 def money(before: State, after: State, world: World) -> str | None:
     """Check that savings change by what was booked, and grants are payments times amounts."""
     flows, policies = after.flows, world.scenario.policies
-    paid = int(flows.outlays.sum())
+    paid = int(flows.outlays.sum() - flows.services.sum())
     benefits = int(flows.benefit_cents.sum())
     booked = flows.saved - flows.drawn + paid + benefits - flows.moving_cost
     change = int(after.savings.sum()) - int(before.savings.sum())
     if change != booked:
         return f"savings change by {change:,} cents, but {booked:,} were booked"
+    if (flows.services < 0).any() or (flows.services > flows.outlays).any():
+        return "a policy bought more services than it paid for"
     if not np.array_equal(after.spent - before.spent, flows.outlays.sum(axis=1)):
         return "the government's outlay differs from what the policies paid"
     takers = int((after.granted & ~before.granted).sum())

@@ -100,6 +100,8 @@ class Flows:
         How many payments each policy made.
     outlays : ndarray (G, M) int64
         Cents that each policy paid, by metro; to movers, by the metro they left.
+    services : ndarray (G, M) int64
+        The part of ``outlays`` that bought a service and went into no household's savings.
     benefit_cents : ndarray (M,) int64
         Unemployment insurance, its extensions left out.
     tax_cents : ndarray (L, M) int64
@@ -124,6 +126,7 @@ class Flows:
     grants: Ints
     payments: Ints
     outlays: Ints
+    services: Ints
     benefit_cents: Ints
     tax_cents: Ints
     wages: int
@@ -144,6 +147,7 @@ class Flows:
             **by_metro,
             payments=np.zeros(policies, dtype=np.int64),
             outlays=np.zeros((policies, metros), dtype=np.int64),
+            services=np.zeros((policies, metros), dtype=np.int64),
             benefit_cents=zero,
             tax_cents=np.zeros((len(LEVELS), metros), dtype=np.int64),
             wages=0,

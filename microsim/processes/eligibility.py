@@ -7,7 +7,7 @@ from microsim.policies import Eligibility, Programme
 from microsim.state import State, World
 from microsim.synthesis_parameters import EDUCATION_LEVELS
 
-__all__ = ["meets", "would_claim"]
+__all__ = ["afforded", "meets", "would_claim"]
 
 Ints = NDArray[np.int64]
 COLLEGE = EDUCATION_LEVELS.index("bachelor")
@@ -44,3 +44,34 @@ def would_claim(policy: Programme, rows: Ints, world: World) -> NDArray[np.bool_
     """
     u = world.streams.uniform(f"take-up: {policy.name}", world.population.workers.id[rows])
     return u < policy.take_up
+
+
+def afforded(rows: Ints, cents: Ints, g: int, state: State, world: World) -> NDArray[np.bool_]:
+    """Return which of the claims the rest of policy ``g``'s budget pays, (R,).
+
+    The smallest draws come first, until one is met that the budget does not reach for.
+
+    Parameters
+    ----------
+    rows : (R,)
+        Workers who claim.
+    cents : (R,)
+        What each would be paid.
+    g
+        Row of the policy among the scenario's.
+    state, world
+
+    Notes
+    -----
+    Stream: "queue: " and the policy's name.
+    """
+    policy = world.scenario.policies[g]
+    left = policy.left(int(state.spent[g]))
+    paid = np.ones(len(rows), dtype=np.bool_)
+    if left is None:
+        return paid
+    ids = world.population.workers.id[rows]
+    u = world.streams.uniform(f"queue: {policy.name}", ids, state.month)
+    queue = np.lexsort((ids, u))
+    paid[queue] = np.cumsum(cents[queue]) <= left
+    return paid

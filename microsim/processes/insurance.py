@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.policies import ExtendedInsurance
-from microsim.processes.eligibility import meets, would_claim
+from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import cents_by_metro, pay_from
 from microsim.state import State, World
 
@@ -28,7 +28,7 @@ def insurance(state: State, world: World) -> State:
 
     When these benefits have run out, an extension pays the same for ``months`` more.
 
-    Streams: "insurance: claim", "take-up: ...", "insurance queue: ...".
+    Streams: "insurance: claim", "take-up: ...", "queue: ...".
     """
     rules = world.parameters.insurance
     if not rules.active:
@@ -48,7 +48,8 @@ def insurance(state: State, world: World) -> State:
             continue
         rows = exhausted[over < policy.months]
         rows = rows[meets(policy.eligibility, state, world)[rows]]
-        rows = _afforded(rows[would_claim(policy, rows, world)], policy, g, state, world)
+        rows = rows[would_claim(policy, rows, world)]
+        rows = rows[afforded(rows, state.benefit[rows], g, state, world)]
         state = pay_from(state, np.full(len(rows), g), state.metro[rows], state.benefit[rows])
         state = _paid(rows, state)
         unpaid = ~np.isin(exhausted, rows)
@@ -79,14 +80,3 @@ def _paid(rows: Ints, state: State) -> State:
     savings[rows] += state.benefit[rows]
     months[rows] += 1
     return replace(state, savings=savings, benefit_months=months)
-
-
-def _afforded(rows: Ints, policy: ExtendedInsurance, g: int, state: State, world: World) -> Ints:
-    """Return those that the rest of the budget pays, the smallest draws first."""
-    left = policy.left(int(state.spent[g]))
-    if left is None:
-        return rows
-    ids = world.population.workers.id[rows]
-    u = world.streams.uniform(f"insurance queue: {policy.name}", ids, state.month)
-    queue = rows[np.lexsort((ids, u))]
-    return queue[np.cumsum(state.benefit[queue]) <= left]

@@ -21,7 +21,9 @@ def cents_by_metro(metro: Ints, cents: Ints, metros: int) -> Ints:
     return out
 
 
-def pay_from(state: State, policy: Ints, metro: Ints, cents: Ints) -> State:
+def pay_from(
+    state: State, policy: Ints, metro: Ints, cents: Ints, *, service: bool = False
+) -> State:
     """Return the state in which the policies' payments are booked.
 
     Parameters
@@ -29,13 +31,22 @@ def pay_from(state: State, policy: Ints, metro: Ints, cents: Ints) -> State:
     state
     policy, metro, cents : (P,)
         Of each payment: the policy's row, the metro it is counted in, and the amount.
+    service
+        Whether the payments buy a service. Those that do not go to households, whose savings the
+        caller raises by as much.
     """
-    outlays = state.flows.outlays.copy()
-    np.add.at(outlays, (policy, metro), cents)
-    payments = state.flows.payments + np.bincount(policy, minlength=len(state.spent))
-    spent = state.spent + (outlays - state.flows.outlays).sum(axis=1)
+    flows = state.flows
+    booked = np.zeros_like(flows.outlays)
+    np.add.at(booked, (policy, metro), cents)
     return replace(
-        state, spent=spent, flows=replace(state.flows, payments=payments, outlays=outlays)
+        state,
+        spent=state.spent + booked.sum(axis=1),
+        flows=replace(
+            flows,
+            payments=flows.payments + np.bincount(policy, minlength=len(state.spent)),
+            outlays=flows.outlays + booked,
+            services=flows.services + booked if service else flows.services,
+        ),
     )
 
 

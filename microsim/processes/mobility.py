@@ -118,7 +118,7 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     what these do not cover is credit, counted and not followed further.
 
     Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
-    "grant queue".
+    "queue: ...".
 
     Parameters
     ----------

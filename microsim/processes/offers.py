@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.policies import RelocationGrant
-from microsim.processes.eligibility import meets, would_claim
+from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.state import State, World
 
 __all__ = ["active_policies", "offers", "payments"]
@@ -17,14 +17,9 @@ def active_policies(state: State, world: World) -> list[int]:
     return [
         g
         for g, policy in world.scenario.policies_of(RelocationGrant)
-        if policy.runs(state.month) and _affordable(policy, int(state.spent[g])) > 0
+        if policy.runs(state.month)
+        and ((left := policy.left(int(state.spent[g]))) is None or left >= policy.cents)
     ]
-
-
-def _affordable(policy: RelocationGrant, spent: int) -> int:
-    """Return how many grants the rest of the budget pays."""
-    left = policy.left(spent)
-    return np.iinfo(np.int64).max if left is None else left // policy.cents
 
 
 def offers(state: State, world: World) -> tuple[Ints, NDArray[np.bool_]]:
@@ -64,16 +59,13 @@ def payments(
 
     Notes
     -----
-    Where the budget does not reach for all, the smallest draws are paid. Stream: "grant queue".
+    Where the budget does not reach for all, the smallest draws are paid. Stream: "queue: ...".
     """
     paid = np.zeros(len(movers), dtype=np.bool_)
-    u = world.streams.uniform("grant queue", world.population.workers.id[movers], state.month)
     for g, policy in world.scenario.policies_of(RelocationGrant):
         claims = offer == g
         if policy.destinations is not None:
             claims &= np.isin(world.utility.cbsa, policy.destinations)[destination]
-        rows = np.flatnonzero(claims)
-        if rows.size:
-            queue = rows[np.argsort(u[rows], kind="stable")]
-            paid[queue[: _affordable(policy, int(state.spent[g]))]] = True
+        cents = np.full(np.count_nonzero(claims), policy.cents)
+        paid[claims] = afforded(movers[claims], cents, g, state, world)
     return paid

@@ -9,9 +9,11 @@ from numpy.testing import assert_array_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.conservation import ConservationError, assert_conserved
+from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.policies import Eligibility, RelocationGrant
-from microsim.processes.eligibility import meets, would_claim
+from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from
 from microsim.state import initial_state, make_world
 
@@ -92,6 +94,39 @@ def test_payments_are_booked_by_policy_and_metro(world, state):
     assert twice.flows.outlays[1, 5] == 60
     assert twice.flows.outlays.sum() == 177
     assert state.flows.outlays.sum() == 0
+
+
+def test_a_service_costs_its_government_and_enriches_nobody(world):
+    before = initial_state(world)
+    after = step(before, world)
+    cents = 1_000_000  # a grant's, so that only the savings tell the two apart
+    charged = after.treasury.copy()
+    charged[0, 2] -= cents
+    payment = (np.array([1]), np.array([2]), np.array([cents]))
+    bought = replace(pay_from(after, *payment, service=True), treasury=charged)
+    assert bought.flows.services.sum() == cents
+    assert_array_equal(bought.flows.outlays - after.flows.outlays, bought.flows.services)
+    assert_conserved(before, bought, world)
+    given = replace(pay_from(after, *payment), treasury=charged)
+    with pytest.raises(ConservationError, match="savings change by"):
+        assert_conserved(before, given, world)
+
+
+def test_a_budget_pays_the_smallest_draws_first_and_no_further(world, state, make):
+    scenario = make(GRANT, {**GRANT, "name": "second", "budget": 2_500})
+    world, rows = replace(world, scenario=scenario), np.arange(50)
+    state = replace(state, spent=np.array([0, 200_000]))
+    cents = 2_000 + (rows % 7) * 1_000
+    draws = world.streams.uniform("queue: second", world.population.workers.id[rows], 5)
+    left, expected = 50_000, []
+    for row in np.argsort(draws):
+        left -= cents[row]
+        if left < 0:
+            break
+        expected.append(row)
+    assert 5 < len(expected) < 40
+    assert_array_equal(np.flatnonzero(afforded(rows, cents, 1, state, world)), sorted(expected))
+    assert afforded(rows, cents, 0, state, world).all()
 
 
 def test_targets_reach_those_they_name_and_nobody_else(population, behaviour, make):
