@@ -106,7 +106,8 @@ def simulate(
     _check_counts(months, replicates)
     _check_folder(out, checkpoint, resume, histories)
     scenario.check_metros(list(population.metros.cbsa))
-    utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
+    shift = scenario.parameters.moving.staying_shift
+    utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa), shift)
     _check_money(scenario, utility)
     # A bad seed or a model that cannot be simulated is refused before any folder is touched.
     Streams(seed).key("move")

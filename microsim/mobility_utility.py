@@ -146,15 +146,20 @@ class MobilityUtility:
         Position of every metro among the model's alternatives.
     cbsa : tuple of str
         The metros, in the population's order.
+    staying_shift : float
+        Added to everybody's utility of staying: the constant of "stay", calibrated.
     """
 
     behaviour: Behaviour
     terms: tuple[SplitTerm, ...]
     columns: Ints
     cbsa: tuple[str, ...]
+    staying_shift: float = 0.0
 
     @classmethod
-    def build(cls, behaviour: Behaviour, cbsa: Sequence[str]) -> "MobilityUtility":
+    def build(
+        cls, behaviour: Behaviour, cbsa: Sequence[str], staying_shift: float = 0.0
+    ) -> "MobilityUtility":
         """Prepare ``behaviour`` for the metros ``cbsa``.
 
         Raises
@@ -172,7 +177,7 @@ class MobilityUtility:
             )
         columns = np.array([position[code] for code in cbsa], dtype=np.int64)
         terms = split_terms(behaviour.mobility.utility_terms())
-        return cls(behaviour, terms, columns, tuple(cbsa))
+        return cls(behaviour, terms, columns, tuple(cbsa), staying_shift)
 
     @property
     def worker_parts(self) -> tuple[tuple[str, ...], ...]:
@@ -277,7 +282,7 @@ class MobilityUtility:
     def staying(self, workers: Mapping[str, Floats], metro: Ints, places: PlaceColumns) -> Floats:
         """Return the systematic utility of staying, (N,)."""
         here = places.stay()
-        by_origin = np.zeros(len(self.cbsa))
+        by_origin = np.full(len(self.cbsa), self.staying_shift)
         by_worker = np.zeros(len(metro))
         for term in (t for t in self.terms if t.stay):
             place = term.coefficient * product(term.place, here)

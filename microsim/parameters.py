@@ -169,6 +169,12 @@ class MovingParameters(Group):
     owner_factor: float = parameter(
         1.25, "factor on the cost", "assumption", "What owning a home multiplies the cost by.", ge=0
     )
+    staying_shift: float = parameter(
+        0.0,
+        "utility",
+        "assumption: the model as fitted; `nestflow calibrate` finds another [Train2009]",
+        "Added to the constant of staying: odds of moving in a year are multiplied by exp(-shift).",
+    )
     job_in_hand: float = parameter(
         0.6,
         "probability",
