@@ -106,6 +106,7 @@ def simulate(
     _check_counts(months, replicates)
     _check_folder(out, checkpoint, resume, histories)
     scenario.check_metros(list(population.metros.cbsa))
+    dated = scenario.dated(start, months)
     shift = scenario.parameters.moving.staying_shift
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa), shift)
     _check_money(scenario, utility)
@@ -129,7 +130,7 @@ def simulate(
         report = _reporter(progress, months * replicates, stack)
         for r in range(replicates):
             streams = Streams(seed, r)
-            world = make_world(population, utility, scenario, months, streams, first.month)
+            world = make_world(population, utility, dated, months, streams, first.month)
             collected.append(_replicate(world, plan, folder, checkpoint, report, checks))
     run = _assemble(collected, plan, folder)
     if folder is not None:

@@ -4,6 +4,7 @@ A scenario is a YAML or TOML file, which may extend others. Unknown keys are ref
 error is one sentence that names the file, the place in it, the value and the remedy.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
 from microsim.policies import ExtendedInsurance, Policy, Programme
-from microsim.scenario_part import Part
+from microsim.scenario_part import Part, Starting
 from microsim.settings_file import explain, read_settings
 from microsim.shocks import Shock
 
@@ -110,6 +111,35 @@ class Scenario(Part):
         scenario._source = source
         return scenario
 
+    def _parts(self) -> list[tuple[str, Starting]]:
+        """Return the shocks and the policies, each with its place in a file."""
+        listed: list[tuple[str, Sequence[Starting]]]
+        listed = [("shocks", self.shocks), ("policies", self.policies)]
+        return [(f"{key}[{i}]", part) for key, parts in listed for i, part in enumerate(parts)]
+
+    def dated(self, first: str, months: int) -> "Scenario":
+        """Return the scenario with its calendar dates counted as months of a run.
+
+        Parameters
+        ----------
+        first
+            First month of the run, "YYYY-MM".
+        months
+            How many there are.
+
+        Raises
+        ------
+        SpecificationError
+            If a shock or policy begins before the run or after its end.
+        """
+        content: dict[str, Any] = {"shocks": [], "policies": []}
+        for place, part in self._parts():
+            try:
+                content[place.partition("[")[0]].append(part.counted(first, months))
+            except ValueError as problem:
+                raise SpecificationError(f"{self._source}: in '{place}', {problem}.") from None
+        return Scenario.from_mapping({**self.model_dump(), **content}, source=self._source)
+
     def check_metros(self, cbsa: list[str]) -> None:
         """Raise if the scenario names a metro that the population does not have.
 
@@ -118,12 +148,12 @@ class Scenario(Part):
         SpecificationError
             Naming the file, the key and the codes.
         """
-        for i, policy in enumerate(self.policies):
-            for key, codes in policy.metros_named.items():
+        for place, part in self._parts():
+            for key, codes in part.metros_named.items():
                 unknown = [code for code in codes if code not in set(cbsa)]
                 if unknown:
                     raise SpecificationError(
-                        f"{self._source}: policies[{i}].{key} names the metro "
+                        f"{self._source}: {place}.{key} names the metro "
                         f"{enumerate_some(unknown)}{closest(unknown[0], cbsa)}, which is not in "
                         "the population; give CBSA codes from its metros, such as "
                         f"'{cbsa[0]}', or synthesize more metros."

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from microsim.scenario_part import Part
+from microsim.scenario_part import Lasting, Part, Starting
 
 __all__ = ["AIAdoption", "AIDisplacement", "HazardPoint", "Recession", "Shock"]
 
@@ -25,15 +25,15 @@ class HazardPoint(Part):
     rate: float = Field(ge=0, le=1)
 
 
-class AIDisplacement(Part):
+class AIDisplacement(Starting):
     """Jobs that AI takes over, by the occupation's exposure and the employer's adoption stage.
 
     The monthly hazard of an employed worker is ``1 - (1 - path(t))**(exposure * multiplier)``.
 
     Attributes
     ----------
-    start_month
-        Months after the simulation's first, from 0.
+    start_month, start
+        First month, counted from 0 or of the calendar.
     hazard
         Path of the hazard, in ascending months.
     spread_months
@@ -42,7 +42,6 @@ class AIDisplacement(Part):
     """
 
     kind: Literal["ai_displacement"]
-    start_month: int = Field(default=0, ge=0)
     hazard: tuple[HazardPoint, ...] = Field(min_length=1)
     spread_months: int = Field(default=0, ge=0)
 
@@ -54,7 +53,7 @@ class AIDisplacement(Part):
         return self
 
 
-class Recession(Part):
+class Recession(Lasting):
     """A recession that may come, or one that does; see `microsim.processes.macro`.
 
     Attributes
@@ -62,9 +61,10 @@ class Recession(Part):
     timing
         "chain" draws it: in each month at risk it starts with the hazard that adds up to
         ``macro.recession_probability`` in a year, and it ends at random. "fixed" dates it.
-    start_month, end_month
-        First and last month at risk of a start, or of the recession itself if it is fixed; from 0.
-        The defaults are the year 2025 of a simulation that starts in January 2024.
+    start_month, end_month, start, end
+        First and last month at risk of a start, or of the recession itself if it is fixed,
+        counted from 0 or of the calendar. The defaults are the year 2025 of a simulation that
+        starts in January 2024.
     severity
         Power to which the factors of the recession are raised: 1 as they are, 0 without effect.
     """
@@ -75,17 +75,8 @@ class Recession(Part):
     end_month: int = Field(default=23, ge=0)
     severity: float = Field(default=1.0, ge=0)
 
-    @model_validator(mode="after")
-    def _ascending(self) -> "Recession":
-        if self.end_month < self.start_month:
-            raise ValueError(
-                f"end_month is {self.end_month}, before start_month {self.start_month}; "
-                "give a later one"
-            )
-        return self
 
-
-class AIAdoption(Part):
+class AIAdoption(Starting):
     """Firms that go on adopting AI, stage by stage; see `microsim.processes.adoption`.
 
     Without it every firm stays at the stage that the population gives it.
@@ -95,13 +86,12 @@ class AIAdoption(Part):
     trajectory
         "slow", "base" or "fast": the factors on all intensities are ``adoption.slow_factor``, 1
         and ``adoption.fast_factor``.
-    start_month
-        Months after the simulation's first, from 0.
+    start_month, start
+        First month, counted from 0 or of the calendar.
     """
 
     kind: Literal["ai_adoption"]
     trajectory: Literal["slow", "base", "fast"] = "base"
-    start_month: int = Field(default=0, ge=0)
 
 
 Shock: TypeAlias = Annotated[AIDisplacement | AIAdoption | Recession, Field(discriminator="kind")]

@@ -4,12 +4,12 @@ from pydantic import Field
 
 from microsim.government_parameters import Level
 from microsim.policies.eligibility import Eligibility
-from microsim.scenario_part import Part
+from microsim.scenario_part import Lasting
 
 __all__ = ["Programme"]
 
 
-class Programme(Part):
+class Programme(Lasting):
     """A programme of a government: who may have it, who takes it up, and what it may cost.
 
     What it changes is the business of the process that reads it. Whom it changes is found by
@@ -19,8 +19,9 @@ class Programme(Part):
     ----------
     name
         Unique in a scenario; it keys the draws of the take-up.
-    start_month, end_month
-        First and last month of the programme, from 0; without the latter it does not end.
+    start_month, end_month, start, end
+        First and last month of the programme, counted from 0 or of the calendar; without the
+        latter it does not end.
     eligibility
     take_up
         Share of the eligible who know of the programme and would claim.
@@ -32,8 +33,6 @@ class Programme(Part):
     """
 
     name: str
-    start_month: int = Field(default=0, ge=0)
-    end_month: int | None = Field(default=None, ge=0)
     eligibility: Eligibility = Eligibility()
     take_up: float = Field(default=1.0, ge=0, le=1)
     budget: float | None = Field(default=None, ge=0)
