@@ -23,6 +23,7 @@ _FILES = {
     "metros": "metros.csv",
     "mode_canada": "mode_canada.csv.gz",
     "occupations": "occupations.csv",
+    "states": "states.csv",
     "swissmetro": "swissmetro.csv.gz",
     "train": "train.csv.gz",
     "travel_mode": "travel_mode.csv",

@@ -11,6 +11,7 @@ SHAPES = {
     "occupations": (22, 9),
     "metro_occupations": (384 * 22, 10),
     "ai_exposure": (33, 6),
+    "states": (51, 8),
     "swissmetro": (10_728, 28),
     "mode_canada": (15_520, 12),
     "hc": (250, 19),
@@ -240,3 +241,14 @@ def test_canada_has_every_pair_of_ten_provinces_and_no_intrazonal_flow():
 
 def test_the_data_stay_small():
     assert sum(data_path(name).stat().st_size for name in SHAPES) < 6e6
+
+
+def test_the_states_are_those_of_the_metros_and_their_rules_are_sane(metros):
+    states = load_data("states").set_index("state")
+    assert {code for codes in metros["states"] for code in codes.split("-")} <= set(states.index)
+    assert states["replacement_rate"].between(0.4, 0.65).all()
+    assert states["maximum_weekly"].between(235, 823).all()
+    assert (states["duration"] == (states["weeks"] * 12 / 52).round()).all()
+    assert (states["state_rate"] == 0).sum() == 9
+    none_levied = states["state_rate_source"] == "none levied on wages"
+    assert ((states["state_rate"] == 0) == none_levied).all()
