@@ -16,9 +16,11 @@ __all__ = ["data_path", "load_data"]
 _FILES = {
     "ai_exposure": "ai_exposure.csv",
     "austria_flows": "austria_flows.csv",
+    "calibration_targets": "calibration_targets.csv",
     "canada_migration": "canada_migration.csv",
     "electricity": "electricity.csv.gz",
     "hc": "hc.csv.gz",
+    "industry_occupations": "industry_occupations.csv",
     "metro_occupations": "metro_occupations.csv",
     "metros": "metros.csv",
     "mode_canada": "mode_canada.csv.gz",

