@@ -113,8 +113,20 @@ def stages(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def closings(before: State, after: State, world: World) -> str | None:
+    """Check that closed firms stay closed, and have neither workers nor positions."""
+    wrong = np.flatnonzero(before.closed & ~after.closed)
+    if wrong.size:
+        return f"firm {world.population.firms.id[wrong[0]]} has opened again"
+    wrong = np.flatnonzero(after.closed & ((after.headcount > 0) | (after.positions > 0)))
+    if wrong.size:
+        firm = world.population.firms.id[wrong[0]]
+        return f"firm {firm} is closed, but has {after.positions[wrong[0]]} positions"
+    return None
+
+
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, stages, money, treasury)
+CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, treasury)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

@@ -22,6 +22,7 @@ from microsim.policies import RelocationGrant
 from microsim.population import Population
 from microsim.processes.accounts import accounts
 from microsim.processes.adoption import adoption
+from microsim.processes.closing import check_closings, closing
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
 from microsim.processes.insurance import insurance
@@ -107,6 +108,7 @@ def simulate(
     _check_folder(out, checkpoint, resume, histories)
     scenario.check_metros(list(population.metros.cbsa))
     dated = scenario.dated(start, months)
+    check_closings(dated, population)
     shift = scenario.parameters.moving.staying_shift
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa), shift)
     _check_money(scenario, utility)
@@ -142,6 +144,7 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     """Return the state after the processes of one month."""
     state = macro(state, world)
     state = adoption(state, world)
+    state = closing(state, world)
     state = displacement(state, world)
     state = job_demand(state, world)
     state = search(state, world)

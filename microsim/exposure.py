@@ -23,7 +23,7 @@ _REMEDIES = {
 }
 
 
-def load_exposure(path: str | Path | None = None) -> pd.DataFrame:
+def load_exposure(path: str | Path | None = None, *, fill: bool = True) -> pd.DataFrame:
     """Load the share of each occupation group's work that AI could take over.
 
     Parameters
@@ -32,12 +32,16 @@ def load_exposure(path: str | Path | None = None) -> pd.DataFrame:
         A CSV file with the columns ``soc`` and ``exposure`` (a share, 0 to 1), and optionally
         ``low`` and ``high`` (a range about it), ``employment`` (weights) and ``source``. Without
         it, the shipped table is loaded.
+    fill
+        Whether groups that the file leaves out are filled from the shipped table; they are left
+        out otherwise.
 
     Returns
     -------
     DataFrame
-        One row for each of the 22 civilian SOC major groups, in the order of their codes, with
-        the columns ``soc``, ``title``, ``exposure``, ``low``, ``high`` and ``source``.
+        One row for each of the 22 civilian SOC major groups (or those in the file), in the order of
+        their codes, with the columns ``soc``, ``title``, ``exposure``, ``low``, ``high`` and
+        ``source``.
 
     Raises
     ------
@@ -61,6 +65,8 @@ def load_exposure(path: str | Path | None = None) -> pd.DataFrame:
         [_group(rows) for _, rows in given.groupby(given["soc"].str[:2])]
     ).set_index("soc")
     groups["title"] = shipped["title"]
+    if not fill:
+        return groups.sort_index().reset_index()[_COLUMNS]
     filled = shipped.drop(index=groups.index)
     filled["source"] = "filled from the shipped table: " + filled["source"]
     return pd.concat([groups, filled]).sort_index().reset_index()[_COLUMNS]

@@ -21,6 +21,7 @@ from microsim.shocks import Shock
 __all__ = ["Scenario"]
 
 P = TypeVar("P", bound=Programme)
+S = TypeVar("S", bound=Starting)
 
 _APPENDED = {"shocks", "policies"}
 
@@ -66,6 +67,10 @@ class Scenario(Part):
     def policies_of(self, kind: type[P]) -> list[tuple[int, P]]:
         """Return the policies of a kind, each with its row among all."""
         return [(g, policy) for g, policy in enumerate(self.policies) if isinstance(policy, kind)]
+
+    def shocks_of(self, kind: type[S]) -> tuple[S, ...]:
+        """Return the shocks of a kind."""
+        return tuple(shock for shock in self.shocks if isinstance(shock, kind))
 
     def __eq__(self, other: object) -> bool:
         # Where it was read from is not part of a scenario.
@@ -175,7 +180,7 @@ def _composed(file: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         raise SpecificationError(
             f"{file}: scenarios extend each other in a circle ({names}); take one 'extends' out."
         )
-    own = read_settings(file, "scenario", "name: my_scenario")
+    own = _rooted(read_settings(file, "scenario", "name: my_scenario"), file.parent)
     bases = own.pop("extends", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
@@ -190,6 +195,20 @@ def _composed(file: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         Scenario.from_mapping(content, source=str(path))
         settings = _overlaid(settings, content, _APPENDED)
     return _overlaid(settings, {"name": file.stem, **own}, _APPENDED)
+
+
+def _rooted(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return settings in which the files that shocks name are found from ``folder``."""
+    shocks = settings.get("shocks")
+    if not isinstance(shocks, list):
+        return settings
+    rooted = [
+        {**shock, "file": str(folder / shock["file"])}
+        if isinstance(shock, dict) and isinstance(shock.get("file"), str)
+        else shock
+        for shock in shocks
+    ]
+    return {**settings, "shocks": rooted}
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any], appended: set[str]) -> dict[str, Any]:

@@ -1,13 +1,29 @@
 """What happens to the economy: shocks that a scenario may name."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from microsim.scenario_part import Lasting, Part, Starting
+from choicemodels.frames import closest
+from microsim.scenario_part import CBSA, Lasting, Part, Starting
+from microsim.synthesis_parameters import INDUSTRIES
 
-__all__ = ["AIAdoption", "AIDisplacement", "HazardPoint", "Recession", "Shock"]
+__all__ = [
+    "AIAdoption",
+    "AIDisplacement",
+    "ExposureTable",
+    "HazardPoint",
+    "PlantClosing",
+    "Recession",
+    "Shock",
+    "exposure_path",
+]
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class HazardPoint(Part):
@@ -94,4 +110,121 @@ class AIAdoption(Starting):
     trajectory: Literal["slow", "base", "fast"] = "base"
 
 
-Shock: TypeAlias = Annotated[AIDisplacement | AIAdoption | Recession, Field(discriminator="kind")]
+class PlantClosing(Starting):
+    """Firms of one metro that close for good, in ``start_month``.
+
+    Their workers lose their jobs and count as displaced; see `microsim.processes.closing`. Which
+    firms close is said by one of ``firm``, ``industry`` and ``share``.
+
+    Attributes
+    ----------
+    metro
+        CBSA code.
+    firm
+        "largest": the firm that employs the most workers at that time.
+    industry
+        Every firm of this industry, one of `INDUSTRIES`.
+    share
+        Share of the metro's employment: firms close from the largest down, but for those that
+        would take more than it.
+    """
+
+    kind: Literal["plant_closing"]
+    metro: CBSA
+    firm: Literal["largest"] | None = None
+    industry: str | None = None
+    share: Share | None = None
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "PlantClosing":
+        given = [name for name in ("firm", "industry", "share") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(
+                f"give one of firm, industry and share, not {found}"
+            )
+        if self.industry is not None and self.industry not in INDUSTRIES:
+            raise ValueError(
+                f"industry is '{self.industry}'{closest(self.industry, INDUSTRIES)}; use one of "
+                f"{', '.join(INDUSTRIES)}"
+            )
+        return self
+
+    @property
+    def metros_named(self) -> dict[str, tuple[str, ...]]:
+        """The CBSA codes that it names, by the key that names them."""
+        return {"metro": (self.metro,)}
+
+
+class ExposureTable(Starting):
+    """Occupations whose exposure to AI becomes another, from ``start_month`` on.
+
+    Attributes
+    ----------
+    values
+        Exposure, 0 to 1, by SOC major group ("43-0000"). Occupations that are not named keep
+        theirs.
+    file
+        A CSV file that has them instead, as `load_exposure` reads it; relative to the scenario's
+        own file. It is read once: ``values`` is what the scenario keeps.
+    """
+
+    kind: Literal["exposure"]
+    values: dict[str, Share] = Field(min_length=1)
+    file: str | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("file"), str):
+            return content
+        if "values" in content:
+            raise ValueError("values and file are both given; give one of the two")
+        from microsim.exposure import load_exposure
+
+        table = load_exposure(content["file"], fill=False)
+        return {**content, "values": dict(zip(table["soc"], table["exposure"], strict=True))}
+
+    @model_validator(mode="after")
+    def _known(self) -> "ExposureTable":
+        from microsim.exposure import load_exposure
+
+        known = list(load_exposure()["soc"])
+        unknown = [code for code in self.values if code not in known]
+        if unknown:
+            raise ValueError(
+                f"'{unknown[0]}' is no SOC major group{closest(unknown[0], known)}; use codes such "
+                f"as '{known[0]}'"
+            )
+        return self
+
+
+Shock: TypeAlias = Annotated[
+    AIDisplacement | AIAdoption | Recession | PlantClosing | ExposureTable,
+    Field(discriminator="kind"),
+]
+
+
+def exposure_path(
+    shocks: Sequence[Starting], soc: Sequence[str], exposure: NDArray[np.float64], months: int
+) -> NDArray[np.float64]:
+    """Return every occupation's exposure month by month, (T, O).
+
+    Parameters
+    ----------
+    shocks
+        Of a scenario; of several tables for an occupation, the one that began last holds.
+    soc : (O,)
+        Codes of the occupations.
+    exposure : (O,)
+        Of the population.
+    months
+        T.
+    """
+    path = np.repeat(exposure[None, :], months, axis=0)
+    tables = [shock for shock in shocks if isinstance(shock, ExposureTable)]
+    for table in sorted(tables, key=lambda table: table.start_month):
+        for o, code in enumerate(soc):
+            if code in table.values:
+                path[table.start_month :, o] = table.values[code]
+    return path

@@ -13,7 +13,7 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
 from microsim.scenario import Scenario
-from microsim.shocks import AIAdoption, AIDisplacement, Recession
+from microsim.shocks import AIAdoption, AIDisplacement, Recession, exposure_path
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
@@ -46,6 +46,8 @@ class World:
         Of housing.
     first_month : int
         Calendar month of month 0, 1 to 12.
+    exposure : ndarray (T, O) float64
+        Of every occupation to AI, by month.
     """
 
     population: Population
@@ -59,6 +61,7 @@ class World:
     jobs_per_worker: Floats
     supply_elasticity: Floats
     first_month: int
+    exposure: Floats
 
     @property
     def parameters(self) -> Parameters:
@@ -193,6 +196,8 @@ class State:
         Workers employed, and jobs filled or open.
     stage : ndarray (F,) int8
         Of adoption, as `Firms.stage`.
+    closed : ndarray (F,) bool
+        Which firms have closed for good.
     price_index : ndarray (M,) float64
         House prices, 1 in the base year.
     spent : ndarray (G,) int64
@@ -221,6 +226,7 @@ class State:
     headcount: Ints
     positions: Ints
     stage: NDArray[np.int8]
+    closed: NDArray[np.bool_]
     price_index: Floats
     spent: Ints
     treasury: Ints
@@ -231,6 +237,13 @@ class State:
     def employed(self) -> NDArray[np.bool_]:
         """Who has a job, (N,)."""
         return self.firm >= 0
+
+    def exposure(self, world: World) -> Floats:
+        """Return the exposure of each worker's occupation as it stands now, (N,)."""
+        # A replicate that has ended stands one month after its last.
+        month = min(self.month, len(world.exposure) - 1)
+        exposure: Floats = world.exposure[month][world.population.workers.occupation]
+        return exposure
 
     def columns(self, world: World) -> Mapping[str, NDArray[np.generic]]:
         """Return the workers' columns as they stand now, for `microsim.variables`."""
@@ -243,7 +256,7 @@ class State:
             "firm": self.firm,
             "wage": self.wage,
             "savings": self.savings,
-            "exposure": w.exposure,
+            "exposure": self.exposure(world),
         }
 
     def next_month(self, world: World) -> "State":
@@ -290,6 +303,12 @@ def make_world(
         jobs_per_worker=staff / (1 - open_share) / np.maximum(stock, 1),
         supply_elasticity=np.clip(elasticity, *housing.elasticity_range),
         first_month=first_month,
+        exposure=exposure_path(
+            scenario.shocks,
+            list(population.occupations["soc"]),
+            population.occupations["exposure"].to_numpy(dtype=np.float64),
+            months,
+        ),
     )
 
 
@@ -334,6 +353,7 @@ def initial_state(world: World) -> State:
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
         stage=f.stage.copy(),
+        closed=np.zeros(len(f), dtype=np.bool_),
         price_index=np.ones(world.metros),
         spent=np.zeros(policies, dtype=np.int64),
         treasury=np.zeros((len(LEVELS), world.metros), dtype=np.int64),

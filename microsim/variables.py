@@ -64,7 +64,7 @@ _TABLE = (
     Variable("unemployed", "worker", "0 or 1", "Has no job.", True),
     Variable("own_wage", "worker", "dollars a year", "Own wage, or that of the last job.", True),
     Variable("savings", "worker", "dollars", "Liquid savings.", True),
-    Variable("ai_exposure", "worker", "share", "AI exposure of the occupation."),
+    Variable("ai_exposure", "worker", "share", "AI exposure of the occupation.", True),
     Variable("moving_scale", "worker", "factor", "Household's and owner's factor on moving costs."),
     Variable("population", "metro", "persons", "Residents in the base year."),
     Variable("wage", "metro", "dollars a year", "Mean wage in the base year."),

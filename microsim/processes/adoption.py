@@ -24,7 +24,7 @@ def adoption(state: State, world: World) -> State:
     if pace == 0.0:
         return state
     u = world.streams.uniform("adoption", world.population.firms.id, state.month)
-    forward = u < adoption_hazards(pace, state, world)
+    forward = (u < adoption_hazards(pace, state, world)) & ~state.closed
     return replace(state, stage=(state.stage + forward).astype(np.int8))
 
 
@@ -58,10 +58,12 @@ def adoption_hazards(pace: float, state: State, world: World) -> Floats:
 def adopter_shares(state: State, world: World) -> tuple[Floats, Floats]:
     """Return the share of firms beyond stage none, by industry (I,) and around each metro (M,).
 
-    Around a metro, firms count with weight ``exp(-distance / regional_scale)``, its own with 1.
+    Closed firms do not count. Around a metro, firms count with weight
+    ``exp(-distance / regional_scale)``, its own with 1.
     """
     firms = world.population.firms
-    begun = state.stage > 0
+    open_ = ~state.closed
+    begun = (state.stage > 0) & open_
     near = np.exp(-world.places.pair["distance"] / world.parameters.adoption.regional_scale)
     # The diagonal of the pairs' distances is that of staying, not zero.
     np.fill_diagonal(near, 1.0)
@@ -73,7 +75,7 @@ def adopter_shares(state: State, world: World) -> tuple[Floats, Floats]:
         (firms.metro, world.metros, near),
     ):
         adopters = weight @ np.bincount(group[begun], minlength=size)
-        everybody = weight @ np.bincount(group, minlength=size)
+        everybody = weight @ np.bincount(group[open_], minlength=size)
         # Groups without a firm have no adopter either.
         shares.append(adopters / np.maximum(everybody, np.finfo(float).tiny))
     return shares[0], shares[1]

@@ -5,27 +5,34 @@ from typing import Any
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from choicemodels.keyed_random import uniform_one
 from microsim.processes.macro import recession_factor
 from microsim.state import State, World
 
-__all__ = ["displacement"]
+__all__ = ["displacement", "take_jobs"]
 
-STAYED, SEPARATED, DISPLACED, CLOSED = 0, 1, 2, 3
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+DISPLACED, CLOSED = 2, 3
 
 
 @njit(cache=True, parallel=True)
 def _fates(
-    keys: Any, month: Any, ids: Any, firm: Any, metro: Any, exposure: Any, stage: Any,
-    multipliers: Any, intensity: Any, separation: Any, closing: Any,
+    keys: Any, month: Any, ids: Any, firm: Any, metro: Any, occupation: Any, exposure: Any,
+    stage: Any, multipliers: Any, intensity: Any, separation: Any, closing: Any,
 ) -> Any:  # fmt: skip
-    """Return what happens to each worker's job, (N,) int8: one of the codes above."""
+    """Return what happens to each job, (N,) int8: 0 stays, 1 separated, 2 displaced, 3 closed too.
+
+    ``exposure`` is by occupation, all else by worker, firm or metro.
+    """
     fate = np.zeros(firm.shape[0], dtype=np.int8)
     for i in prange(firm.shape[0]):
         if firm[i] < 0:
             continue
-        strength = intensity[metro[i]] * exposure[i] * multipliers[stage[firm[i]]]
+        strength = intensity[metro[i]] * exposure[occupation[i]] * multipliers[stage[firm[i]]]
         # The displacement draw comes first, so that a shock never turns on the separations' draw.
         if strength > 0.0 and uniform_one(keys[0], ids[i], month) < -np.expm1(-strength):
             closed = uniform_one(keys[1], ids[i], month) < closing
@@ -61,7 +68,8 @@ def displacement(state: State, world: World) -> State:
         w.id,
         state.firm,
         state.metro,
-        w.exposure,
+        w.occupation,
+        world.exposure[state.month],
         state.stage,
         np.asarray(labour.stage_multipliers, dtype=np.float64),
         intensity * recession_factor(macro.displacement_factor, state, world),
@@ -70,8 +78,24 @@ def displacement(state: State, world: World) -> State:
     )
     lost = np.flatnonzero(fate)
     how = fate[lost]
+    return take_jobs(lost, how >= DISPLACED, how == CLOSED, state, world)
+
+
+def take_jobs(lost: Ints, displaced: Mask, closed: Mask, state: State, world: World) -> State:
+    """Return the state in which workers have lost their jobs.
+
+    Parameters
+    ----------
+    lost : (L,)
+        Rows of employed workers.
+    displaced : (L,)
+        Which of them count as displaced; the others are ordinary separations.
+    closed : (L,)
+        Whose position is closed with them.
+    state, world
+    """
     firms, metros = len(state.headcount), world.metros
-    replaced = lost[how >= DISPLACED]
+    replaced = lost[displaced]
     firm, months_out = state.firm.copy(), state.months_out.copy()
     displaced_in, scarred = state.displaced_in.copy(), state.scarred.copy()
     firm[lost] = -1
@@ -85,10 +109,11 @@ def displacement(state: State, world: World) -> State:
         displaced_in=displaced_in,
         scarred=scarred,
         headcount=state.headcount - np.bincount(state.firm[lost], minlength=firms),
-        positions=state.positions - np.bincount(state.firm[lost[how == CLOSED]], minlength=firms),
+        positions=state.positions - np.bincount(state.firm[lost[closed]], minlength=firms),
         flows=replace(
             state.flows,
-            separations=np.bincount(state.metro[lost[how == SEPARATED]], minlength=metros),
-            displaced=np.bincount(state.metro[replaced], minlength=metros),
+            separations=state.flows.separations
+            + np.bincount(state.metro[lost[~displaced]], minlength=metros),
+            displaced=state.flows.displaced + np.bincount(state.metro[replaced], minlength=metros),
         ),
     )

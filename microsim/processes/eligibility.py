@@ -30,7 +30,7 @@ def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
     if rule.college is not None:
         may &= (workers.education >= COLLEGE) == rule.college
     if rule.exposure_at_least is not None:
-        may &= workers.exposure >= rule.exposure_at_least
+        may &= state.exposure(world) >= rule.exposure_at_least
     if rule.origins is not None:
         may &= np.isin(world.utility.cbsa, rule.origins)[state.metro]
     return may

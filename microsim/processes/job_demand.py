@@ -37,7 +37,7 @@ def job_demand(state: State, world: World) -> State:
 
     ``demand_speed`` of the gap is closed in a month; in a recession, firms also withdraw
     ``1 - vacancy_factor`` of the metro's open positions. New positions go to firms in proportion to
-    their headcount plus one, and only vacancies are closed.
+    their headcount plus one, closed ones left out, and only vacancies are closed.
 
     Stream: "job demand", keyed by metro.
     """
@@ -54,7 +54,8 @@ def job_demand(state: State, world: World) -> State:
     wanted = world.parameters.labour.demand_speed * (world.jobs_per_worker * stock - now)
     change = np.floor(wanted - (1.0 - kept) * available + u).astype(np.int64)
     order, starts = world.firm_order, world.firm_starts
-    opened = _spread(np.maximum(change, 0), state.headcount + 1.0, order, starts, offsets)
+    weight = np.where(state.closed, 0.0, state.headcount + 1.0)
+    opened = _spread(np.maximum(change, 0), weight, order, starts, offsets)
     closing = np.minimum(np.maximum(-change, 0), available)
     closed = np.minimum(
         _spread(closing, vacancies.astype(np.float64), order, starts, offsets), vacancies

@@ -1,0 +1,165 @@
+"""Plants that close: which firms, whose jobs, and that they stay closed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from pandas.testing import assert_frame_equal
+
+from choicemodels.errors import SpecificationError
+from choicemodels.keyed_random import Streams
+from microsim import Scenario, simulate
+from microsim.conservation import ConservationError, assert_conserved
+from microsim.engine import step
+from microsim.mobility_utility import MobilityUtility
+from microsim.processes.adoption import adopter_shares, adoption
+from microsim.processes.closing import closing, firms_that_close
+from microsim.processes.job_demand import job_demand
+from microsim.state import initial_state, make_world
+from microsim.synthesis_parameters import INDUSTRIES
+
+METRO = 1
+
+
+@pytest.fixture(scope="module")
+def plant(population):
+    return {"kind": "plant_closing", "metro": population.metros.cbsa[METRO], "firm": "largest"}
+
+
+@pytest.fixture(scope="module")
+def world_of(population, behaviour, make):
+    utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
+
+    def build(*shocks, **parameters):
+        scenario = make(shocks=shocks, quiet=True, **parameters)
+        return make_world(population, utility, scenario, 12, Streams(1), first_month=1)
+
+    return build
+
+
+def test_the_largest_firm_closes_and_its_workers_are_displaced(world_of, plant, population):
+    world = world_of(plant)
+    before = initial_state(world)
+    after = closing(before, world)
+    here = np.flatnonzero(population.firms.metro == METRO)
+    gone = here[population.firms.size[here].argmax()]
+    assert_array_equal(np.flatnonzero(after.closed), [gone])
+    assert after.headcount[gone] == after.positions[gone] == 0
+    staff = population.workers.firm == gone
+    assert after.flows.displaced[METRO] == staff.sum() == population.firms.size[gone]
+    assert after.flows.displaced.sum() == after.displaced_in.tolist().count(0) == staff.sum()
+    assert (after.firm[staff] == -1).all()
+    assert after.scarred[staff].all()
+    assert_array_equal(after.firm[~staff], before.firm[~staff])
+    assert before.positions.sum() - after.positions.sum() == before.positions[gone]
+
+
+def test_an_industry_and_a_share_close_as_many(world_of, plant, population):
+    firms = population.firms
+    here = np.flatnonzero(firms.metro == METRO)
+    industry = int(np.bincount(firms.industry[here]).argmax())
+    del (choice := dict(plant))["firm"]
+    world = world_of(choice | {"industry": INDUSTRIES[industry]})
+    after = closing(initial_state(world), world)
+    assert_array_equal(np.flatnonzero(after.closed), here[firms.industry[here] == industry])
+    for share in (0.0, 0.05, 0.3, 1.0):
+        world = world_of(choice | {"share": share})
+        shock = world.scenario.shocks[0]
+        rows = firms_that_close(shock, initial_state(world), world)
+        staff = firms.size[here].sum()
+        lost = firms.size[rows].sum()
+        assert lost <= share * staff + 0.5
+        # The firms that stay are each too large for what is left.
+        rest = np.setdiff1d(here, rows)
+        assert share == 0 or not rest.size or firms.size[rest].min() > share * staff - lost - 1
+        assert (lost > 0) == (share > 0)
+
+
+def test_a_closed_firm_never_opens_again(world_of, plant, population, behaviour, make):
+    world = world_of({**plant, "start_month": 1}, labour={"demand_speed": 1.0})
+    state = initial_state(world)
+    for _ in range(6):
+        before, state = state, step(state, world)
+        assert_conserved(before, state, world)
+        assert state.closed.sum() == (state.month >= 1)
+        state = state.next_month(world)
+    # In a metro whose firms have all closed, nobody opens a position.
+    every = replace(state, closed=np.ones_like(state.closed))
+    assert_array_equal(job_demand(every, world).positions <= state.positions, True)
+
+
+def test_closed_firms_neither_adopt_nor_are_imitated(world_of, plant):
+    quick = {"pilot_intensity": 9.0, "scaling_intensity": 9.0, "mature_intensity": 9.0}
+    world = world_of({"kind": "ai_adoption"}, adoption=quick)
+    state = initial_state(world)
+    closed = np.arange(len(state.stage)) % 2 == 0
+    after = adoption(replace(state, closed=closed), world)
+    assert_array_equal(after.stage[closed], state.stage[closed])
+    assert (after.stage[~closed] > 0).mean() > 0.99
+    only_closed = replace(state, closed=closed, stage=closed.astype(np.int8))
+    assert not any(share.any() for share in adopter_shares(only_closed, world))
+
+
+def test_a_closing_hurts_its_metro(population, behaviour, make, plant):
+    del (choice := dict(plant))["firm"]
+    calm = simulate(population, behaviour, make(quiet=True), months=4)
+    shock = {**choice, "share": 0.5, "start": "2024-03"}
+    run = simulate(population, behaviour, make(shocks=[shock], quiet=True), months=4)
+    assert_frame_equal(run.metros.query("month < 2"), calm.metros.query("month < 2"))
+    rate = []
+    for table in (calm.metros, run.metros):
+        row = table[(table["month"] == 2) & (table["cbsa"] == choice["metro"])].iloc[0]
+        rate.append(row["unemployed"] / row["population"])
+    assert rate[1] > rate[0] + 0.3
+
+
+def test_a_closing_of_nothing_changes_nothing(population, behaviour, make, plant):
+    del (choice := dict(plant))["firm"]
+    calm = simulate(population, behaviour, months=4)
+    run = simulate(population, behaviour, make(shocks=[{**choice, "share": 0}]), months=4)
+    assert_frame_equal(run.metros, calm.metros, check_exact=True)
+    assert_frame_equal(run.national, calm.national, check_exact=True)
+
+
+def test_a_firm_that_opens_again_is_caught(world_of, plant):
+    world = world_of(plant)
+    state = initial_state(world)
+    closed = closing(state, world)
+    with pytest.raises(ConservationError, match=r"closings not conserved.*has opened again"):
+        assert_conserved(closed, replace(closed, closed=state.closed), world, _only_closings())
+    firm = int(np.flatnonzero(closed.closed)[0])
+    with pytest.raises(ConservationError, match=rf"firm {firm} is closed, but has .* positions"):
+        assert_conserved(state, replace(state, closed=closed.closed), world, _only_closings())
+
+
+def _only_closings():
+    from microsim.conservation import closings
+
+    return (closings,)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"share": 0.2}, r"in 'shocks\[0\]', give one of firm, industry and share, not firm and"),
+        ({"firm": None}, "give one of firm, industry and share, not none of them"),
+        ({"firm": "smallest"}, "firm' is 'smallest'; use one of 'largest'"),
+        ({"firm": None, "industry": "manufacture"}, "industry is 'manufacture' .did you mean 'ma"),
+        ({"firm": None, "share": 1.5}, "share' is 1.5; give a value of at most 1"),
+        ({"metro": None}, r"shocks\[0\].metro' is None; give text"),
+    ],
+)
+def test_wrong_closings_end_in_a_sentence(plant, change, message):
+    with pytest.raises(SpecificationError, match=message):
+        Scenario.from_mapping({"shocks": [{**plant, **change}]})
+
+
+def test_metros_and_industries_that_are_not_there_are_named(population, behaviour, make, plant):
+    with pytest.raises(SpecificationError, match=r"shocks\[0\].metro names the metro 99999"):
+        simulate(population, behaviour, make(shocks=[{**plant, "metro": "99999"}]), months=1)
+    firms = population.firms
+    nobody = replace(firms, industry=np.zeros_like(firms.industry))
+    shock = {**plant, "firm": None, "industry": "government"}
+    with pytest.raises(SpecificationError, match="has no firm in the industry 'government'; name"):
+        simulate(replace(population, firms=nobody), behaviour, make(shocks=[shock]), months=1)
