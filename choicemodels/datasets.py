@@ -21,6 +21,7 @@ _FILES = {
     "electricity": "electricity.csv.gz",
     "hc": "hc.csv.gz",
     "industry_occupations": "industry_occupations.csv",
+    "labour_laws": "labour_laws.csv",
     "metro_occupations": "metro_occupations.csv",
     "metros": "metros.csv",
     "mode_canada": "mode_canada.csv.gz",

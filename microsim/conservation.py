@@ -103,6 +103,22 @@ def treasury(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def dwellings(before: State, after: State, world: World) -> str | None:
+    """Check that dwellings change by those completed and lost, and that permits precede them."""
+    flows = after.flows
+    stock = after.dwellings - before.dwellings - flows.completions + flows.lost_dwellings
+    underway = (
+        after.under_construction - before.under_construction - flows.permits + flows.completions
+    )
+    for gap, what in ((stock, "dwellings"), (underway, "dwellings under construction")):
+        if gap.any():
+            m = int(np.flatnonzero(gap)[0])
+            return f"the {what} of metro {world.utility.cbsa[m]} are off by {gap[m]:+,}"
+    if min(after.dwellings.min(), after.under_construction.min()) < 0:
+        return "a metro has fewer than no dwellings"
+    return None
+
+
 def stages(before: State, after: State, world: World) -> str | None:
     """Check that firms keep their stage of adoption or take the next one."""
     ahead = after.stage.astype(np.int64) - before.stage
@@ -126,7 +142,7 @@ def closings(before: State, after: State, world: World) -> str | None:
 
 
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, treasury)
+CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, treasury, dwellings)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

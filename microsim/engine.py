@@ -27,6 +27,7 @@ from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
 from microsim.processes.insurance import insurance
 from microsim.processes.job_demand import job_demand
+from microsim.processes.local_economy import local_economy
 from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
 from microsim.processes.search import search
@@ -151,6 +152,7 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = insurance(state, world)
     state = mobility(state, world, types)
     state = housing(state, world)
+    state = local_economy(state, world)
     return accounts(state, world)
 
 

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from microsim.adoption_parameters import AdoptionParameters
 from microsim.government_parameters import InsuranceParameters, TaxParameters
-from microsim.parameter_fields import FourFactors, Group, Range, parameter
+from microsim.parameter_fields import FourFactors, Group, parameter
+from microsim.place_parameters import HousingParameters, LocalEconomyParameters
 from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = [
     "DemographyParameters",
-    "HousingParameters",
     "LabourParameters",
     "MacroParameters",
     "MoneyParameters",
@@ -185,43 +185,6 @@ class MovingParameters(Group):
     )
 
 
-class HousingParameters(Group):
-    """How house prices answer migration."""
-
-    supply_elasticity: float = parameter(
-        1.75,
-        "elasticity",
-        "[Saiz2010]: mean over metros",
-        "Supply elasticity of a metro with the median home value.",
-        gt=0,
-    )
-    elasticity_gradient: float = parameter(
-        0.5,
-        "elasticity",
-        "assumption",
-        "How supply elasticity falls with the relative home value (dear places build less).",
-        ge=0,
-    )
-    elasticity_range: Range = parameter(
-        (0.6, 5.0), "elasticity", "[Saiz2010]: span over metros", "Bounds of the supply elasticity."
-    )
-    smallest_stock: float = parameter(
-        50.0,
-        "workers",
-        "assumption",
-        "Migration rates are taken over at least so many workers, so that one synthetic household "
-        "does not move a small market.",
-        gt=0,
-    )
-    rent_yield: float = parameter(
-        0.05,
-        "share of the home value per year",
-        "assumption",
-        "Turns home values into rents.",
-        ge=0,
-    )
-
-
 class MoneyParameters(Group):
     """Households' accounts."""
 
@@ -262,6 +225,7 @@ class Parameters(Group):
     adoption: AdoptionParameters = AdoptionParameters()
     moving: MovingParameters = MovingParameters()
     housing: HousingParameters = HousingParameters()
+    local_economy: LocalEconomyParameters = LocalEconomyParameters()
     money: MoneyParameters = MoneyParameters()
     insurance: InsuranceParameters = InsuranceParameters()
     taxes: TaxParameters = TaxParameters()

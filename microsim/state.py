@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from choicemodels.apportion import cumulative_rounding
 from choicemodels.keyed_random import Streams
 from microsim.government_parameters import LEVELS
+from microsim.local_start import LocalStart, local_start
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
@@ -42,8 +43,8 @@ class World:
         Where each metro's firms begin in ``firm_order``.
     jobs_per_worker : ndarray (M,) float64
         Positions over workers at the start.
-    supply_elasticity : ndarray (M,) float64
-        Of housing.
+    start : LocalStart
+        What the metros' markets were before month 0.
     first_month : int
         Calendar month of month 0, 1 to 12.
     exposure : ndarray (T, O) float64
@@ -59,7 +60,7 @@ class World:
     firm_order: Ints
     firm_starts: Ints
     jobs_per_worker: Floats
-    supply_elasticity: Floats
+    start: LocalStart
     first_month: int
     exposure: Floats
 
@@ -99,6 +100,8 @@ class Flows:
     : ndarray (M,) int64
         Counts by metro. ``quits`` are the jobs that movers leave; ``eligible`` (for a grant) are
         counted where they live, ``eligible_moves`` and ``grants`` at the origin of the move.
+    permits, completions, lost_dwellings : ndarray (M,) int64
+        Dwellings permitted, completed and lost.
     payments : ndarray (G,) int64
         How many payments each policy made.
     outlays : ndarray (G, M) int64
@@ -127,6 +130,9 @@ class Flows:
     eligible: Ints
     eligible_moves: Ints
     grants: Ints
+    permits: Ints
+    completions: Ints
+    lost_dwellings: Ints
     payments: Ints
     outlays: Ints
     services: Ints
@@ -145,7 +151,7 @@ class Flows:
     def none(cls, metros: int, policies: int) -> "Flows":
         """Return the flows of a month in which nothing has happened yet."""
         zero, nobody = np.zeros(metros, dtype=np.int64), np.empty(0, dtype=np.int64)
-        by_metro = {f.name: zero for f in fields(cls)[:9]}
+        by_metro = {f.name: zero for f in fields(cls)[:12]}
         return cls(
             **by_metro,
             payments=np.zeros(policies, dtype=np.int64),
@@ -198,8 +204,12 @@ class State:
         Of adoption, as `Firms.stage`.
     closed : ndarray (F,) bool
         Which firms have closed for good.
-    price_index : ndarray (M,) float64
-        House prices, 1 in the base year.
+    price_index, rent_index : ndarray (M,) float64
+        House prices and mean rents, 1 in the base year.
+    dwellings, under_construction : ndarray (M,) int64
+        Counted one by one; a worker's household lives in `LocalStart.households_per_worker`.
+    wage_index : ndarray (M,) float64
+        Wages for the same work, 1 at the start.
     spent : ndarray (G,) int64
         Cents each policy has paid so far.
     treasury : ndarray (L, M) int64
@@ -228,6 +238,10 @@ class State:
     stage: NDArray[np.int8]
     closed: NDArray[np.bool_]
     price_index: Floats
+    rent_index: Floats
+    dwellings: Ints
+    under_construction: Ints
+    wage_index: Floats
     spent: Ints
     treasury: Ints
     recession: NDArray[np.bool_]
@@ -281,9 +295,6 @@ def make_world(
     stock = np.bincount(population.workers.metro, minlength=size)
     staff = np.bincount(firm_metro, population.firms.size, minlength=size)
     open_share = scenario.parameters.labour.initial_vacancy_rate
-    housing = scenario.parameters.housing
-    relative = np.median(metros.home_value) / metros.home_value
-    elasticity = housing.supply_elasticity * relative**housing.elasticity_gradient
     return World(
         population=population,
         scenario=scenario,
@@ -301,7 +312,7 @@ def make_world(
         firm_order=order,
         firm_starts=starts,
         jobs_per_worker=staff / (1 - open_share) / np.maximum(stock, 1),
-        supply_elasticity=np.clip(elasticity, *housing.elasticity_range),
+        start=local_start(population, scenario.parameters.housing),
         first_month=first_month,
         exposure=exposure_path(
             scenario.shocks,
@@ -355,6 +366,10 @@ def initial_state(world: World) -> State:
         stage=f.stage.copy(),
         closed=np.zeros(len(f), dtype=np.bool_),
         price_index=np.ones(world.metros),
+        rent_index=np.ones(world.metros),
+        dwellings=world.start.dwellings,
+        under_construction=world.start.under_construction,
+        wage_index=np.ones(world.metros),
         spent=np.zeros(policies, dtype=np.int64),
         treasury=np.zeros((len(LEVELS), world.metros), dtype=np.int64),
         recession=np.zeros(len(world.recessions), dtype=np.bool_),

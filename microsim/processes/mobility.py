@@ -211,7 +211,8 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
     occupation = w.occupation[movers]
     wages = world.population.wages
     metro[movers] = destination
-    wage[movers] *= wages[destination, occupation] / wages[origin, occupation]
+    median = wages * state.wage_index[:, None]
+    wage[movers] *= median[destination, occupation] / median[origin, occupation]
     firm[movers] = -1
     months_out[movers[worked]] = 0
     left = state.firm[movers[worked]]

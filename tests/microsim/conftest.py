@@ -23,6 +23,8 @@ def behaviour(population):
 QUIET = {
     "insurance": {"active": False},
     "taxes": {"active": False},
+    "housing": {"active": False},
+    "local_economy": {"active": False, "local_multiplier": 0.0},
 }
 """Parameters under which no mechanism of a month acts that can be turned off."""
 

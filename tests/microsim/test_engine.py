@@ -13,7 +13,6 @@ from microsim import Scenario, load_run, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
-from microsim.processes.housing import housing
 from microsim.state import initial_state, make_world
 
 MONTHS = 12
@@ -138,19 +137,6 @@ def test_the_shock_spreads_from_the_most_exposed(population, behaviour, make):
     exposure = np.bincount(w.metro, w.exposure) / np.bincount(w.metro)
     assert reached[exposure.argmax()] == 2
     assert reached[exposure.argmin()] == 8
-
-
-def test_prices_rise_where_people_arrive(population, behaviour):
-    world = world_of(population, behaviour, Scenario.baseline())
-    state = initial_state(world)
-    arrivals, departures = np.zeros(16, dtype=int), np.zeros(16, dtype=int)
-    arrivals[0] = departures[1] = 20
-    moved = replace(state, flows=replace(state.flows, arrivals=arrivals, departures=departures))
-    index = housing(moved, world).price_index
-    assert index[0] > 1 > index[1]
-    assert (index[2:] == 1).all()
-    stock = np.bincount(state.metro)[0] - 20
-    assert np.log(index[0]) == pytest.approx(20 / stock / world.supply_elasticity[0])
 
 
 def test_dear_metros_attract_fewer(population, behaviour):
