@@ -5,7 +5,7 @@ sources that the codebook README.md beside this script names.
 """
 
 import pandas as pd
-from _sources import HERE, write
+from _sources import write
 
 # Quarters of wages in the base of each state's formula, times 13 weeks: a formula's rate on that
 # base is, for a worker whose wages are steady, this many times its rate on the weekly wage.

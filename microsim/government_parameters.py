@@ -1,9 +1,14 @@
 """Every number that governments' rules assume, by state where these differ."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Literal, get_args
 
+import numpy as np
 from pydantic import AfterValidator, Field
 
+from choicemodels.datasets import load_data
+from choicemodels.errors import DataError
 from microsim.parameter_fields import Group, parameter
 
 __all__ = ["LEVELS", "InsuranceParameters", "InsuranceRule", "Level", "TaxParameters", "TaxRule"]
@@ -16,8 +21,6 @@ _STATES = (
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV "
     "NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY"
 )
-
-_UNTAXED = ("AK", "FL", "NH", "NV", "SD", "TN", "TX", "WA", "WY")
 
 
 def _postal(code: str) -> str:
@@ -33,16 +36,36 @@ StateCode = Annotated[str, AfterValidator(_postal)]
 """A state's postal code."""
 
 
+@cache
+def _law() -> Mapping[str, Mapping[str, float]]:
+    """Return the numbers of ``data/states.csv`` by name and state."""
+    numbers = load_data("states").set_index("state").select_dtypes("number").astype(np.float64)
+    return {
+        str(name): dict(zip(numbers.index, column, strict=True)) for name, column in numbers.items()
+    }
+
+
 def _of_states(
     group: "InsuranceParameters | TaxParameters", name: str, states: list[str]
 ) -> list[float]:
-    """Return a rule's number for each of ``states``, the group's own where a state has none."""
-    own = [getattr(group.states.get(state), name, None) for state in states]
-    return [getattr(group, name) if value is None else value for value in own]
+    """Return a rule's number for each of ``states``.
+
+    The first of: the scenario's for the state, the scenario's for the nation, the state's own.
+    """
+    nation, law = getattr(group, name), _law()[name]
+    unknown = sorted(set(states) - set(law))
+    if nation is None and unknown:
+        raise DataError(
+            f"the metros' state '{unknown[0]}' is none of the 50 states or DC, so that its {name} "
+            f"is not known; set {name} for the nation in the scenario's parameters."
+        )
+    found = (getattr(group.states.get(state), name, None) for state in states)
+    default = (law[state] if nation is None else nation for state in states)
+    return [d if f is None else f for f, d in zip(found, default, strict=True)]
 
 
 class InsuranceRule(Group):
-    """What a state does otherwise than the nation's default; what is left out is as there.
+    """What a state does otherwise; what is left out is as for the nation.
 
     Attributes
     ----------
@@ -58,42 +81,56 @@ class InsuranceRule(Group):
 class InsuranceParameters(Group):
     """Unemployment insurance, paid by the states."""
 
-    active: bool = parameter(
-        False,
-        "yes or no",
-        "assumption: off, so that drawdown_rate alone says how the unemployed live",
-        "Whether benefits are paid.",
-    )
-    replacement_rate: float = parameter(
-        0.50,
+    active: bool = parameter(True, "yes or no", "the states' law", "Whether benefits are paid.")
+    replacement_rate: float | None = parameter(
+        None,
         "share of the last wage",
-        "assumption: the formula of most states, before the maximum",
-        "Benefit where the maximum does not bind.",
+        "data/states.csv: the states' formulas, 2019 [GanongNoelVavra2020]",
+        "Benefit where the maximum does not bind; without a number, each state's own.",
         ge=0,
         le=1,
     )
-    maximum_weekly: float = parameter(
-        550.0,
+    maximum_weekly: float | None = parameter(
+        None,
         "dollars per week",
-        "assumption: amid the states' maxima, from about $235 to more than $1,000",
-        "Most that is paid.",
+        "data/states.csv: the states' maxima, 2019 [GanongNoelVavra2020]",
+        "Most that is paid; without a number, each state's own.",
         ge=0,
     )
-    duration: int = parameter(
-        6, "months", "assumption: 26 weeks, as in most states", "How long benefits last.", ge=0
+    duration: int | None = parameter(
+        None,
+        "months",
+        "data/states.csv: the states' weeks, January 2024",
+        "How long benefits last; without a number, as long as each state's own.",
+        ge=0,
     )
     claim_share: float = parameter(
         0.75,
         "probability",
-        "assumption",
-        "That a worker who loses a job is covered and claims.",
+        "assumption: near estimates of the take-up of the eligible",
+        "That a worker who is eligible and loses a job claims.",
+        ge=0,
+        le=1,
+    )
+    search_response: float = parameter(
+        1.1,
+        "log points per unit of replacement",
+        "[KruegerMeyer2002]: durations answer benefits with an elasticity near 0.5, here at 0.45",
+        "How the chance of finding a job falls with the benefit's share of the last wage.",
+        ge=0,
+    )
+    reference_replacement: float = parameter(
+        0.2,
+        "share of the last wage",
+        "assumption: near the mean over all unemployed, most of whom receive nothing",
+        "The replacement at which the job-finding rate holds.",
         ge=0,
         le=1,
     )
     states: dict[StateCode, InsuranceRule] = parameter(
         {},
         "rules by postal code",
-        "assumption: none differs",
+        "none but those of data/states.csv",
         "What states do otherwise; a metro in several states has the first one's rules.",
     )
 
@@ -103,7 +140,7 @@ class InsuranceParameters(Group):
 
 
 class TaxRule(Group):
-    """What a state does otherwise than the nation's default; what is left out is as there.
+    """What a state does otherwise; what is left out is as for the nation.
 
     Attributes
     ----------
@@ -118,12 +155,7 @@ class TaxRule(Group):
 class TaxParameters(Group):
     """Taxes on wages: flat effective rates, without brackets and deductions."""
 
-    active: bool = parameter(
-        False,
-        "yes or no",
-        "assumption: off, so that saving_rate is a share of the gross wage",
-        "Whether taxes are collected.",
-    )
+    active: bool = parameter(True, "yes or no", "the law", "Whether taxes are collected.")
     federal_income_rate: float = parameter(
         0.11,
         "share of the wage",
@@ -140,16 +172,26 @@ class TaxParameters(Group):
         ge=0,
         le=0.25,
     )
-    state_rate: float = parameter(
-        0.035, "share of the wage", "assumption", "State income tax.", ge=0, le=0.15
+    state_rate: float | None = parameter(
+        None,
+        "share of the wage",
+        "data/states.csv: nothing in nine states, elsewhere assumption",
+        "State income tax; without a number, each state's own.",
+        ge=0,
+        le=0.15,
     )
-    local_rate: float = parameter(
-        0.005, "share of the wage", "assumption", "Local income tax.", ge=0, le=0.1
+    local_rate: float | None = parameter(
+        None,
+        "share of the wage",
+        "data/states.csv: assumption",
+        "Local income tax; without a number, each state's own.",
+        ge=0,
+        le=0.1,
     )
     states: dict[StateCode, TaxRule] = parameter(
-        {state: TaxRule(state_rate=0.0) for state in _UNTAXED},
+        {},
         "rules by postal code",
-        "the states without a tax on wages in 2024; elsewhere assumption: none differs",
+        "none but those of data/states.csv",
         "What states do otherwise; a metro in several states has the first one's rules.",
     )
 

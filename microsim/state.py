@@ -198,6 +198,8 @@ class State:
         Cents a month of unemployment insurance, 0 without a claim.
     benefit_months : ndarray (N,) int16
         Months of benefits received on this claim.
+    insured : ndarray (N,) bool
+        Was paid a benefit, an extension's among them, when benefits were last paid.
     headcount, positions : ndarray (F,) int64
         Workers employed, and jobs filled or open.
     stage : ndarray (F,) int8
@@ -233,6 +235,7 @@ class State:
     granted: NDArray[np.bool_]
     benefit: Ints
     benefit_months: NDArray[np.int16]
+    insured: NDArray[np.bool_]
     headcount: Ints
     positions: Ints
     stage: NDArray[np.int8]
@@ -361,6 +364,7 @@ def initial_state(world: World) -> State:
         granted=np.zeros(n, dtype=np.bool_),
         benefit=np.zeros(n, dtype=np.int64),
         benefit_months=np.zeros(n, dtype=np.int16),
+        insured=np.zeros(n, dtype=np.bool_),
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
         stage=f.stage.copy(),

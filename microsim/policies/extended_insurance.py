@@ -12,7 +12,7 @@ __all__ = ["ExtendedInsurance"]
 class ExtendedInsurance(Programme):
     """Further months of the same benefit for those whose unemployment insurance has run out.
 
-    It takes ``parameters.insurance.active``; see `microsim.processes.insurance`.
+    See `microsim.processes.insurance`.
 
     Attributes
     ----------

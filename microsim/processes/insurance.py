@@ -19,7 +19,7 @@ WEEKS_A_MONTH = 52 / 12
 def insurance(state: State, world: World) -> State:
     """Pay unemployment insurance into the savings of those who lost a job.
 
-    A worker who lost a job this month is covered and claims with probability ``claim_share``. The
+    A worker who is eligible and lost a job this month claims with probability ``claim_share``. The
     benefit of a month is ``min(replacement_rate * wage / 52, maximum_weekly) * 52 / 12`` at the
     last wage, in whole cents; it is paid for ``duration`` months without a job, the first in the
     month of the loss. The rules are those of the state of the metro, the benefit's fixed when the
@@ -35,6 +35,7 @@ def insurance(state: State, world: World) -> State:
         return state
     out = np.flatnonzero(~state.employed)
     state = _claims(out, state, world)
+    state = replace(state, insured=np.zeros_like(state.insured))
     insured = out[state.benefit[out] > 0]
     duration = np.array(rules.by_state("duration", world.states))[state.metro[insured]]
     used = state.benefit_months[insured]
@@ -62,7 +63,8 @@ def _claims(out: Ints, state: State, world: World) -> State:
     rules = world.parameters.insurance
     lost = out[state.months_out[out] == 0]
     u = world.streams.uniform("insurance: claim", world.population.workers.id[lost], state.month)
-    claimants = lost[u < rules.claim_share]
+    eligible = world.population.workers.benefit_eligible[lost]
+    claimants = lost[eligible & (u < rules.claim_share)]
     metro = state.metro[claimants]
     rate = np.array(rules.by_state("replacement_rate", world.states))[metro]
     most = np.array(rules.by_state("maximum_weekly", world.states))[metro]
@@ -77,6 +79,8 @@ def _claims(out: Ints, state: State, world: World) -> State:
 def _paid(rows: Ints, state: State) -> State:
     """Return the state in which the workers ``rows`` have their month's benefit."""
     savings, months = state.savings.copy(), state.benefit_months.copy()
+    insured = state.insured.copy()
     savings[rows] += state.benefit[rows]
     months[rows] += 1
-    return replace(state, savings=savings, benefit_months=months)
+    insured[rows] = True
+    return replace(state, savings=savings, benefit_months=months, insured=insured)

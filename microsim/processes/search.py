@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from microsim.processes.matching import match
+from microsim.processes.search_effort import search_effort
 from microsim.state import State, World
 
 __all__ = ["hire", "search"]
@@ -13,11 +14,11 @@ __all__ = ["hire", "search"]
 def search(state: State, world: World) -> State:
     """Let the unemployed of former months find jobs in their metro.
 
-    The chance is ``job_finding_rate * (tightness / reference_tightness) ** matching_elasticity``,
-    at most 1, where tightness is the metro's open positions over its unemployed
-    ([PetrongoloPissarides2001]_ survey the Cobb-Douglas form). Those who lost their job this
-    month search from the next one on. Where more find a job than positions are open, the smallest
-    draws win.
+    The chance is ``job_finding_rate * (tightness / reference_tightness) ** matching_elasticity``
+    times the effort of `search_effort`, at most 1, where tightness is the metro's open positions
+    over its unemployed ([PetrongoloPissarides2001]_ survey the Cobb-Douglas form). Those who lost
+    their job this month search from the next one on. Where more find a job than positions are
+    open, the smallest draws win.
 
     Streams: "search", "search: position".
     """
@@ -29,11 +30,11 @@ def search(state: State, world: World) -> State:
     )
     tightness = vacancies / np.maximum(unemployed, 1)
     relative = tightness / labour.reference_tightness
-    chance = np.minimum(labour.job_finding_rate * relative**labour.matching_elasticity, 1.0)
+    chance = labour.job_finding_rate * relative**labour.matching_elasticity
     fresh = (state.months_out[seekers] == 0) & (state.month > 0)
     seekers = seekers[~fresh]
     u = world.streams.uniform("search", world.population.workers.id[seekers], state.month)
-    p = chance[state.metro[seekers]]
+    p = np.minimum(chance[state.metro[seekers]] * search_effort(state, world)[seekers], 1.0)
     lucky = u < p
     priority = u[lucky] / p[lucky]
     hired, firm = match(seekers[lucky], priority, state, world, "search: position")

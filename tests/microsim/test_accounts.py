@@ -49,19 +49,20 @@ def test_taxes_are_rates_times_wages_by_hand(population, behaviour, make):
 
 
 def test_taxes_leave_less_to_save(population, behaviour, make):
-    gross = simulate(population, behaviour, make(), months=2)
-    net = simulate(population, behaviour, make(taxes=TAXES), months=2)
+    gross = simulate(population, behaviour, make(quiet=True), months=2)
+    net = simulate(population, behaviour, make(quiet=True, taxes=TAXES), months=2)
     share = net.national["saved"].iloc[0] / gross.national["saved"].iloc[0]
     tax = net.national.filter(like="_taxes").iloc[0].sum() / net.national["wages"].iloc[0]
     assert share == pytest.approx(1 - tax, abs=1e-6)
-    assert 0.1865 < tax < 0.2265  # between no state tax anywhere and the default everywhere
+    federal = 0.1865
+    assert federal < tax < federal + 0.065  # between none and the highest of the states
     assert gross.national.filter(like="_taxes").to_numpy().sum() == 0
 
 
 def test_rates_of_zero_are_no_taxes(population, behaviour, make):
     zero = dict.fromkeys(("federal_income_rate", "payroll_rate", "state_rate", "local_rate"), 0.0)
-    a = simulate(population, behaviour, make(), months=3)
-    b = simulate(population, behaviour, make(taxes={**TAXES, **zero}), months=3)
+    a = simulate(population, behaviour, make(quiet=True), months=3)
+    b = simulate(population, behaviour, make(quiet=True, taxes={**TAXES, **zero}), months=3)
     for name in ("metros", "national", "flows"):
         assert_frame_equal(getattr(a, name), getattr(b, name), check_exact=True)
 
@@ -78,7 +79,7 @@ def test_states_without_an_income_tax_collect_none(population, behaviour, make):
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_level_that_pays_bears_the_policy(population, behaviour, make, level):
     policy = {**GRANT, "paid_by": level}
-    run = simulate(population, behaviour, make(policy), months=4)
+    run = simulate(population, behaviour, make(policy, quiet=True), months=4)
     cost = run.policies["dollars"].sum()
     assert cost > 0
     for other in LEVELS:

@@ -7,24 +7,29 @@ import pytest
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 
-from choicemodels.errors import SpecificationError
+from choicemodels.datasets import load_data
+from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
+from microsim.government_parameters import InsuranceParameters
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.insurance import insurance
+from microsim.processes.search_effort import search_effort
 from microsim.state import initial_state, make_world
 
 MONTHS = 10
 STUCK = {"job_finding_rate": 0.02, "separation_rate": 0.03}
+OFF = {"insurance": {"active": False}}
 EXTENSION = {"kind": "extended_insurance", "months": 3}
 
 
 @pytest.fixture
 def world_of(population, behaviour, make):
     def build(*policies, **insurance):
-        scenario = make(*policies, labour=STUCK, insurance={"active": True, **insurance})
+        rules = {"active": True, "search_response": 0, **insurance}
+        scenario = make(*policies, quiet=True, labour=STUCK, insurance=rules)
         utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
         return make_world(population, utility, scenario, MONTHS, Streams(1), first_month=1)
 
@@ -45,7 +50,7 @@ def test_the_benefit_is_the_formula_by_hand(population, world_of):
     world = world_of(replacement_rate=0.4, maximum_weekly=300.0, claim_share=1.0)
     state = initial_state(world)
     paid = insurance(state, world)
-    out = population.workers.firm < 0
+    out = (population.workers.firm < 0) & population.workers.benefit_eligible
     weekly = np.minimum(0.4 * population.workers.wage / 52, 300.0)
     expected = np.where(out, np.rint(weekly * 52 / 12 * 100), 0).astype(int)
     assert (weekly[out] == 300.0).any()
@@ -64,6 +69,7 @@ def test_benefits_last_for_the_duration_and_a_job_ends_them(world_of):
     assert used.max() == 3
     assert (states[-1].benefit_months[states[-1].benefit == 0] == 0).all()
     idle = np.all([~s.employed for s in states], axis=0)
+    idle &= world.population.workers.benefit_eligible
     never_employed = used[:, idle]
     assert idle.sum() > 20
     # From the first month on: one, two, three months, and no more.
@@ -95,9 +101,52 @@ def test_states_have_their_own_rules(population, world_of):
     assert (cents[~here] > 0).any()
 
 
+def test_the_states_law_stands_where_a_scenario_says_nothing(population, world_of):
+    law = load_data("states").set_index("state").loc[world_of().states]
+    rules = world_of().parameters.insurance
+    for name in ("replacement_rate", "maximum_weekly", "duration"):
+        assert rules.by_state(name, world_of().states) == list(law[name])
+    assert len(set(law["maximum_weekly"])) > 3
+    # A number for the nation overrides the law, and a state's overrides both.
+    here = law.index[0]
+    rules = world_of(duration=9, states={here: {"duration": 2}}).parameters.insurance
+    assert rules.by_state("duration", [here, "ZZ"]) == [2, 9]
+
+
+def test_a_state_without_a_law_is_named():
+    rules = InsuranceParameters()
+    with pytest.raises(DataError, match=r"state 'PR' is none of the 50 states or DC.*duration"):
+        rules.by_state("duration", ["TX", "PR"])
+
+
+def test_benefits_slow_the_search_by_the_formula(world_of):
+    world = world_of(claim_share=1.0, search_response=1.1, reference_replacement=0.2)
+    state = insurance(initial_state(world), world)
+    effort = search_effort(state, world)
+    w = world.population.workers
+    paid = state.benefit / 100 / (w.wage / 12)
+    expected = np.exp(-1.1 * (np.where(state.insured & (w.firm < 0), paid, 0.0) - 0.2))
+    np.testing.assert_allclose(effort, expected, rtol=1e-12)
+    assert 0.6 < effort[state.insured].min() < effort[state.insured].max() < effort.max()
+    assert (search_effort(state, world_of()) == 1).all()
+
+
+def test_generous_benefits_leave_more_out_of_work(population, behaviour, make):
+    def unemployed(rate):
+        rules = {"active": True, "claim_share": 1.0, "duration": 26}
+        rules |= {"replacement_rate": rate, "maximum_weekly": 10_000}
+        scenario = make(quiet=True, labour={"separation_rate": 0.05}, insurance=rules)
+        return simulate(population, behaviour, scenario, months=6).national["unemployed"].iloc[-1]
+
+    none, half, whole = (unemployed(rate) for rate in (0.0, 0.5, 1.0))
+    assert none < half < whole
+
+
 def test_only_those_who_claim_are_paid(world_of):
     half = insurance(initial_state(w := world_of(claim_share=0.5)), w)
-    out = ~half.employed
+    eligible = w.population.workers.benefit_eligible
+    assert (half.benefit[~eligible] == 0).all()
+    out = ~half.employed & eligible
     share = (half.benefit[out] > 0).mean()
     assert abs(share - 0.5) < 4 * np.sqrt(0.25 / out.sum())
     none = insurance(initial_state(w := world_of(claim_share=0.0)), w)
@@ -105,8 +154,9 @@ def test_only_those_who_claim_are_paid(world_of):
 
 
 def test_insurance_raises_savings_and_nothing_else_at_once(population, behaviour, make):
-    off = simulate(population, behaviour, make(labour=STUCK), months=3)
-    on = simulate(population, behaviour, make(labour=STUCK, insurance={"active": True}), months=3)
+    rules = {"active": True, "search_response": 0}
+    off = simulate(population, behaviour, make(quiet=True, labour=STUCK), months=3)
+    on = simulate(population, behaviour, make(quiet=True, labour=STUCK, insurance=rules), months=3)
     assert off.national["benefits"].sum() == 0
     assert (on.national["benefits"] > 0).all()
     assert on.national["savings"].iloc[-1] > off.national["savings"].iloc[-1]
@@ -132,7 +182,7 @@ def test_an_extension_pays_further_months_from_its_own_account(world_of):
 def test_extensions_cost_their_payments_and_keep_to_budget_and_eligibility(
     population, behaviour, make
 ):
-    rules = {"active": True, "duration": 1, "claim_share": 1.0}
+    rules = {"active": True, "duration": 1, "claim_share": 1.0, "maximum_weekly": 550}
 
     def run(**changes):
         scenario = make({**EXTENSION, **changes}, labour=STUCK, insurance=rules)
@@ -185,7 +235,10 @@ def test_benefits_out_of_nowhere_are_caught(world_of):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"policies": [EXTENSION]}, "none is paid; set parameters.insurance.active to true"),
+        (
+            {"policies": [EXTENSION], "parameters": OFF},
+            "none is paid; set parameters.insurance.active to true",
+        ),
         ({"parameters": {"insurance": {"duration": -1}}}, "duration' is -1.*at least 0"),
         ({"parameters": {"insurance": {"replacement_rate": 1.2}}}, "is 1.2.*at most 1"),
         (
