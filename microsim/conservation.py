@@ -88,6 +88,19 @@ def money(before: State, after: State, world: World) -> str | None:
     return f"'{over[0]}' spent more than its budget" if over else None
 
 
+def debts(before: State, after: State, world: World) -> str | None:
+    """Check that debts change by what was lent and charged less what was paid."""
+    flows = after.flows
+    lent = flows.borrowed + (flows.credit if world.parameters.credit.active else 0)
+    change = int(after.debt.sum()) - int(before.debt.sum())
+    booked = lent + flows.interest - flows.repaid
+    if change != booked:
+        return f"debts change by {change:,} cents, but {booked:,} were booked"
+    if (after.debt < 0).any() or (after.savings < 0).any():
+        return "somebody owes, or has saved, less than nothing"
+    return None
+
+
 def treasury(before: State, after: State, world: World) -> str | None:
     """Check that governments' accounts change by what households paid and received."""
     flows = after.flows
@@ -142,7 +155,7 @@ def closings(before: State, after: State, world: World) -> str | None:
 
 
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, treasury, dwellings)
+CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, debts, treasury, dwellings)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

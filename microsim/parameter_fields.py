@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
+    "EightFactors",
     "FiveFactors",
     "FiveShares",
     "FourFactors",
@@ -52,6 +53,9 @@ FourFactors = Annotated[tuple[float, float, float, float], AfterValidator(_not_n
 FiveFactors = Annotated[tuple[float, float, float, float, float], AfterValidator(_not_negative)]
 SixFactors = Annotated[
     tuple[float, float, float, float, float, float], AfterValidator(_not_negative)
+]
+EightFactors = Annotated[
+    tuple[float, float, float, float, float, float, float, float], AfterValidator(_not_negative)
 ]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 ThreeShares = Annotated[tuple[float, float, float], AfterValidator(_shares)]

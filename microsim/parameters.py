@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from microsim.adoption_parameters import AdoptionParameters
+from microsim.credit_parameters import CreditParameters
 from microsim.government_parameters import InsuranceParameters, TaxParameters
 from microsim.parameter_fields import FourFactors, Group, parameter
 from microsim.place_parameters import HousingParameters, LocalEconomyParameters
@@ -197,10 +198,10 @@ class MoneyParameters(Group):
         le=1,
     )
     drawdown_rate: float = parameter(
-        0.40,
+        0.60,
         "share of the last wage",
-        "assumption",
-        "What the unemployed take from their savings, while these last.",
+        "assumption: spending before, after taxes, less its fall at job loss [GanongNoel2019]",
+        "What the unemployed live on: benefits first, then savings, then credit.",
         ge=0,
         le=1,
     )
@@ -227,6 +228,7 @@ class Parameters(Group):
     housing: HousingParameters = HousingParameters()
     local_economy: LocalEconomyParameters = LocalEconomyParameters()
     money: MoneyParameters = MoneyParameters()
+    credit: CreditParameters = CreditParameters()
     insurance: InsuranceParameters = InsuranceParameters()
     taxes: TaxParameters = TaxParameters()
     demography: DemographyParameters = DemographyParameters()

@@ -145,10 +145,18 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "moving_cost": flows.moving_cost / 100.0,
         "credit": flows.credit / 100.0,
         "savings": int(state.savings.sum()) / 100.0,
+        **_debts(state),
         "wages": flows.wages / 100.0,
         **_government(state),
         "recession": bool(state.recession.any()),
     }
+
+
+def _debts(state: State) -> dict[str, float]:
+    """Return what households borrowed, were charged, repaid and owe, in dollars."""
+    names = ("borrowed", "interest", "repaid")
+    flows = {name: getattr(state.flows, name) / 100.0 for name in names}
+    return {**flows, "debt": int(state.debt.sum()) / 100.0}
 
 
 def _government(state: State) -> dict[str, float]:

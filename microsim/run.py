@@ -87,8 +87,8 @@ class Run(RunPlan):
     national : DataFrame
         One row for each replicate and month: the sums of these, moves, unemployment_rate,
         mean_price_index (by workers), the accounts in dollars (benefits, saved, drawn, moving_cost,
-        credit, savings, wages, and taxes and balance of each level of government, such as
-        federal_taxes) and whether there was a recession.
+        credit, savings, borrowed, interest, repaid, debt, wages, and taxes and balance of each
+        level of government, such as federal_taxes) and whether there was a recession.
     flows : DataFrame
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame

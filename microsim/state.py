@@ -115,8 +115,10 @@ class Flows:
     wages, take_home : int
         Cents earned in the month, before and after taxes.
     saved, drawn, moving_cost, credit : int
-        Cents put by, taken out for living, paid to movers from savings and grants, and the part
-        of moving costs that neither covered.
+        Cents put by, taken out for living and debts, paid to movers from savings and grants, and
+        the part of moving costs that neither covered.
+    borrowed, interest, repaid : int
+        Cents lent for living, charged on debts, and paid by the debtors.
     origin, destination : ndarray (moves,) int64
         Of every move.
     """
@@ -144,6 +146,9 @@ class Flows:
     drawn: int
     moving_cost: int
     credit: int
+    borrowed: int
+    interest: int
+    repaid: int
     origin: Ints
     destination: Ints
 
@@ -165,6 +170,9 @@ class Flows:
             drawn=0,
             moving_cost=0,
             credit=0,
+            borrowed=0,
+            interest=0,
+            repaid=0,
             origin=nobody,
             destination=nobody,
         )
@@ -186,6 +194,9 @@ class State:
         Dollars a year.
     savings : ndarray (N,) int64
         Cents.
+    debt : ndarray (N,) int64
+        Besides the mortgage, cents.
+    credit_score : ndarray (N,) int16
     months_out : ndarray (N,) int16
         Whole months without a job.
     displaced_in : ndarray (N,) int16
@@ -229,6 +240,8 @@ class State:
     firm: Ints
     wage: Floats
     savings: Ints
+    debt: Ints
+    credit_score: NDArray[np.int16]
     months_out: NDArray[np.int16]
     displaced_in: NDArray[np.int16]
     scarred: NDArray[np.bool_]
@@ -358,6 +371,8 @@ def initial_state(world: World) -> State:
         firm=w.firm.astype(np.int64),
         wage=w.wage.copy(),
         savings=w.savings.copy(),
+        debt=w.debt.copy(),
+        credit_score=w.credit_score.copy(),
         months_out=np.zeros(n, dtype=np.int16),
         displaced_in=np.full(n, -1, dtype=np.int16),
         scarred=np.zeros(n, dtype=np.bool_),

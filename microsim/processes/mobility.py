@@ -115,7 +115,7 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     the occupation's median wages in the two metros. Employed movers leave their job; with
     probability ``job_in_hand`` they have one at the destination if a position is open, else they
     search from the next month on. Movers pay their moving cost from the grant and their savings;
-    what these do not cover is credit, counted and not followed further.
+    what these do not cover is credit and becomes debt.
 
     Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
     "queue: ...".
@@ -191,6 +191,9 @@ def _settle(
     savings[movers] += grant - own
     granted[movers[paid]] = True
     origin = state.metro[movers]
+    debt = state.debt.copy()
+    if world.parameters.credit.active:
+        debt[movers] += cost - own
     state = pay_from(state, offer[paid], origin[paid], grant[paid])
     flows = replace(
         state.flows,
@@ -198,7 +201,7 @@ def _settle(
         moving_cost=int(own.sum()),
         credit=int((cost - own).sum()),
     )
-    return replace(state, savings=savings, granted=granted, flows=flows)
+    return replace(state, savings=savings, debt=debt, granted=granted, flows=flows)
 
 
 def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> State:

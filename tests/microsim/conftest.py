@@ -21,6 +21,7 @@ def behaviour(population):
 
 
 QUIET = {
+    "credit": {"active": False},
     "insurance": {"active": False},
     "taxes": {"active": False},
     "housing": {"active": False},
