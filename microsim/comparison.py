@@ -139,7 +139,8 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
 def _row(unit: str, a: "pd.Series[float]", b: "pd.Series[float]") -> list[object]:
     """Return a row of paired means; the error is that of the mean of the differences."""
     difference = np.asarray(b - a, dtype=np.float64)
-    note = _ONE if len(difference) < 2 else ""
+    undefined = "not defined in every replicate of both runs" if np.isnan(difference).any() else ""
+    note = "; ".join(filter(None, (undefined, _ONE if len(difference) < 2 else "")))
     return [unit, a.mean(), b.mean(), difference.mean(), _standard_error(difference), note]
 
 

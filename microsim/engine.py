@@ -172,7 +172,7 @@ def _replicate(
     while state.month < months:
         before, state = state, step(state, world, types)
         assert_conserved(before, state, world, (*CHECKS, *checks))
-        panel = record.add(state, world, plan.start)
+        panel = record.add(before, state, world, plan.start)
         if folder is not None:
             folder.write_month(replicate, state.month, panel)
         if folder is not None and plan.history_share > 0:

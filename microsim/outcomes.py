@@ -3,6 +3,7 @@
 import pandas as pd
 
 from microsim.run import Run
+from microsim.spatial import moran_by_metro
 
 __all__ = ["METRO_OUTCOMES", "OUTCOMES", "metro_outcomes", "national_outcomes"]
 
@@ -10,9 +11,12 @@ OUTCOMES = {
     "moves": "moves in all months",
     "annual move rate": "% of workers a year",
     "displaced": "workers in all months",
+    "displacement clustering": "Moran's I by metro",
     "mean unemployment rate": "% of workers, mean over months",
     "final unemployment rate": "% of workers, last month",
     "final price index": "base year 1, weighted by workers",
+    "final rent index": "base year 1, weighted by workers",
+    "final wage index": "start 1, weighted by workers",
     "savings per worker": "dollars, last month",
     "eligible moves": "moves by workers eligible for a grant",
     "grants paid": "grants",
@@ -48,9 +52,12 @@ def national_outcomes(run: Run) -> pd.DataFrame:
             "moves": total["moves"].astype(float),
             "annual move rate": 100.0 * total["moves"] / person_years,
             "displaced": total["displaced"].astype(float),
+            "displacement clustering": moran_by_metro(run, "displaced")["statistic"],
             "mean unemployment rate": 100.0 * series["unemployment_rate"].mean(),
             "final unemployment rate": 100.0 * last["unemployment_rate"],
             "final price index": last["mean_price_index"],
+            "final rent index": last["mean_rent_index"],
+            "final wage index": last["mean_wage_index"],
             "savings per worker": last["savings"] / last["population"],
             "eligible moves": total["eligible_moves"].astype(float),
             "grants paid": total["grants"].astype(float),

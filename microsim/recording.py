@@ -7,21 +7,11 @@ import numpy as np
 import pandas as pd
 
 from microsim.government_parameters import LEVELS
+from microsim.panel import COUNTS, metro_rows
 from microsim.state import State, World
 
-__all__ = ["Record", "Tables", "flow_totals", "metro_rows", "national_row", "policy_rows"]
+__all__ = ["Record", "Tables", "flow_totals", "national_row", "policy_rows"]
 
-_COUNTS = (
-    "arrivals",
-    "departures",
-    "displaced",
-    "separations",
-    "quits",
-    "hires",
-    "eligible",
-    "eligible_moves",
-    "grants",
-)
 _POLICY_COLUMNS = ["replicate", "month", "policy", "grants", "dollars"]
 
 
@@ -64,9 +54,9 @@ class Record:
         """Return the record of no month."""
         return cls([], [], [], np.zeros((metros, metros), dtype=np.int64))
 
-    def add(self, state: State, world: World, start: str) -> pd.DataFrame:
-        """Add the month of ``state``, and return its metro panel."""
-        panel = metro_rows(state, world, start)
+    def add(self, before: State, state: State, world: World, start: str) -> pd.DataFrame:
+        """Add the month from ``before`` to ``state``, and return its metro panel."""
+        panel = metro_rows(before, state, world, start)
         self.panels.append(panel)
         self.national.append(national_row(panel, state, world))
         self.policies.extend(policy_rows(state, world))
@@ -86,37 +76,6 @@ class Record:
         )
 
 
-def metro_rows(state: State, world: World, start: str) -> pd.DataFrame:
-    """Return the month's rows of the metro panel; see `microsim.run.Run.metros`."""
-    size, metros, flows = world.metros, world.population.metros, state.flows
-    stock = np.bincount(state.metro, minlength=size)
-    employed = np.bincount(state.metro[state.employed], minlength=size)
-    vacancies = np.bincount(
-        world.population.firms.metro, state.positions - state.headcount, minlength=size
-    )
-    return pd.DataFrame(
-        {
-            "replicate": np.full(size, world.streams.replicate),
-            "month": np.full(size, state.month),
-            "date": pd.Series(pd.Period(start, "M") + state.month, index=range(size)).dt.start_time,
-            "cbsa": metros.cbsa,
-            "region_class": metros.region_class,
-            "population": stock,
-            "employed": employed,
-            "unemployed": stock - employed,
-            **{name: getattr(flows, name) for name in _COUNTS},
-            "vacancies": vacancies.astype(np.int64),
-            "adopting_firms": np.bincount(
-                world.population.firms.metro[state.stage > 0], minlength=size
-            ),
-            "price_index": state.price_index,
-            "home_value": metros.home_value * state.price_index,
-            "grant_dollars": flows.outlays.sum(axis=0) / 100.0,
-            **{f"{level}_balance": state.treasury[i] / 100.0 for i, level in enumerate(LEVELS)},
-        }
-    )
-
-
 def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, object]:
     """Return the month's row of the national series; see `microsim.run.Run.national`."""
     flows = state.flows
@@ -126,7 +85,7 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
             "population",
             "employed",
             "unemployed",
-            *_COUNTS[2:],
+            *COUNTS[2:],
             "vacancies",
             "adopting_firms",
         )
@@ -137,7 +96,11 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         **sums,
         "moves": len(flows.origin),
         "unemployment_rate": sums["unemployed"] / sums["population"],
-        "mean_price_index": float(np.average(state.price_index, weights=panel["population"])),
+        **{
+            f"mean_{name}": float(np.average(panel[name], weights=panel["population"]))
+            for name in ("price_index", "rent_index", "wage_index")
+        },
+        "permits": int(panel["permits"].sum()),
         "grant_dollars": int(flows.outlays.sum()) / 100.0,
         "benefits": int(flows.benefit_cents.sum()) / 100.0,
         "saved": flows.saved / 100.0,

@@ -78,17 +78,14 @@ class Run(RunPlan):
     Attributes
     ----------
     metros : DataFrame
-        One row for each replicate, month and metro: replicate, month (0 and up), date, cbsa,
-        region_class, population, arrivals, departures, employed, unemployed, displaced,
-        separations, quits, hires, vacancies, adopting_firms, price_index, home_value (dollars),
-        eligible, eligible_moves, grants, grant_dollars (of all policies), and taxes less outlays
-        so far: federal_balance, state_balance, local_balance. Stocks are those at the end of the
-        month.
+        One row for each replicate, month and metro: replicate, month (0 and up), date, and the
+        columns of `microsim.panel.panel_table`. Stocks are those at the end of the month.
     national : DataFrame
         One row for each replicate and month: the sums of these, moves, unemployment_rate,
-        mean_price_index (by workers), the accounts in dollars (benefits, saved, drawn, moving_cost,
-        credit, savings, borrowed, interest, repaid, debt, wages, and taxes and balance of each
-        level of government, such as federal_taxes) and whether there was a recession.
+        mean_price_index, mean_rent_index and mean_wage_index (by workers), permits, the accounts
+        in dollars (benefits, saved, drawn, moving_cost, credit, savings, borrowed, interest,
+        repaid, debt, wages, and taxes and balance of each level of government, such as
+        federal_taxes) and whether there was a recession.
     flows : DataFrame
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame

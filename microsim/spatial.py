@@ -12,7 +12,7 @@ from microsim.population import Population
 from microsim.run import Run
 from microsim.variables import great_circle
 
-__all__ = ["clustering"]
+__all__ = ["clustering", "moran_by_metro"]
 
 _OF_WORKERS = ("displaced", "separations", "quits", "hires", "unemployed", "arrivals", "departures")
 
@@ -58,8 +58,6 @@ def clustering(
         If the run is of another population, the column is not one of those, or the scale is not
         positive.
     """
-    from scipy.sparse import csr_array
-
     if column not in _OF_WORKERS:
         raise SpecificationError(
             f"'{column}' does not count workers of a metro{closest(column, list(_OF_WORKERS))}; "
@@ -72,13 +70,23 @@ def clustering(
             "the run is of another population, whose metros may lie elsewhere; give the one that "
             "was simulated."
         )
-    metros = population.metros
-    weights = np.exp(-great_circle(metros.latitude, metros.longitude) / scale)
+    return moran_by_metro(run, column, scale=scale, permutations=permutations, seed=seed)
+
+
+def moran_by_metro(
+    run: Run, column: str, *, scale: float = 150.0, permutations: int = 0, seed: int = 0
+) -> pd.DataFrame:
+    """Return Moran's I of a column's rate, by the coordinates in the panel; see `clustering`."""
+    from scipy.sparse import csr_array
+
+    metros = run.metros.drop_duplicates("cbsa")
+    place = (metros[name].to_numpy() for name in ("latitude", "longitude"))
+    weights = np.exp(-great_circle(*place) / scale)
     np.fill_diagonal(weights, 0.0)
     totals = run.metros.groupby(["replicate", "cbsa"], sort=False)[[column, "population"]].sum()
-    rates = (totals[column] / totals["population"].clip(lower=1)).unstack("cbsa")[list(metros.cbsa)]
+    rates = (totals[column] / totals["population"].clip(lower=1)).unstack("cbsa")
     tests = {
         replicate: asdict(moran(row, csr_array(weights), permutations=permutations, seed=seed))
-        for replicate, row in zip(rates.index, rates.to_numpy(), strict=True)
+        for replicate, row in zip(rates.index, rates[list(metros["cbsa"])].to_numpy(), strict=True)
     }
     return pd.DataFrame.from_dict(tests, orient="index").rename_axis("replicate")

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from microsim.processes.macro import recession_factor
 from microsim.state import State, World
 
-__all__ = ["job_demand"]
+__all__ = ["job_demand", "local_jobs"]
 
 
 @njit(cache=True)
@@ -33,9 +34,10 @@ def _spread(totals: Any, weights: Any, order: Any, starts: Any, offsets: Any) ->
 
 
 def job_demand(state: State, world: World) -> State:
-    """Move each metro's positions toward its first ratio of positions to workers.
+    """Move each metro's positions toward its first ratio of positions to workers, and local jobs.
 
-    ``demand_speed`` of the gap is closed in a month; in a recession, firms also withdraw
+    ``demand_speed`` of the gap is closed in a month; `local_jobs` are wanted besides. In a
+    recession, firms also withdraw
     ``1 - vacancy_factor`` of the metro's open positions. New positions go to firms in proportion to
     their headcount plus one, closed ones left out, and only vacancies are closed.
 
@@ -51,7 +53,8 @@ def job_demand(state: State, world: World) -> State:
     vacancies = state.positions - state.headcount
     available = np.bincount(firm_metro, vacancies, minlength=size).astype(np.int64)
     kept = recession_factor(world.parameters.macro.vacancy_factor, state, world)
-    wanted = world.parameters.labour.demand_speed * (world.jobs_per_worker * stock - now)
+    target = world.jobs_per_worker * stock + local_jobs(state, world)
+    wanted = world.parameters.labour.demand_speed * (target - now)
     change = np.floor(wanted - (1.0 - kept) * available + u).astype(np.int64)
     order, starts = world.firm_order, world.firm_starts
     weight = np.where(state.closed, 0.0, state.headcount + 1.0)
@@ -61,3 +64,22 @@ def job_demand(state: State, world: World) -> State:
         _spread(closing, vacancies.astype(np.float64), order, starts, offsets), vacancies
     )
     return replace(state, positions=state.positions + opened - closed)
+
+
+def local_jobs(state: State, world: World) -> NDArray[np.float64]:
+    """Return the positions that each metro's traded industries create in the others, (M,).
+
+    ``local_multiplier`` times the workers whom traded industries employ beyond the share of the
+    metro's workers that they employed at the start; negative where they employ fewer. What is
+    earned by selling elsewhere is spent at home ([Moretti2010]_).
+    """
+    size, start = world.metros, world.start
+    traded = np.bincount(
+        world.population.firms.metro, state.headcount * start.traded, minlength=size
+    )
+    stock = np.bincount(state.metro, minlength=size)
+    expected = start.traded_jobs * (stock / np.maximum(start.workers, 1))
+    jobs: NDArray[np.float64] = world.parameters.local_economy.local_multiplier * (
+        traded - expected
+    )
+    return jobs

@@ -241,7 +241,7 @@ def test_a_checkpoint_holds_the_whole_state(population, behaviour, scenario, tmp
     start = initial_state(world)
     state = step(start, world)
     record = Record.empty(world.metros)
-    record.add(state, world, "2024-01")
+    record.add(state, state, world, "2024-01")
     # The flows of a month have as many rows as moves: they are none when a month begins.
     state = state.next_month(world)
     path = tmp_path / "state.npz"

@@ -10,6 +10,7 @@ from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.mobility_utility import MobilityUtility
+from microsim.processes.job_demand import job_demand, local_jobs
 from microsim.processes.local_economy import commute_index, local_economy, wage_level
 from microsim.state import initial_state, make_world
 
@@ -141,3 +142,25 @@ def test_every_state_has_its_laws(world_of):
     assert start.minimum_wage.min() == 7.25
     states = world_of().states
     assert_array_equal(start.right_to_work, [s in ("TX", "FL", "GA", "AZ") for s in states])
+
+
+def test_traded_jobs_create_and_take_local_ones(world_of, population):
+    world = world_of(local_multiplier=1.5)
+    state = initial_state(world)
+    assert_allclose(local_jobs(state, world), 0.0, atol=1e-9)
+    firms = population.firms
+    gone = world.start.traded & (firms.metro == 3)
+    fewer = replace(state, headcount=np.where(gone, 0, state.headcount))
+    lost = state.headcount[gone].sum()
+    assert lost > 0
+    jobs = local_jobs(fewer, world)
+    assert jobs[3] == pytest.approx(-1.5 * lost)
+    assert_allclose(np.delete(jobs, 3), 0.0, atol=1e-9)
+    assert_allclose(local_jobs(fewer, world_of(local_multiplier=0.0)), 0.0)
+    # The gap is closed at demand_speed; vacancies alone can be closed.
+    positions = np.bincount(firms.metro, job_demand(fewer, world).positions, minlength=16)
+    without = job_demand(fewer, world_of(local_multiplier=0.0)).positions
+    difference = positions - np.bincount(firms.metro, without, minlength=16)
+    open_now = (state.positions - fewer.headcount)[firms.metro == 3].sum()
+    assert difference[3] == pytest.approx(-min(0.03 * 1.5 * lost, open_now), abs=1)
+    assert (np.delete(difference, 3) == 0).all()
