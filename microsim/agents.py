@@ -281,8 +281,8 @@ class Metros(_Columns):
         Codes and classes, as in ``data/README.md``.
     latitude, longitude : float64
         Degrees, weighted by population.
-    population : float64
-        Residents.
+    population, density : float64
+        Residents, and residents per square mile of land.
     income, home_value, wage : float64
         Median household income, median home value, mean wage; dollars.
     bachelor_share, employed_share, owner_share, vacancy_share : float64
@@ -298,6 +298,7 @@ class Metros(_Columns):
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     population: NDArray[np.float64]
+    density: NDArray[np.float64]
     income: NDArray[np.float64]
     home_value: NDArray[np.float64]
     wage: NDArray[np.float64]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
+from choicemodels.logit.tree import NestTree
 
 __all__ = ["Behaviour", "MobilityModel", "TermLike"]
 
@@ -58,6 +59,10 @@ class MobilityModel(Protocol):
 
     def log_probabilities(self, V: Floats, available: NDArray[np.bool_] | None) -> Floats:
         """Return log probabilities for dense utilities, shape (..., J)."""
+        ...
+
+    def nesting(self) -> tuple[NestTree, Floats]:
+        """Return the tree and its nests' dissimilarities, (nests,)."""
         ...
 
 

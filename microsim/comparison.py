@@ -25,6 +25,7 @@ _SAME = {
     "start": "first months",
     "seed": "seeds",
     "replicates": "numbers of replicates",
+    "coupling": "couplings",
 }
 
 

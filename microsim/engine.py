@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ from microsim.processes.search import search
 from microsim.recording import Record, Tables
 from microsim.run import Run, RunFolder, RunPlan, load_run
 from microsim.scenario import Scenario
-from microsim.state import State, World, initial_state, make_world
+from microsim.state import Coupling, State, World, initial_state, make_world
 from microsim.variables import VARIABLES, WorkerColumns
 
 __all__ = ["simulate", "step"]
@@ -56,6 +56,7 @@ def simulate(
     checkpoint: int | None = None,
     resume: bool = False,
     histories: float = 0.0,
+    coupling: Coupling = "independent",
     progress: bool | Progress = False,
     checks: Sequence[Check] = (),
 ) -> Run:
@@ -85,6 +86,11 @@ def simulate(
         that was never stopped. A finished run is read, and one that is not there begun.
     histories
         Share of the workers, 0 to 1, whose months are written too; `Run.histories` reads them.
+    coupling
+        How moves draw: "independent" draws a destination for movers only; "full" gives every
+        worker a fixed random utility of every alternative in every month, so that two scenarios
+        differ in a worker's move only where another alternative has become the best. Both follow
+        the same probabilities; "full" is for small runs.
     progress
         True for a bar on the terminal, or a function of (months done, months in all).
     checks
@@ -107,6 +113,7 @@ def simulate(
     first = _first_month(start)
     _check_counts(months, replicates)
     _check_folder(out, checkpoint, resume, histories)
+    _check_coupling(coupling)
     scenario.check_metros(list(population.metros.cbsa))
     dated = scenario.dated(start, months)
     check_closings(dated, population)
@@ -124,6 +131,7 @@ def simulate(
         population_fingerprint=population.fingerprint(),
         behaviour_fingerprint=_behaviour_fingerprint(behaviour),
         history_share=float(histories),
+        coupling=coupling,
     )
     folder = _open_folder(out, plan, resume)
     if folder is not None and folder.finished:
@@ -133,7 +141,7 @@ def simulate(
         report = _reporter(progress, months * replicates, stack)
         for r in range(replicates):
             streams = Streams(seed, r)
-            world = make_world(population, utility, dated, months, streams, first.month)
+            world = make_world(population, utility, dated, months, streams, first.month, coupling)
             collected.append(_replicate(world, plan, folder, checkpoint, report, checks))
     run = _assemble(collected, plan, folder)
     if folder is not None:
@@ -260,6 +268,11 @@ def _check_folder(
     for name, wanted in asked.items():
         if wanted and out is None:
             raise SpecificationError(f"{name} needs the folder of the run; give it as out.")
+
+
+def _check_coupling(coupling: str) -> None:
+    if coupling not in get_args(Coupling):
+        raise SpecificationError(f"coupling is {coupling!r}; give 'independent' or 'full'.")
 
 
 def _open_folder(out: str | Path | None, plan: RunPlan, resume: bool) -> RunFolder | None:

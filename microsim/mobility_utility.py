@@ -1,9 +1,11 @@
 """Split a fitted utility into what varies by worker and what varies by place.
 
 The systematic utility of destination j for a worker n living in o is a sum of terms
-``coefficient * worker(n) * place(o, j)``. Workers with the same worker parts of all terms are one
-*type*; types are few, so utilities are (types, M, M) instead of (workers, M). The utility of
-staying is one number a worker.
+``coefficient * worker(n) * place(o, j)`` or ``coefficient * worker(n) * match(c(n), j)``, where the
+code c is the worker's occupation or the family's metro. Workers with the same worker parts of the
+terms of the first kind are one *type*; types are few, so utilities are (types, M, M) instead of
+(workers, M). Worker parts that take too many values, and matches, are each worker's own deviation
+from the type (`microsim.mobility_deviations`). The utility of staying is one number a worker.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,108 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError, enumerate_some
-from choicemodels.frames import closest
 from choicemodels.utility import evaluate, product, variables
-from microsim.behaviour import Behaviour, TermLike
-from microsim.variables import PRODUCTS, VARIABLES, PlaceColumns
+from microsim.behaviour import Behaviour
+from microsim.mobility_terms import SplitTerm, match_of, split_terms
+from microsim.variables import PRODUCTS, PlaceColumns, WorkerColumns
 
-__all__ = ["MobilityUtility", "SplitTerm", "WorkerTypes", "split_terms"]
+__all__ = ["MobilityUtility", "WorkerTypes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MOST_TYPES = 128
+MOST_TYPES = 64
 _SCALE, _COST = PRODUCTS["moving_cost"]
-
-
-@dataclass(frozen=True)
-class SplitTerm:
-    """A term, its factors sorted by what they vary with.
-
-    Attributes
-    ----------
-    name, coefficient
-    worker : tuple of str
-        Factors over workers' variables only.
-    place : tuple of str
-        Factors over variables of metros, origins and pairs, and constants.
-    mixed : tuple of str
-        Factors that mix the two; possible for "stay" alone.
-    stay : bool
-        Whether it enters the utility of staying.
-    destinations : tuple of str or None
-        The metros whose utility it enters; None for all.
-    """
-
-    name: str
-    coefficient: float
-    worker: tuple[str, ...]
-    place: tuple[str, ...]
-    mixed: tuple[str, ...]
-    stay: bool
-    destinations: tuple[str, ...] | None
-
-
-def split_terms(terms: Sequence[TermLike]) -> tuple[SplitTerm, ...]:
-    """Sort the factors of every term.
-
-    Raises
-    ------
-    SpecificationError
-        If a term names an unknown variable, or mixes a worker's variable with a place's in one
-        factor of a destination's utility; the message names the term.
-    """
-    return tuple(_split(term) for term in terms)
-
-
-def _split(term: TermLike) -> SplitTerm:
-    worker, place, mixed = [], [], []
-    only = term.alternatives
-    destinations = None if only is None else tuple(a for a in only if a != "stay")
-    for factor in _expand(term):
-        by_worker = {_kind(name, term) == "worker" for name in variables(factor)}
-        if by_worker == {True}:
-            worker.append(factor)
-        elif True not in by_worker:
-            place.append(factor)
-        elif destinations == ():
-            mixed.append(factor)
-        else:
-            raise SpecificationError(
-                f"the term '{term.name}' mixes a worker's and a place's variables in "
-                f"'{factor}', so that it would need every worker times every metro; write it as "
-                "a product of one factor for each, such as college:log(wage)."
-            )
-    stay = only is None or "stay" in only
-    parts = (tuple(worker), tuple(place), tuple(mixed))
-    return SplitTerm(term.name, float(term.coefficient), *parts, stay, destinations)
-
-
-def _expand(term: TermLike) -> list[str]:
-    """Replace a bare product variable by its two factors; refuse it inside an expression."""
-    factors: list[str] = []
-    for factor in term.factors:
-        name = factor.strip()
-        if name in PRODUCTS:
-            factors.extend(PRODUCTS[name])
-            continue
-        inside = sorted(set(PRODUCTS) & variables(factor))
-        if inside:
-            raise SpecificationError(
-                f"the term '{term.name}' uses {inside[0]} inside '{factor}', but {inside[0]} is "
-                f"the product of {' and '.join(PRODUCTS[inside[0]])}; use it by itself, or use "
-                "those two."
-            )
-        factors.append(factor)
-    return factors
-
-
-def _kind(name: str, term: TermLike) -> str:
-    if name not in VARIABLES:
-        raise SpecificationError(
-            f"the term '{term.name}' of the mobility model uses '{name}', which the simulation "
-            f"does not know{closest(name, VARIABLES)}; it knows {', '.join(sorted(VARIABLES))}."
-        )
-    return VARIABLES[name].kind
 
 
 @dataclass(frozen=True)
@@ -128,10 +39,14 @@ class WorkerTypes:
         Type of each worker.
     parts : ndarray (T, K) float64
         Value of each of the K distinct worker parts for each type.
+    residuals : mapping of ndarray (N,) float64
+        Of the parts that take too many values for types: the worker's value less the mean of all,
+        which stands in ``parts``.
     """
 
     code: Ints
     parts: Floats
+    residuals: Mapping[tuple[str, ...], Floats]
 
 
 @dataclass(frozen=True)
@@ -181,8 +96,12 @@ class MobilityUtility:
 
     @property
     def worker_parts(self) -> tuple[tuple[str, ...], ...]:
-        """The distinct worker parts of the destinations' terms; together they make the types."""
-        parts = [t.worker for t in self._outward()] + [part for _, part in self._costly()]
+        """The distinct worker parts of the destinations' terms; together they make the types.
+
+        Those that say what money is worth come first: they must make types.
+        """
+        costly = [part for term, rest in self._costly() for part in (term.worker, rest)]
+        parts = costly + [t.worker for t in self._outward() if not t.match]
         return tuple(dict.fromkeys(part for part in parts if part))
 
     @property
@@ -234,30 +153,43 @@ class MobilityUtility:
     def _outward(self) -> list[SplitTerm]:
         return [t for t in self.terms if t.destinations != ()]
 
+    @property
+    def matches(self) -> tuple[SplitTerm, ...]:
+        """The destinations' terms that match a metro with the worker."""
+        return tuple(t for t in self._outward() if t.match)
+
+    @property
+    def paired(self) -> tuple[SplitTerm, ...]:
+        """The destinations' other terms."""
+        return tuple(t for t in self._outward() if not t.match)
+
     def types(self, workers: Mapping[str, Floats], count: int) -> WorkerTypes:
         """Group ``count`` workers by the worker parts of the destinations' terms.
 
         Raises
         ------
         SpecificationError
-            If there are more than 128 types.
+            If the parts that say what money is worth make more than 64 types.
         """
-        code = np.zeros(count, dtype=np.int64)
-        parts = np.empty((1, 0))
+        code, parts = np.zeros(count, dtype=np.int64), np.empty((1, 0))
+        residuals: dict[tuple[str, ...], Floats] = {}
+        costly = {part for term, rest in self._costly() for part in (term.worker, rest)}
         for part in self.worker_parts:
             values = np.broadcast_to(product(part, workers), (count,))
-            inner, distinct = pd.factorize(values, sort=True)
-            joint, keys = pd.factorize(code * len(distinct) + inner, sort=True)
-            outer, last = np.divmod(np.asarray(keys), len(distinct))
-            code = joint.astype(np.int64)
-            parts = np.column_stack([parts[outer], np.asarray(distinct)[last]])
-            if len(parts) > MOST_TYPES:
+            joint = _joined(code, parts, values)
+            if joint is None and part in costly:
                 raise SpecificationError(
-                    f"the worker parts {', '.join(':'.join(p) for p in self.worker_parts)} of the "
-                    f"destinations' utility take more than {MOST_TYPES} values together; use "
-                    "coarser ones, such as age >= 45 instead of age."
+                    f"the worker part '{':'.join(part)}' of the moving cost makes more than "
+                    f"{MOST_TYPES} types of workers; use a coarser one, such as age >= 45 instead "
+                    "of age."
                 )
-        return WorkerTypes(code, parts)
+            if joint is None:
+                mean = float(values.mean())
+                residuals[part] = values - mean
+                parts = np.column_stack([parts, np.full(len(parts), mean)])
+            else:
+                code, parts = joint
+        return WorkerTypes(code, parts, residuals)
 
     def destinations(self, parts: Floats, places: PlaceColumns) -> Floats:
         """Return the systematic utilities of destinations, (T, M origins, M destinations)."""
@@ -266,10 +198,8 @@ class MobilityUtility:
         size = len(self.cbsa)
         base = np.zeros((size, size))
         by_type: list[tuple[Floats, Floats]] = []
-        for term in self._outward():
-            value = term.coefficient * np.broadcast_to(product(term.place, where), (size, size))
-            if term.destinations is not None:
-                value = value * np.isin(self.cbsa, term.destinations)
+        for term in self.paired:
+            value = self.place_part(term, where)
             if term.worker:
                 by_type.append((parts[:, index[term.worker]], value))
             else:
@@ -279,19 +209,34 @@ class MobilityUtility:
             V += factor[:, None, None] * value
         return V
 
-    def staying(self, workers: Mapping[str, Floats], metro: Ints, places: PlaceColumns) -> Floats:
+    def place_part(self, term: SplitTerm, where: Mapping[str, Floats]) -> Floats:
+        """Return a term's coefficient times its place part, (M origins, M destinations)."""
+        shape = (len(self.cbsa), len(self.cbsa))
+        value = term.coefficient * np.broadcast_to(product(term.place, where), shape)
+        return value if term.destinations is None else value * np.isin(self.cbsa, term.destinations)
+
+    def match_part(self, term: SplitTerm, places: PlaceColumns) -> Floats:
+        """Return a term's coefficient times its match and place parts, (C, M destinations)."""
+        value = term.coefficient * product(term.match, places.match)
+        value = value * product(term.place, places.metro)
+        return value if term.destinations is None else value * np.isin(self.cbsa, term.destinations)
+
+    def staying(self, workers: WorkerColumns, metro: Ints, places: PlaceColumns) -> Floats:
         """Return the systematic utility of staying, (N,)."""
         here = places.stay()
         by_origin = np.full(len(self.cbsa), self.staying_shift)
         by_worker = np.zeros(len(metro))
         for term in (t for t in self.terms if t.stay):
             place = term.coefficient * product(term.place, here)
-            if not term.worker and not term.mixed:
+            if not (term.worker or term.match or term.mixed):
                 by_origin = by_origin + place
                 continue
             value = product(term.worker, workers)
             for factor in term.mixed:
                 value = value * evaluate(factor, _Joined(workers, here, metro))
+            if term.match:
+                table = product(term.match, places.match)
+                value = value * table[workers.codes(match_of(term)), metro]
             by_worker += value * (place[metro] if place.ndim else place)
         V: Floats = by_worker + by_origin[metro]
         return V
@@ -318,10 +263,18 @@ class MobilityUtility:
         kind, origin : (moves,)
             The movers' types and metros.
         """
-        choice = np.arange(len(self.cbsa)) != origin[:, None]
-        dense = self._dense(V[kind, origin], choice)
+        return self.log_probability_rows(V[kind, origin], origin)
+
+    def log_probability_rows(self, rows: Floats, origin: Ints) -> Floats:
+        """Return log P(destination | move), (R, M), for utilities (R, M) from metros (R,)."""
+        dense = self._dense(rows, np.arange(len(self.cbsa)) != origin[:, None])
         log_p: Floats = self.behaviour.mobility.log_probabilities(*dense)[:, self.columns]
         return log_p
+
+    def logsum_rows(self, rows: Floats, origin: Ints) -> Floats:
+        """Return the logsum of moving, (R,), for utilities (R, M) from metros (R,)."""
+        dense = self._dense(rows, np.arange(len(self.cbsa)) != origin[:, None])
+        return self.behaviour.mobility.branch_logsum(*dense, "stay")
 
     def _dense(self, V: Floats, choice: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
         """Lay utilities of destinations (R, M) out over the alternatives, "stay" left out."""
@@ -329,6 +282,20 @@ class MobilityUtility:
         full, available = np.zeros(shape), np.zeros(shape, dtype=bool)
         full[:, self.columns], available[:, self.columns] = V, choice
         return full, available
+
+
+def _joined(code: Ints, parts: Floats, values: Floats) -> tuple[Ints, Floats] | None:
+    """Split types by a further part; None if that made more than `MOST_TYPES`."""
+    if len(np.unique(values[:1000])) > MOST_TYPES:
+        return None
+    inner, distinct = pd.factorize(values, sort=True)
+    if len(distinct) > MOST_TYPES:
+        return None
+    joint, keys = pd.factorize(code * len(distinct) + inner, sort=True)
+    if len(keys) > MOST_TYPES:
+        return None
+    outer, last = np.divmod(np.asarray(keys), len(distinct))
+    return joint.astype(np.int64), np.column_stack([parts[outer], np.asarray(distinct)[last]])
 
 
 class _Joined(Mapping[str, Floats]):

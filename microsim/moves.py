@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from choicemodels.logit.tree import NestTree, branch_logsum, build_tree, log_probabilities
-from choicemodels.utility import UtilityTerm
+from choicemodels.utility import UtilityTerm, variables
 from microsim.behaviour import Behaviour
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
-from microsim.processes.mobility import draw_destinations
+from microsim.processes.choosing import Choosers, Prospects, choose
 from microsim.variables import (
     PRODUCTS,
     STAY_METRO,
@@ -24,6 +24,7 @@ from microsim.variables import (
     VARIABLES,
     PlaceColumns,
     WorkerColumns,
+    first_columns,
 )
 
 __all__ = ["MoveTruth", "choice_table", "flow_table", "sample_cases", "year_of_moves"]
@@ -45,6 +46,20 @@ STAYING = {
     "unemployed": -0.6,
     "college": -0.4,
 }
+
+PERSONAL_MOVING = {
+    "log(distance)": -0.55,
+    "moving_cost": -0.08,
+    "log(population)": 0.6,
+    "onsite:log(expected_wage)": 1.0,
+    "housing_cost": -0.03,
+    "same_division": 0.3,
+    "family_weight:family": 2.0,
+    "warmth_taste:warmth": 0.3,
+    "urban_taste:log(density)": 0.2,
+    "log(cluster)": 0.3,
+}
+PERSONAL_STAYING = {**STAYING, "(Intercept)": 8.0, "network": 1.0}
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,17 @@ class MoveTruth:
                 "at most 1."
             )
 
+    @classmethod
+    def personal(cls, cbsa: Sequence[str]) -> "MoveTruth":
+        """Return a truth in which family, ties, tastes, occupation and remote work matter too."""
+        return cls(tuple(cbsa), dict(PERSONAL_MOVING), dict(PERSONAL_STAYING))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables of the utilities, for `choice_table`."""
+        factors = [factor for term in self.utility_terms() for factor in term.factors]
+        return tuple(sorted(frozenset().union(*(variables(factor) for factor in factors))))
+
     @property
     def alternatives(self) -> tuple[str, ...]:
         """The alternative to stay, then the metros."""
@@ -90,9 +116,11 @@ class MoveTruth:
 
     def utility_terms(self) -> tuple[UtilityTerm, ...]:
         """Return the terms of the systematic utility."""
-        moving = [UtilityTerm(name, value, (name,), None) for name, value in self.moving.items()]
+        moving = [
+            UtilityTerm(name, value, _factors(name), None) for name, value in self.moving.items()
+        ]
         staying = [
-            UtilityTerm(f"{name}:stay", value, () if name == "(Intercept)" else (name,), ("stay",))
+            UtilityTerm(f"{name}:stay", value, _factors(name), ("stay",))
             for name, value in self.staying.items()
         ]
         return (*moving, *staying)
@@ -101,6 +129,10 @@ class MoveTruth:
     def tree(self) -> NestTree:
         """The nest of all metros, beside the alternative to stay."""
         return build_tree({"move": self.cbsa}, self.alternatives)
+
+    def nesting(self) -> tuple[NestTree, Floats]:
+        """Return the tree and its dissimilarity, shape (1,)."""
+        return self.tree, np.array([self.dissimilarity])
 
     def branch_logsum(
         self, V: Floats, available: NDArray[np.bool_] | None, exclude: str = "stay"
@@ -112,6 +144,11 @@ class MoveTruth:
     def log_probabilities(self, V: Floats, available: NDArray[np.bool_] | None) -> Floats:
         """Return log probabilities, shape (..., J); see `choicemodels.logit.tree`."""
         return log_probabilities(V, self.tree, np.array([self.dissimilarity]), available=available)
+
+
+def _factors(name: str) -> tuple[str, ...]:
+    """Return the factors of a term from its name, as a formula has it."""
+    return () if name == "(Intercept)" else tuple(name.split(":"))
 
 
 def year_of_moves(
@@ -142,19 +179,16 @@ def year_of_moves(
     model = truth or MoveTruth(cbsa)
     assumed = parameters or Parameters()
     utility = MobilityUtility.build(Behaviour(model), cbsa)
-    w, places = population.workers, PlaceColumns.at_start(population.metros, assumed)
-    workers = WorkerColumns(w.columns(), assumed.moving)
+    w, places = population.workers, PlaceColumns.at_start(population, assumed)
+    workers = WorkerColumns(first_columns(population, assumed), assumed.moving)
     metro = w.metro.astype(np.int64)
     kinds = utility.types(workers, len(w))
     V = utility.destinations(kinds.parts, places)
-    W = utility.logsums(V)
-    gain = W[kinds.code, metro] - utility.staying(workers, metro, places)
-    streams = Streams(seed)
-    moved = streams.uniform("year of moves", w.id) < 1.0 / (1.0 + np.exp(-gain))
-    movers = np.flatnonzero(moved)
-    u = streams.uniform("year of moves: destination", w.id[movers])
-    log_p = utility.log_probabilities(V, kinds.code[movers], metro[movers])
-    destination = draw_destinations(u, log_p)
+    view = Prospects(utility.logsums(V)[None], (V,), np.zeros((1, len(kinds.parts))))
+    nothing = np.full(len(w), -1, dtype=np.int64)
+    who = Choosers.build(utility, workers, kinds, places, w.id, metro, nothing)
+    names = ("year of moves", "year of moves: destination")
+    movers, destination = choose(who, view, Streams(seed), 0, names=names, years=1.0)
     choice = np.full(len(w), "stay", dtype=object)
     choice[movers] = population.metros.cbsa[destination]
     return pd.DataFrame({"worker": w.id, "origin": population.metros.cbsa[metro], "choice": choice})
@@ -238,7 +272,7 @@ def choice_table(
         If a worker or a variable is unknown.
     """
     assumed = parameters or Parameters()
-    names = list(variables) if variables is not None else _default_variables()
+    names = list(MoveTruth(()).variables if variables is None else variables)
     unknown = [name for name in names if name not in VARIABLES]
     if unknown:
         raise SpecificationError(
@@ -262,16 +296,11 @@ def choice_table(
     }
     if isinstance(workers, pd.DataFrame):
         table["weight"] = np.repeat(workers["weight"].to_numpy(dtype=np.float64), size)
-    places = PlaceColumns.at_start(population.metros, assumed)
-    columns = WorkerColumns(population.workers.columns(), assumed.moving)
+    places = PlaceColumns.at_start(population, assumed)
+    columns = WorkerColumns(first_columns(population, assumed), assumed.moving)
     for name in names:
         table[name] = _values(name, columns, places, case, origin, destination).ravel()
     return pd.DataFrame(table)
-
-
-def _default_variables() -> list[str]:
-    names = [*MOVING, *(name for name in STAYING if name != "(Intercept)")]
-    return [name.removeprefix("log(").removesuffix(")") for name in names]
 
 
 def _rows_of(population: Population, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -306,6 +335,8 @@ def _values(
         values = places.metro[name][destination]
         values[:, 0] = STAY_METRO.get(name, values[:, 0])
         return values
+    if kind == "match":
+        return places.match[name][workers.codes(name)[case][:, None], destination]
     if kind == "origin":
         here = places.metro[name.removeprefix("origin_")][origin]
         return np.broadcast_to(here[:, None], destination.shape)
@@ -331,7 +362,7 @@ def flow_table(population: Population, moves: pd.DataFrame) -> pd.DataFrame:
         ``destination_...``).
     """
     size, cbsa = len(population.metros), population.metros.cbsa
-    places = PlaceColumns.at_start(population.metros, Parameters())
+    places = PlaceColumns.at_start(population, Parameters())
     position = pd.Index(cbsa)
     left = moves[moves["choice"] != "stay"]
     counts = np.zeros((size, size), dtype=np.int64)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from microsim.adoption_parameters import AdoptionParameters
 from microsim.credit_parameters import CreditParameters
 from microsim.government_parameters import InsuranceParameters, TaxParameters
+from microsim.mobility_parameters import LocalMoveParameters, RemoteParameters, TieParameters
 from microsim.parameter_fields import FourFactors, Group, parameter
 from microsim.place_parameters import HousingParameters, LocalEconomyParameters
 from microsim.synthesis_parameters import SynthesisParameters
@@ -176,6 +177,13 @@ class MovingParameters(Group):
         "assumption: the model as fitted; `nestflow calibrate` finds another [Train2009]",
         "Added to the constant of staying: odds of moving in a year are multiplied by exp(-shift).",
     )
+    cluster_smoothing: float = parameter(
+        50.0,
+        "workers",
+        "assumption",
+        "Of the nation's occupations, added to every metro before location quotients are taken.",
+        gt=0,
+    )
     job_in_hand: float = parameter(
         0.6,
         "probability",
@@ -225,6 +233,9 @@ class Parameters(Group):
     macro: MacroParameters = MacroParameters()
     adoption: AdoptionParameters = AdoptionParameters()
     moving: MovingParameters = MovingParameters()
+    remote: RemoteParameters = RemoteParameters()
+    ties: TieParameters = TieParameters()
+    local_moves: LocalMoveParameters = LocalMoveParameters()
     housing: HousingParameters = HousingParameters()
     local_economy: LocalEconomyParameters = LocalEconomyParameters()
     money: MoneyParameters = MoneyParameters()

@@ -15,7 +15,7 @@ from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["Population", "load_population"]
 
-_FORMAT = 2
+_FORMAT = 3
 _FILES = ("workers", "firms", "metros", "occupations", "targets")
 
 

@@ -33,6 +33,7 @@ _PLAIN = {
     "population_fingerprint": "population",
     "behaviour_fingerprint": "fitted model",
     "history_share": "share of workers with histories",
+    "coupling": "coupling",
 }
 
 
@@ -50,6 +51,8 @@ class RunPlan:
         Hashes that tell whether two runs had the same people and the same fitted model.
     history_share : float
         Share of the workers whose histories are written.
+    coupling : str
+        "independent" or "full"; see `microsim.simulate`.
     """
 
     scenario: Scenario
@@ -60,6 +63,7 @@ class RunPlan:
     population_fingerprint: str
     behaviour_fingerprint: str
     history_share: float = 0.0
+    coupling: str = "independent"
 
     def notes(self) -> dict[str, Any]:
         """Return what makes the run again: scenario, seeds and versions; no clock."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from microsim.local_start import LocalStart, local_start
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.population import Population
+from microsim.remote_work import remote_status, teleworkable
 from microsim.scenario import Scenario
 from microsim.shocks import AIAdoption, AIDisplacement, Recession, exposure_path
 from microsim.variables import PlaceColumns
@@ -21,6 +23,7 @@ __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Coupling = Literal["independent", "full"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class World:
         Calendar month of month 0, 1 to 12.
     exposure : ndarray (T, O) float64
         Of every occupation to AI, by month.
+    coupling : "independent" or "full"
+        How the moves of two scenarios share their draws; see `microsim.simulate`.
     """
 
     population: Population
@@ -63,6 +68,7 @@ class World:
     start: LocalStart
     first_month: int
     exposure: Floats
+    coupling: Coupling = "independent"
 
     @property
     def parameters(self) -> Parameters:
@@ -287,7 +293,20 @@ class State:
             "wage": self.wage,
             "savings": self.savings,
             "exposure": self.exposure(world),
+            "occupation": w.occupation,
+            "network": w.network,
+            "family_metro": w.family_metro,
+            "family_weight": w.family_weight,
+            "warmth_taste": w.warmth_taste,
+            "urban_taste": w.urban_taste,
+            "remote": self.remote_workers(world),
         }
+
+    def remote_workers(self, world: World) -> NDArray[np.bool_]:
+        """Return who works from anywhere, (N,)."""
+        rules, firms = world.parameters.remote, world.population.firms
+        can = teleworkable(world.population, world.population.workers.occupation, rules)
+        return remote_status(self.firm, firms.remote, can)
 
     def next_month(self, world: World) -> "State":
         """Return the state at the beginning of the next month."""
@@ -302,9 +321,10 @@ def make_world(
     months: int,
     streams: Streams,
     first_month: int,
+    coupling: Coupling = "independent",
 ) -> World:
     """Prepare what the months of a replicate share."""
-    size, metros = len(population.metros), population.metros
+    size = len(population.metros)
     firm_metro = population.firms.metro.astype(np.int64)
     order = np.argsort(firm_metro, kind="stable")
     starts = np.searchsorted(firm_metro[order], np.arange(size + 1))
@@ -316,7 +336,7 @@ def make_world(
         scenario=scenario,
         utility=utility,
         streams=streams,
-        places=PlaceColumns.at_start(metros, scenario.parameters),
+        places=PlaceColumns.at_start(population, scenario.parameters),
         intensity=sum(
             (
                 _intensity(shock, months, population)
@@ -336,6 +356,7 @@ def make_world(
             population.occupations["exposure"].to_numpy(dtype=np.float64),
             months,
         ),
+        coupling=coupling,
     )
 
 

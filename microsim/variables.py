@@ -1,8 +1,9 @@
 """The variables that a mobility model may use: one table, one code, for estimation and simulation.
 
-A variable varies by worker, by metro (as a destination, or as the origin the worker lives in), or
-by pair of origin and destination. What varies by worker *and* metro is a product of such variables,
-so that the engine never builds workers x metros.
+A variable varies by worker, by metro (as a destination, or as the origin the worker lives in), by
+pair of origin and destination, or by how a metro matches the worker: by occupation, or by where the
+family lives. Everything else that varies by worker *and* metro is a product of such variables, so
+that the engine never builds workers x metros.
 
 On the row of the alternative "stay", a metro's variables are those of the worker's own metro, and
 the variables of a pair take the values at which a move has not happened: distance 1 km (its log is
@@ -19,20 +20,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from microsim.agents import Metros
+from microsim.government_parameters import TaxParameters
 from microsim.parameters import MovingParameters, Parameters
+from microsim.population import Population
+from microsim.remote_work import remote_status, teleworkable
 
 __all__ = [
+    "MATCHED_BY",
     "PRODUCTS",
     "VARIABLES",
     "PlaceColumns",
     "Variable",
     "WorkerColumns",
+    "first_columns",
     "great_circle",
     "variable_table",
 ]
 
 Floats = NDArray[np.float64]
-Kind = Literal["worker", "metro", "origin", "pair", "product"]
+Ints = NDArray[np.int64]
+Kind = Literal["worker", "metro", "origin", "pair", "match", "product"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,22 @@ _TABLE = (
     Variable("savings", "worker", "dollars", "Liquid savings.", True),
     Variable("ai_exposure", "worker", "share", "AI exposure of the occupation.", True),
     Variable("moving_scale", "worker", "factor", "Household's and owner's factor on moving costs."),
+    Variable("network", "worker", "0 to 1", "Strength of the ties to where one lives.", True),
+    Variable("family_weight", "worker", "0 to 1", "Weight on living near the family."),
+    Variable("warmth_taste", "worker", "standard deviations", "Taste for a warm climate."),
+    Variable("urban_taste", "worker", "standard deviations", "Taste for city life."),
+    Variable("remote", "worker", "0 or 1", "Keeps job and wage wherever one lives.", True),
+    Variable("onsite", "worker", "0 or 1", "1 - remote: the wage depends on the metro.", True),
     Variable("population", "metro", "persons", "Residents in the base year."),
-    Variable("wage", "metro", "dollars a year", "Mean wage in the base year."),
+    Variable("wage", "metro", "dollars a year", "Mean wage.", True),
     Variable("income", "metro", "dollars a year", "Median household income in the base year."),
     Variable("home_value", "metro", "dollars", "Median home value times the price index.", True),
-    Variable("rent", "metro", "dollars a month", "Home value times the rent yield over 12.", True),
+    Variable("rent", "metro", "dollars a month", "Mean rent.", True),
+    Variable("housing_cost", "metro", "thousand dollars a year", "Rent of a year.", True),
+    Variable("net_wage", "metro", "thousand dollars a year", "Mean wage less taxes on it.", True),
+    Variable("net_income", "metro", "thousand dollars a year", "net_wage - housing_cost.", True),
+    Variable("warmth", "metro", "10 degrees", "Latitudes south of 40 degrees north."),
+    Variable("density", "metro", "persons per square mile", "Residents over land area."),
     Variable("unemployment", "metro", "share", "Unemployed over workers.", True),
     Variable("bachelor_share", "metro", "share", "Adults with a bachelor's degree."),
     Variable("employed_share", "metro", "share", "Adults employed in the base year."),
@@ -82,6 +100,22 @@ _TABLE = (
     Variable("distance_cost", "pair", "thousand dollars", "Moving cost before moving_scale."),
     Variable("same_division", "pair", "0 or 1", "In one Census division."),
     Variable("same_state", "pair", "0 or 1", "Share a state."),
+    Variable("family", "match", "0 or 1", "The worker's family lives there."),
+    Variable("cluster", "match", "ratio", "Location quotient of the worker's occupation."),
+    Variable(
+        "expected_wage",
+        "match",
+        "thousand dollars a year",
+        "Median wage of the worker's occupation there, less taxes on it.",
+        True,
+    ),
+    Variable(
+        "expected_income",
+        "match",
+        "thousand dollars a year",
+        "expected_wage - housing_cost.",
+        True,
+    ),
     Variable("moving_cost", "product", "thousand dollars", "moving_scale times distance_cost."),
 )
 
@@ -96,6 +130,14 @@ VARIABLES: Mapping[str, Variable] = {v.name: v for v in _TABLE} | {
 
 PRODUCTS: Mapping[str, tuple[str, str]] = {"moving_cost": ("moving_scale", "distance_cost")}
 """Variables that are a worker's factor times a pair's; usable in a formula only by themselves."""
+
+MATCHED_BY: Mapping[str, str] = {
+    "family": "family_metro",
+    "cluster": "occupation",
+    "expected_wage": "occupation",
+    "expected_income": "occupation",
+}
+"""The worker's column whose code says which row of a match variable's table is theirs."""
 
 STAY_METRO: Mapping[str, float] = {"population": 1.0}
 STAY_PAIR: Mapping[str, float] = {
@@ -135,13 +177,40 @@ def distance_cost(distance: Floats, moving: MovingParameters) -> Floats:
     return moving.cost_base + moving.cost_distance * far
 
 
+def wage_tax_rates(metros: Metros, taxes: TaxParameters) -> Floats:
+    """Return the share of a wage that all levels of government take in each metro, (M,)."""
+    if not taxes.active:
+        return np.zeros(len(metros))
+    states = [str(names).split("-")[0] for names in metros.states]
+    rates = np.full(len(metros), taxes.federal_income_rate + taxes.payroll_rate)
+    for name in ("state_rate", "local_rate"):
+        rates = rates + np.asarray(taxes.by_state(name, states))
+    return rates
+
+
+def location_quotients(population: Population, smoothing: float) -> Floats:
+    """Return each occupation's share of a metro's workers over its share of the nation's, (O, M).
+
+    ``smoothing`` workers with the nation's occupations are added to every metro, which keeps the
+    quotients of small metros near 1 and all of them above 0.
+    """
+    w, shape = population.workers, (len(population.occupations), len(population.metros))
+    flat = w.occupation.astype(np.int64) * shape[1] + w.metro
+    counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    nation = np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    nation /= nation.sum()
+    quotients: Floats = (counts / nation + smoothing) / (counts.sum(axis=0) + smoothing)
+    return quotients
+
+
 class WorkerColumns(Mapping[str, Floats]):
     """The workers' variables, (N,) float64, made when asked for.
 
     Parameters
     ----------
     columns
-        Arrays by the names of `microsim.population.Workers`, as they stand now.
+        Arrays by the names of `microsim.population.Workers`, as they stand now, and "remote";
+        as `first_columns` has them.
     moving
         Factors of the moving cost.
     """
@@ -162,6 +231,12 @@ class WorkerColumns(Mapping[str, Floats]):
         "savings": lambda w: w._float("savings") / 100.0,
         "ai_exposure": lambda w: w._float("exposure"),
         "moving_scale": lambda w: w._scale(),
+        "network": lambda w: w._float("network"),
+        "family_weight": lambda w: w._float("family_weight"),
+        "warmth_taste": lambda w: w._float("warmth_taste"),
+        "urban_taste": lambda w: w._float("urban_taste"),
+        "remote": lambda w: w._float("remote"),
+        "onsite": lambda w: 1.0 - w._float("remote"),
     }
 
     def _float(self, name: str) -> Floats:
@@ -173,6 +248,10 @@ class WorkerColumns(Mapping[str, Floats]):
         owner = self._columns["homeowner"].astype(np.bool_)
         return factors[size - 1] * np.where(owner, self._moving.owner_factor, 1.0)
 
+    def codes(self, match: str) -> Ints:
+        """Return each worker's row in the table of a match variable, (N,)."""
+        return self._columns[MATCHED_BY[match]].astype(np.int64)
+
     def __getitem__(self, name: str) -> Floats:
         return self._MADE[name](self)
 
@@ -183,9 +262,17 @@ class WorkerColumns(Mapping[str, Floats]):
         return len(self._MADE)
 
 
+def first_columns(population: Population, parameters: Parameters) -> dict[str, NDArray[np.generic]]:
+    """Return the workers' columns at the start, as `WorkerColumns` takes them."""
+    w, firms = population.workers, population.firms
+    can = teleworkable(population, w.occupation, parameters.remote)
+    remote = remote_status(w.firm.astype(np.int64), firms.remote, can)
+    return {**w.columns(), "remote": remote}
+
+
 @dataclass(frozen=True)
 class PlaceColumns:
-    """The metros' and pairs' variables.
+    """The variables of metros, pairs and matches.
 
     Attributes
     ----------
@@ -193,14 +280,18 @@ class PlaceColumns:
         As they stand now.
     pair : mapping of (M, M) arrays
         Origins in rows. The diagonal is not a move and holds the values of "stay".
+    match : mapping of (C, M) arrays
+        Of the workers with code c, as `MATCHED_BY` says which.
     """
 
     metro: Mapping[str, Floats]
     pair: Mapping[str, Floats]
+    match: Mapping[str, Floats]
 
     @classmethod
-    def at_start(cls, metros: Metros, parameters: Parameters) -> "PlaceColumns":
+    def at_start(cls, population: Population, parameters: Parameters) -> "PlaceColumns":
         """Return the variables of the base year; no one is unemployed yet."""
+        metros = population.metros
         distance = great_circle(metros.latitude, metros.longitude)
         states = [set(str(s).split("-")) for s in metros.states]
         pair = {
@@ -212,23 +303,41 @@ class PlaceColumns:
         for name, values in pair.items():
             np.fill_diagonal(values, STAY_PAIR[name])
         names = [v.name for v in _TABLE if v.kind == "metro" and hasattr(metros, v.name)]
-        metro = {name: getattr(metros, name) for name in names}
-        blank = cls(metro, pair)
-        return blank.with_state(
-            np.ones(len(metros)), np.zeros(len(metros)), metros, parameters.housing.rent_yield
-        )
+        kept = (1.0 - wage_tax_rates(metros, parameters.taxes)) / 1000.0
+        metro = {
+            **{name: getattr(metros, name) for name in names},
+            "net_wage": metros.wage * kept,
+            "warmth": (40.0 - metros.latitude) / 10.0,
+        }
+        match = {
+            "family": np.eye(len(metros)),
+            "cluster": location_quotients(population, parameters.moving.cluster_smoothing),
+            "expected_wage": (population.wages * kept[:, None]).T,
+        }
+        rent = metros.home_value * parameters.housing.rent_yield / 12.0
+        nobody, par = np.zeros(len(metros)), np.ones(len(metros))
+        base = cls({**metro, "rent": rent}, pair, match)
+        return base.with_state(price_index=par, rent_index=par, wage_index=par, unemployment=nobody)
 
     def with_state(
-        self, price_index: Floats, unemployment: Floats, metros: Metros, rent_yield: float
+        self, *, price_index: Floats, rent_index: Floats, wage_index: Floats, unemployment: Floats
     ) -> "PlaceColumns":
-        """Return the variables under a price index (base year 1) and unemployment, both (M,)."""
-        home_value = metros.home_value * price_index
-        moving = {
-            "home_value": home_value,
-            "rent": home_value * rent_yield / 12.0,
+        """Return those of the base year under indices (base year 1) and unemployment, all (M,)."""
+        rent = self.metro["rent"] * rent_index
+        housing_cost = 12.0 * rent / 1000.0
+        net_wage = self.metro["net_wage"] * wage_index
+        metro = {
+            "wage": self.metro["wage"] * wage_index,
+            "net_wage": net_wage,
+            "home_value": self.metro["home_value"] * price_index,
+            "rent": rent,
+            "housing_cost": housing_cost,
+            "net_income": net_wage - housing_cost,
             "unemployment": unemployment,
         }
-        return PlaceColumns({**self.metro, **moving}, self.pair)
+        wage = self.match["expected_wage"] * wage_index
+        match = {"expected_wage": wage, "expected_income": wage - housing_cost}
+        return PlaceColumns({**self.metro, **metro}, self.pair, {**self.match, **match})
 
     def destinations(self) -> dict[str, Floats]:
         """Return all but the workers' variables, broadcasting to (M origins, M destinations)."""

@@ -15,7 +15,7 @@ from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.logit.factored_likelihood import FactoredLikelihood
 from choicemodels.logit.likelihood import RowLikelihood
 from choicemodels.logit.summed import SummedLikelihood
-from choicemodels.logit.tree import branch_logsum, log_probabilities
+from choicemodels.logit.tree import NestTree, branch_logsum, log_probabilities
 from choicemodels.specify import layout_from_dict, model_from_dict, model_to_dict, specify
 from choicemodels.utility import Term, UtilityTerm
 from estimation.choice.absorbed_constants import AbsorbedConstants
@@ -190,6 +190,11 @@ class ChoiceResult(ChoiceEstimate):
             )
         lam = p.lambdas(self.theta)[:-1]
         return branch_logsum(V, p.tree, lam, exclude, available=available)
+
+    def nesting(self) -> tuple[NestTree, Array]:
+        """Return the tree and the fitted dissimilarities of its nests, shape (nests,)."""
+        p = self._logit("nesting()")
+        return p.tree, p.lambdas(self.theta)[:-1]
 
     def summary(self) -> Summary:
         """Return the page that statsmodels' users expect, with the covariance named."""

@@ -1,15 +1,13 @@
 """Workers stay or move to another metro, as the fitted model says."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
-from choicemodels.keyed_random import uniform_one
 from microsim.mobility_utility import WorkerTypes
 from microsim.policies import RelocationGrant
+from microsim.processes.choosing import Choosers, Prospects, choose, choose_fully
 from microsim.processes.ledger import pay_from
 from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments
@@ -17,7 +15,7 @@ from microsim.processes.search import hire
 from microsim.state import State, World
 from microsim.variables import PlaceColumns, WorkerColumns
 
-__all__ = ["Prospects", "draw_destinations", "mobility", "monthly", "prospects"]
+__all__ = ["mobility", "monthly", "prospects"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,60 +25,6 @@ def monthly(annual: Floats) -> Floats:
     """Return the monthly probability that compounds to an annual one: ``1 - (1 - p)**(1/12)``."""
     out: Floats = -np.expm1(np.log1p(-annual) / 12.0)
     return out
-
-
-@njit(cache=True, parallel=True)
-def _movers(
-    key: Any, month: Any, ids: Any, staying: Any, W: Any, offer: Any, kind: Any, metro: Any
-) -> Any:
-    """Return who moves this month, (N,) bool.
-
-    The annual odds of moving are ``exp(W - V_stay)``; hence ``log(1 - p) = -log1p(odds)``, and the
-    monthly probability is ``-expm1(-log1p(odds) / 12)``.
-    """
-    moved = np.zeros(ids.shape[0], dtype=np.bool_)
-    for i in prange(ids.shape[0]):
-        gain = W[offer[i] + 1, kind[i], metro[i]] - staying[i]
-        # log1p(exp(gain)) without overflow
-        softplus = gain + np.log1p(np.exp(-gain)) if gain > 0 else np.log1p(np.exp(gain))
-        moved[i] = uniform_one(key, ids[i], month) < -np.expm1(-softplus / 12.0)
-    return moved
-
-
-@njit(cache=True)
-def draw_destinations(u: Any, log_p: Any) -> Any:
-    """Draw a destination for each row of log probabilities by inversion, (moves,) int64."""
-    out = np.empty(u.shape[0], dtype=np.int64)
-    for i in range(u.shape[0]):
-        total = 0.0
-        for j in range(log_p.shape[1]):
-            total += np.exp(log_p[i, j])
-        running, last = 0.0, 0
-        for j in range(log_p.shape[1]):
-            p = np.exp(log_p[i, j])
-            if p > 0.0:
-                last = j
-            running += p
-            if running > u[i] * total:
-                break
-        out[i] = last
-    return out
-
-
-@dataclass(frozen=True)
-class Prospects:
-    """What moving holds for each offer, type and origin.
-
-    Attributes
-    ----------
-    logsum : ndarray (1 + G, T, M) float64
-        Of moving; row 0 without a grant, row 1 + g with that of policy g.
-    utilities : tuple of 1 + G ndarrays (T, M, M)
-        Of the destinations, to draw one from.
-    """
-
-    logsum: Floats
-    utilities: tuple[Floats, ...]
 
 
 def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: World) -> Prospects:
@@ -96,26 +40,27 @@ def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: Wor
     W = utility.logsums(V)
     logsums = [W] * (1 + len(policies))
     utilities = [V] * (1 + len(policies))
+    gains = np.zeros((1 + len(policies), len(parts)))
     for g in active:
         policy = grants[g]
         gain = utility.value_of_money(parts) * policy.cents / 1e5
         if policy.destinations is None:
-            logsums[1 + g] = W + gain[:, None]
+            logsums[1 + g], gains[1 + g] = W + gain[:, None], gain
             continue
         utilities[1 + g] = V + gain[:, None, None] * np.isin(utility.cbsa, policy.destinations)
         logsums[1 + g] = utility.logsums(utilities[1 + g])
-    return Prospects(np.stack(logsums), tuple(utilities))
+    return Prospects(np.stack(logsums), tuple(utilities), gains)
 
 
 def mobility(state: State, world: World, types: WorkerTypes | None = None) -> State:
     """Move the workers who decide to.
 
     Everyone compares staying with the logsum of moving; the annual probability becomes monthly as
-    ``1 - (1 - p)**(1/12)``, and movers draw a destination. A mover's wage changes by the ratio of
-    the occupation's median wages in the two metros. Employed movers leave their job; with
-    probability ``job_in_hand`` they have one at the destination if a position is open, else they
-    search from the next month on. Movers pay their moving cost from the grant and their savings;
-    what these do not cover is credit and becomes debt.
+    ``1 - (1 - p)**(1/12)``, and movers draw a destination (`microsim.processes.choosing`). A
+    mover's wage changes by the ratio of the occupation's median wages in the two metros. Employed
+    movers leave their job; with probability ``job_in_hand`` they have one at the destination if a
+    position is open, else they search from the next month on. Movers pay their moving cost from
+    the grant and their savings; what these do not cover is credit and becomes debt.
 
     Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
     "queue: ...".
@@ -132,26 +77,10 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     kinds = types if types is not None else utility.types(workers, len(w))
     offer, eligible = offers(state, world)
     view = prospects(kinds.parts, places, active_policies(state, world), world)
-    moved = _movers(
-        world.streams.key("move"),
-        state.month,
-        w.id,
-        utility.staying(workers, state.metro, places),
-        view.logsum,
-        offer,
-        kinds.code,
-        state.metro,
-    )
-    movers = np.flatnonzero(moved)
+    who = Choosers.build(utility, workers, kinds, places, w.id, state.metro, offer)
+    rule = choose_fully if world.coupling == "full" else choose
+    movers, destination = rule(who, view, world.streams, state.month)
     origin = state.metro[movers]
-    rows = np.empty((len(movers), world.metros))
-    for o in np.unique(offer[movers]):
-        mine = offer[movers] == o
-        rows[mine] = utility.log_probabilities(
-            view.utilities[o + 1], kinds.code[movers[mine]], origin[mine]
-        )
-    u = world.streams.uniform("destination", w.id[movers], state.month)
-    destination = draw_destinations(u, rows)
     paid = payments(movers, destination, offer[movers], state, world)
     count = np.bincount(state.metro[eligible], minlength=world.metros)
     by_movers = np.bincount(origin[eligible[movers]], minlength=world.metros)
@@ -165,10 +94,10 @@ def current_places(state: State, world: World) -> PlaceColumns:
     stock = np.maximum(np.bincount(state.metro, minlength=world.metros), 1)
     unemployed = np.bincount(state.metro[~state.employed], minlength=world.metros)
     return world.places.with_state(
-        state.price_index,
-        unemployed / stock,
-        world.population.metros,
-        world.parameters.housing.rent_yield,
+        price_index=state.price_index,
+        rent_index=state.rent_index,
+        wage_index=state.wage_index,
+        unemployment=unemployed / stock,
     )
 
 

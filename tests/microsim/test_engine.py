@@ -145,7 +145,10 @@ def test_dear_metros_attract_fewer(population, behaviour):
     parts = np.ones((1, len(utility.worker_parts)))
     dear = np.ones(16)
     dear[3] = 2.0
-    places = world.places.with_state(dear, np.zeros(16), population.metros, 0.05)
+    par = np.ones(16)
+    places = world.places.with_state(
+        price_index=dear, rent_index=par, wage_index=par, unemployment=0 * par
+    )
     others = np.flatnonzero(np.arange(16) != 3)
     kinds = np.zeros(15, dtype=np.int64)
     before, after = (

@@ -58,7 +58,7 @@ def test_the_engine_evaluates_the_fit_as_the_estimator_does(people, moves, resul
     cbsa = tuple(people.metros.cbsa)
     utility = MobilityUtility.build(Behaviour(result), cbsa)
     workers = WorkerColumns(people.workers.columns(), Parameters().moving)
-    places = PlaceColumns.at_start(people.metros, Parameters())
+    places = PlaceColumns.at_start(people, Parameters())
     kinds = utility.types(workers, len(people.workers))
     metro = people.workers.metro.astype(np.int64)
     V = utility.destinations(kinds.parts, places)

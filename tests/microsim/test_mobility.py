@@ -9,9 +9,11 @@ from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from choicemodels.utility import UtilityTerm, product
 from microsim import Behaviour, MoveTruth, choice_table, flow_table, simulate, year_of_moves
-from microsim.mobility_utility import MobilityUtility, split_terms
+from microsim.mobility_terms import split_terms
+from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
-from microsim.processes.mobility import draw_destinations, monthly
+from microsim.processes.choosing import draw_destinations
+from microsim.processes.mobility import monthly
 from microsim.variables import VARIABLES, PlaceColumns, WorkerColumns, great_circle, variable_table
 
 
@@ -47,15 +49,6 @@ def test_factors_are_sorted_by_what_they_vary_with():
 def test_terms_that_cannot_be_simulated_are_named(bad, message):
     with pytest.raises(SpecificationError, match=message):
         split_terms([bad])
-
-
-def test_too_many_types_are_refused(population):
-    truth = MoveTruth(tuple(population.metros.cbsa))
-    wild = replace(truth, moving={**truth.moving, "own_wage": 0.1})
-    utility = MobilityUtility.build(Behaviour(wild), truth.cbsa)
-    workers = WorkerColumns(population.workers.columns(), Parameters().moving)
-    with pytest.raises(SpecificationError, match="more than 128 values"):
-        utility.types(workers, len(population.workers))
 
 
 def test_the_model_must_know_stay_and_every_metro(population, behaviour):
@@ -94,7 +87,7 @@ def test_split_utilities_are_those_of_the_long_table(population):
         V += np.where(on, value, 0.0)
     V = V.reshape(len(ids), -1)
     workers = WorkerColumns(population.workers.columns(), Parameters().moving)
-    places = PlaceColumns.at_start(population.metros, Parameters())
+    places = PlaceColumns.at_start(population, Parameters())
     kinds = utility.types(workers, len(population.workers))
     metro = population.workers.metro.astype(np.int64)
     full = utility.destinations(kinds.parts, places)[kinds.code[::97], metro[::97]]

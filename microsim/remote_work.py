@@ -1,0 +1,55 @@
+"""Who works from anywhere: functions of arrays, for the start and for every month."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from choicemodels.keyed_random import Streams
+from microsim.firm_parameters import REMOTE_POLICIES
+from microsim.mobility_parameters import RemoteParameters
+from microsim.population import Population
+from microsim.synthesis_draws import look_up
+
+__all__ = ["REMOTE", "remote_status", "telework_shares", "teleworkable"]
+
+REMOTE = REMOTE_POLICIES.index("remote")
+
+
+def telework_shares(population: Population, rules: RemoteParameters) -> NDArray[np.float64]:
+    """Return the share of each occupation's jobs that can be done from anywhere, (O,)."""
+    groups = [str(soc)[:2] for soc in population.occupations["soc"]]
+    shares = look_up(rules.telework_by_occupation, groups, "telework_by_occupation")
+    return np.array(shares, dtype=np.float64)
+
+
+def teleworkable(
+    population: Population, occupation: NDArray[np.integer[Any]], rules: RemoteParameters
+) -> NDArray[np.bool_]:
+    """Return who could do their work from anywhere, (N,), given their occupations (N,).
+
+    Drawn once for all months and scenarios, with the occupation's share ([DingelNeiman2020]_).
+    Keyed by the population's seed. Stream: "telework".
+    """
+    if not rules.active:
+        return np.zeros(len(occupation), dtype=np.bool_)
+    u = Streams(population.seed).uniform("telework", population.workers.id)
+    return u < telework_shares(population, rules)[occupation]
+
+
+def remote_status(
+    firm: NDArray[np.int64], policy: NDArray[np.int8], can: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return who works from anywhere, (N,): an employer lets them, and the work does.
+
+    Parameters
+    ----------
+    firm : (N,)
+        Row of the employer, -1 for none.
+    policy : (F,)
+        The firms' codes of `REMOTE_POLICIES`.
+    can : (N,)
+        From `teleworkable`.
+    """
+    allowed = np.append(policy == REMOTE, False)  # the last is for row -1
+    return can & allowed[firm]
