@@ -1,14 +1,17 @@
 """Commands that simulate: ``demo``, ``synthesize``, ``simulate`` and ``contrast``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from choicemodels.errors import SpecificationError
 from microsim.commands.console import ERR, OUT, Seed, steps
 
-__all__ = ["contrast", "demo", "simulate", "synthesize"]
+if TYPE_CHECKING:
+    from estimation import ChoiceResult
+
+__all__ = ["contrast", "demo", "fitted_mobility", "simulate", "synthesize"]
 
 
 def demo(
@@ -92,13 +95,10 @@ def simulate(
     Example: nestflow simulate runs/people --mobility runs/demo/mobility.json
     --scenario examples/scenarios/relocation_grant.yaml --out runs/grant
     """
-    from estimation import ChoiceResult, load_result
     from microsim import Behaviour, Scenario, load_population
     from microsim import simulate as run
 
-    result = load_result(mobility)
-    if not isinstance(result, ChoiceResult):
-        raise SpecificationError(f"'{mobility}' holds a gravity model; mobility is a choice model.")
+    result = fitted_mobility(mobility)
     plan = Scenario.load(scenario) if scenario is not None else Scenario.baseline()
     people = load_population(population)
     with steps() as step:
@@ -120,6 +120,22 @@ def simulate(
 
     OUT.print(national_outcomes(done).T.to_string(), soft_wrap=True, markup=False)
     ERR.print(f"saved {out}")
+
+
+def fitted_mobility(file: Path) -> "ChoiceResult":
+    """Read a fitted mobility model.
+
+    Raises
+    ------
+    SpecificationError
+        If the file holds another kind of model.
+    """
+    from estimation import ChoiceResult, load_result
+
+    result = load_result(file)
+    if not isinstance(result, ChoiceResult):
+        raise SpecificationError(f"'{file}' holds a gravity model; mobility is a choice model.")
+    return result
 
 
 def contrast(

@@ -1,8 +1,23 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
-from pandas.testing import assert_frame_equal
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal, assert_series_equal
 
-from microsim import Behaviour, simulate
+from choicemodels.errors import DataError, EstimationError, SpecificationError
+from microsim import Behaviour, Scenario, simulate
+from microsim.calibration import KNOBS, Knob, calibrate
+from microsim.calibration_report import (
+    MOMENTS,
+    calibration_report,
+    load_targets,
+    report_table,
+)
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_shift_of_staying_is_a_change_of_its_constant(population, behaviour, make):
@@ -14,3 +29,157 @@ def test_the_shift_of_staying_is_a_change_of_its_constant(population, behaviour,
     assert_frame_equal(shifted.national, changed.national)
     still = simulate(population, behaviour, make(moving={"staying_shift": 40.0}), months=3)
     assert still.national["moves"].sum() == 0 < shifted.national["moves"].sum()
+
+
+@pytest.fixture(scope="module")
+def baseline(population, behaviour):
+    return simulate(population, behaviour, months=6)
+
+
+def test_moments_are_those_of_the_tables(population, baseline):
+    report = calibration_report(baseline, population, burn_in=2)
+    months = baseline.national.query("month >= 2")
+    rate = 100 * months["unemployed"].sum() / months["population"].sum()
+    assert report.loc["unemployment rate", "simulated"] == pytest.approx(rate)
+    states = dict(zip(population.metros.cbsa, population.metros.states, strict=True))
+    apart = [
+        not set(states[a].split("-")) & set(states[b].split("-"))
+        for a, b in zip(baseline.flows["origin"], baseline.flows["destination"], strict=True)
+    ]
+    share = baseline.flows["moves"][apart].sum() / baseline.flows["moves"].sum()
+    yearly = 12 * 100 * months["moves"].sum() / months["population"].sum()
+    assert report.loc["interstate moves", "simulated"] == pytest.approx(yearly * share)
+    w = population.workers
+    burdened = (12 * w.housing_cost > 0.3 * w.wage)[~w.homeowner].mean()
+    assert report.loc["burdened renters", "simulated"] == pytest.approx(100 * burdened)
+
+
+def test_every_target_has_a_moment_a_source_and_a_gap_or_a_reason(population, baseline):
+    report = calibration_report(baseline, population)
+    assert list(report.index) == list(MOMENTS)
+    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "docs/references.bib").read_text("utf-8")))
+    for source in load_targets()["source"]:
+        cited = set(re.findall(r"\[(\w+)\]", source))
+        assert cited <= known
+        assert cited or source.startswith("assumption: ")
+    assert_series_equal(report["gap"], report["simulated"] - report["published"], check_names=False)
+    silent = report[report["simulated"].isna()]
+    assert (silent["note"].str.len() > 40).all()
+    text = str(report_table(report))
+    assert "nan" not in text
+    assert "unemployment rate: January 2024, [BLSSituation2024]." in text
+
+
+def test_the_people_and_the_months_must_be_those_of_the_run(population, baseline, behaviour):
+    with pytest.raises(SpecificationError, match=r"burn_in is 6; of a run of 6 months give 0 to 5"):
+        calibration_report(baseline, population, burn_in=6)
+    w = population.workers
+    older = replace(population, workers=replace(w, age=w.age + np.int16(1)))
+    with pytest.raises(SpecificationError, match="is of other people than those given"):
+        calibration_report(baseline, older)
+
+
+@pytest.fixture(scope="module")
+def calibrated(population, behaviour, make):
+    return calibrate(population, behaviour, make(), months=8, burn_in=2, tolerance=0.05)
+
+
+def test_a_calibrated_baseline_has_the_published_moments(calibrated, population, behaviour):
+    run = simulate(population, behaviour, calibrated.scenario, months=8)
+    report = calibration_report(run, population, burn_in=2)
+    assert_frame_equal(report, calibrated.report)
+    chosen = report.loc[[knob.target for knob in KNOBS]]
+    assert (chosen["gap"] / chosen["published"]).abs().max() <= 0.05
+    first = calibrated.log.query("round == 1").set_index("target")["relative_gap"]
+    # Moves are rare, so that the shift is near the logarithm of what they must fall by.
+    shift = calibrated.scenario.parameters.moving.staying_shift
+    assert shift == pytest.approx(np.log1p(first["interstate moves"]), abs=0.1)
+    assert len(calibrated.log) == len(KNOBS) * calibrated.log["round"].max()
+
+
+def test_a_calibrated_scenario_is_read_back_with_its_log(calibrated, tmp_path):
+    file = calibrated.save(tmp_path / "calibrated.yaml")
+    assert Scenario.load(file) == calibrated.scenario
+    assert len(pd.read_csv(tmp_path / "calibrated.log.csv")) == len(calibrated.log)
+    with pytest.raises(SpecificationError, match=r"give a file that ends in \.yaml"):
+        calibrated.save(tmp_path / "calibrated.csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be written to .*give a place"):
+        calibrated.save(tmp_path / "file" / "calibrated.yaml")
+
+
+@pytest.mark.parametrize(
+    ("knob", "lower"),
+    [
+        (Knob("a", "b", raises=True), True),
+        (Knob("a", "b", raises=False), False),
+        (Knob("a", "b", raises=False, scale="level"), False),
+    ],
+)
+def test_a_knob_turns_toward_the_published_value(knob, lower):
+    full = knob.turned(0.5, 3.0, 2.0, 1.0)
+    half = knob.turned(0.5, 3.0, 2.0, 0.5)
+    assert (full < half < 0.5) if lower else (full > half > 0.5)
+    assert knob.turned(0.5, 2.0, 2.0, 1.0) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"rounds": 0}, SpecificationError, "rounds is 0"),
+        ({"tolerance": 0.0}, SpecificationError, "tolerance is 0"),
+        ({"damping": 1.5}, SpecificationError, "damping is 1.5"),
+        (
+            {"knobs": [Knob("labour.seperation_rate", "hires", raises=True)]},
+            SpecificationError,
+            r"no parameter 'labour.seperation_rate' \(did you mean 'separation_rate'",
+        ),
+        (
+            {"knobs": [Knob("labour.separation_rate", "hire", raises=True)]},
+            SpecificationError,
+            r"no target 'hire' \(did you mean 'hires'",
+        ),
+        (
+            {"rounds": 1, "tolerance": 1e-6},
+            EstimationError,
+            r"1 rounds do not bring 'interstate moves' to 2\.3",
+        ),
+        (
+            {"knobs": [Knob("labour.separation_rate", "moves below 5 miles", raises=True)]},
+            EstimationError,
+            "'moves below 5 miles' cannot be calibrated: moves within a metro are not simulated",
+        ),
+        (
+            {"knobs": [Knob("labour.job_finding_rate", "interstate moves", raises=False)]},
+            EstimationError,
+            r"'parameters.labour.job_finding_rate' is .* at most 1: the published moments cannot",
+        ),
+    ],
+)
+def test_what_cannot_be_calibrated_is_said_in_a_sentence(
+    population, behaviour, options, error, message
+):
+    with pytest.raises(error, match=message):
+        calibrate(population, behaviour, **{"months": 2, "burn_in": 0, **options})
+
+
+def test_shocks_are_no_baseline(population, behaviour, make):
+    shocked = make(shocks=[{"kind": "recession"}])
+    with pytest.raises(SpecificationError, match="has shocks or policies"):
+        calibrate(population, behaviour, shocked)
+
+
+def test_the_command_shows_the_gaps_or_writes_a_scenario(nestflow, tmp_path):
+    sizes = ("--workers", 3000, "--firms", 200, "--metros", 8, "--months", 3, "--burn-in", 1)
+    code, shown, said = nestflow("calibrate", "--report", *sizes, "--table", tmp_path / "gaps.csv")
+    assert code == 0, said
+    assert "unemployment rate" in shown
+    assert len(pd.read_csv(tmp_path / "gaps.csv")) == len(MOMENTS)
+    out = tmp_path / "calibrated.yaml"
+    code, shown, said = nestflow("calibrate", *sizes, "--out", out, "--tolerance", 0.2)
+    assert code == 0, said
+    assert Scenario.load(out).parameters.moving.staying_shift != 0
+    for options in ((), ("--report", "--out", out)):
+        code, _, said = nestflow("calibrate", *options)
+        assert code == 2
+        assert "ask for one of the two" in said

@@ -1,0 +1,198 @@
+"""What a baseline says beside what was published: moments, targets and the gaps between them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from choicemodels.datasets import load_data
+from choicemodels.errors import SpecificationError
+from estimation import Table, frame_table
+from microsim.population import Population
+from microsim.run import Run
+from microsim.variables import great_circle
+
+__all__ = ["MOMENTS", "Baseline", "calibration_report", "load_targets", "report_table"]
+
+MILE = 1.609344
+"""Kilometres."""
+BURDEN = 0.30
+"""Share of income from which on rent is called a burden [CensusRent2024]_."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A run to be measured.
+
+    Attributes
+    ----------
+    run : Run
+    population : Population
+    burn_in : int
+        Months at the beginning that rates by month leave out, 0 up to the run's months less one.
+    """
+
+    run: Run
+    population: Population
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.burn_in < self.run.months:
+            raise SpecificationError(
+                f"burn_in is {self.burn_in}; of a run of {self.run.months} months give 0 to "
+                f"{self.run.months - 1}, so that a month is left to measure."
+            )
+        if self.run.population_fingerprint != self.population.fingerprint():
+            raise SpecificationError(
+                f"the run '{self.run.scenario.name}' is of other people than those given; give "
+                "the population that was simulated."
+            )
+
+    @cached_property
+    def months(self) -> pd.DataFrame:
+        """The national series after the burn-in."""
+        return self.run.national[self.run.national["month"] >= self.burn_in]
+
+    def share(self, parts: tuple[str, ...], whole: tuple[str, ...]) -> float:
+        """Return the sum of some national series over that of others, in per cent."""
+        table = self.months
+        return 100.0 * float(table[list(parts)].sum().sum() / table[list(whole)].sum().sum())
+
+    def moves(self, chosen: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> float:
+        """Return the per cent of all moves between metros whose pairs are ``chosen``."""
+        flows = self.run.flows.merge(pairs(self.population), on=["origin", "destination"])
+        total = int(flows["moves"].sum())
+        return 100.0 * float(flows.loc[chosen(flows), "moves"].sum()) / total if total else 0.0
+
+
+Measured = float | str
+"""A number, or the reason why there is none."""
+
+
+def pairs(population: Population) -> pd.DataFrame:
+    """Return origin, destination, miles and whether they share a state, for all M * M pairs."""
+    metros, size = population.metros, len(population.metros)
+    states = [set(str(names).split("-")) for names in metros.states]
+    kilometres = great_circle(metros.latitude, metros.longitude)
+    return pd.DataFrame(
+        {
+            "origin": np.repeat(metros.cbsa, size),
+            "destination": np.tile(metros.cbsa, size),
+            "miles": kilometres.ravel() / MILE,
+            "same_state": [bool(a & b) for a in states for b in states],
+        }
+    )
+
+
+def _interstate(base: Baseline) -> Measured:
+    yearly = 12.0 * base.share(("moves",), ("population",))
+    return yearly * base.moves(lambda pair: ~pair["same_state"]) / 100.0
+
+
+def _distance(base: Baseline) -> Measured:
+    far = base.moves(lambda pair: pair["miles"] > 50)
+    return (
+        "moves within a metro are not simulated, and these are most of the short ones; of the "
+        f"moves between metros {far:.1f} % go farther than 50 miles"
+    )
+
+
+def _saving(base: Baseline) -> Measured:
+    sums = base.months.sum(numeric_only=True)
+    taxes = sums[[name for name in sums.index if name.endswith("_taxes")]].sum()
+    income = sums["wages"] + sums["benefits"] - taxes
+    return 100.0 * float((sums["saved"] - sums["drawn"]) / income)
+
+
+def _burdened(base: Baseline) -> Measured:
+    w = base.population.workers
+    renting = ~w.homeowner
+    if not renting.any():
+        return "nobody rents"
+    return 100.0 * float(np.mean(12.0 * w.housing_cost[renting] > BURDEN * w.wage[renting]))
+
+
+MOMENTS: Mapping[str, Callable[[Baseline], Measured]] = {
+    "interstate moves": _interstate,
+    "moves below 5 miles": _distance,
+    "moves of 5 to 50 miles": _distance,
+    "moves above 50 miles": _distance,
+    "unemployment rate": lambda base: base.share(("unemployed",), ("population",)),
+    "job openings rate": lambda base: base.share(("vacancies",), ("vacancies", "employed")),
+    "layoffs and discharges": lambda base: base.share(("separations", "displaced"), ("employed",)),
+    "total separations": lambda base: base.share(
+        ("separations", "displaced", "quits"), ("employed",)
+    ),
+    "hires": lambda base: base.share(("hires",), ("employed",)),
+    "personal saving rate": _saving,
+    "burdened renters": _burdened,
+}
+"""How each target of ``data/calibration_targets.csv`` is measured."""
+
+
+def load_targets() -> pd.DataFrame:
+    """Return the published values.
+
+    Returns
+    -------
+    DataFrame
+        Index target; columns value, unit, period, source and note.
+    """
+    return load_data("calibration_targets").set_index("target").fillna({"note": ""})
+
+
+def calibration_report(run: Run, population: Population, *, burn_in: int = 0) -> pd.DataFrame:
+    """Lay a baseline's moments beside the published ones.
+
+    Parameters
+    ----------
+    run
+        Of a scenario without shocks, if the gaps are to say anything.
+    population
+        The people of the run.
+    burn_in
+        Months at the beginning that are left out of rates by month.
+
+    Returns
+    -------
+    DataFrame
+        Index target; columns published, simulated, gap (simulated less published), unit, period,
+        source and note. Where nothing can be measured, simulated and gap are missing and the note
+        says why.
+
+    Raises
+    ------
+    SpecificationError
+        If the burn-in leaves no month, or the people are not those of the run.
+    """
+    base, table = Baseline(run, population, burn_in), load_targets()
+    found = {name: MOMENTS[name](base) for name in table.index}
+    known = {name: value for name, value in found.items() if not isinstance(value, str)}
+    why = {name: value for name, value in found.items() if isinstance(value, str)}
+    simulated = pd.Series(known, dtype=np.float64).reindex(table.index)
+    notes = table["note"].where(~table.index.isin(list(why)), pd.Series(why, dtype=object))
+    table = table.rename(columns={"value": "published"}).assign(
+        simulated=simulated, gap=simulated - table["value"], note=notes
+    )
+    return table[["published", "simulated", "gap", "unit", "period", "source", "note"]]
+
+
+def report_table(report: pd.DataFrame) -> Table:
+    """Return the report as a table to be shown or saved; sources and notes stand below it.
+
+    Parameters
+    ----------
+    report
+        From `calibration_report`.
+    """
+    shown = report[["published", "simulated", "gap"]].map("{:.2f}".format)
+    shown = shown.mask(report["simulated"].isna(), "").assign(
+        published=report["published"].map("{:.2f}".format), unit=report["unit"]
+    )
+    below = [
+        f"{target}: {row['period']}, {row['source']}. {row['note']}".strip()
+        for target, row in report.iterrows()
+    ]
+    return frame_table(shown, note="\n".join(below), caption="A baseline and published moments")
