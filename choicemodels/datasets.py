@@ -17,7 +17,6 @@ _FILES = {
     "ai_exposure": "ai_exposure.csv",
     "austria_flows": "austria_flows.csv",
     "calibration_targets": "calibration_targets.csv",
-    "calibration_targets": "calibration_targets.csv",
     "canada_migration": "canada_migration.csv",
     "electricity": "electricity.csv.gz",
     "hc": "hc.csv.gz",

@@ -49,7 +49,7 @@ class Knob:
         ratio = published / simulated if self.raises else simulated / published
         if self.scale == "level":
             return value + damping * float(np.log(ratio))
-        return value * ratio**damping
+        return float(value * ratio**damping)
 
 
 KNOBS = (
@@ -210,21 +210,22 @@ def _check_knobs(scenario: Scenario, knobs: Sequence[Knob]) -> None:
 
 def _compared(knob: Knob, scenario: Scenario, report: pd.DataFrame, number: int) -> dict[str, Any]:
     """Return a row of the log."""
-    row = report.loc[knob.target]
-    if not row["simulated"] > 0:
+    row = report.loc[knob.target].to_dict()
+    published, simulated = float(row["published"]), float(row["simulated"])
+    if not simulated > 0:
+        why = row["note"] if np.isnan(simulated) else "none happened in the simulation"
         raise EstimationError(
-            f"'{knob.target}' cannot be calibrated: "
-            f"{row['note'] if np.isnan(row['simulated']) else 'none happened in the simulation'}; "
-            "simulate more workers or months, or leave it out."
+            f"'{knob.target}' cannot be calibrated: {why}; simulate more workers or months, or "
+            "leave it out."
         )
     return {
         "round": number,
         "parameter": knob.parameter,
         "value": _value(scenario, knob.parameter),
         "target": knob.target,
-        "published": float(row["published"]),
-        "simulated": float(row["simulated"]),
-        "relative_gap": float(row["gap"] / row["published"]),
+        "published": published,
+        "simulated": simulated,
+        "relative_gap": simulated / published - 1.0,
     }
 
 

@@ -23,7 +23,6 @@ SHAPES = {
     "austria_flows": (72, 6),
     "canada_migration": (90, 9),
     "calibration_targets": (11, 6),
-    "calibration_targets": (11, 6),
 }
 
 
