@@ -1,0 +1,165 @@
+"""The grid at one moment: how it begins, what changes it from outside, what must always hold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from choicemodels.errors import NestflowError
+from choicemodels.keyed_random import Streams
+from microsim.household_grid.cities import draw_places
+from microsim.household_grid.households import draw_homes, draw_incomes, draw_preferences
+from microsim.household_grid.kernel import Cells, Households, Keys, Rules, settle
+from microsim.household_grid.parameters import GridParameters
+
+__all__ = ["GridState", "grid_rules", "initial_grid", "periodic_distance", "set_remote"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class GridState:
+    """The grid at one moment; `microsim.household_grid.kernel.step` changes its arrays in place.
+
+    Attributes
+    ----------
+    rules : Rules
+    keys : Keys
+    households : Households
+    cells : Cells
+    streams : Streams
+        That everything is drawn from.
+    """
+
+    rules: Rules
+    keys: Keys
+    households: Households
+    cells: Cells
+    streams: Streams
+
+    def check(self) -> None:
+        """Raise unless households, places and incomes add up in every cell.
+
+        Raises
+        ------
+        NestflowError
+            If a household was lost or counted twice: a fault of the program.
+        """
+        h, c = self.households, self.cells
+        number = len(c.places)
+        count = np.bincount(h.cell, minlength=number)
+        total = np.bincount(h.cell, weights=h.income, minlength=number)
+        # Incomes are whole dollars, so that their sums are exact.
+        if not (np.array_equal(count, c.residents) and np.array_equal(total, c.total)):
+            raise NestflowError(
+                "households of the grid were lost between cells; this is a fault of nestflow, "
+                "please report it with the parameters and the seed."
+            )
+
+
+def initial_grid(parameters: GridParameters, streams: Streams) -> GridState:
+    """Draw cities and households, and let them in.
+
+    Parameters
+    ----------
+    parameters
+    streams
+        Of one seed and replicate.
+
+    Returns
+    -------
+    GridState
+    """
+    places = draw_places(parameters, streams)
+    income = draw_incomes(parameters, streams)
+    home = draw_homes(parameters, places, streams)
+    N, number = len(income), len(places)
+    rank = np.empty(N, dtype=np.int32)
+    rank[np.argsort(income, kind="stable")] = np.arange(N)
+    households = Households(
+        income=income,
+        inverse=1.0 / income,
+        rank=rank,
+        preferred=draw_preferences(parameters, places, streams),
+        remote=np.zeros(N, dtype=np.bool_),
+        quintile=(rank.astype(np.int64) * 5 // N).astype(np.int8),
+        cell=np.full(N, -1, dtype=np.int32),
+        sorted_income=np.sort(income),
+    )
+    # Nobody enters a cell without a vacant place: no cell ever has more than this.
+    room = np.maximum(places, np.bincount(home, minlength=number))
+    cells = Cells(
+        places=places.astype(np.float64),
+        residents=np.zeros(number, dtype=np.int64),
+        total=np.zeros(number),
+        median=np.full(number, np.nan),
+        centre=np.zeros(number),
+        cost=np.zeros(number),
+        start=np.cumsum(room) - room,
+        member=np.empty(int(room.sum()), dtype=np.int32),
+    )
+    rules = grid_rules(parameters, income)
+    settle(home, rules, households, cells)
+    keys = Keys(*(streams.key(f"grid: {name}") for name in Keys._fields))
+    return GridState(rules, keys, households, cells, streams)
+
+
+def grid_rules(parameters: GridParameters, income: Floats) -> Rules:
+    """Return what the kernel asks of the parameters."""
+    p = parameters
+    use_median = p.centre == "median"
+    fewest, most = p.searches
+    poorest, richest = p.distance_exponents
+    return Rules(
+        side=p.side,
+        affordable_share=p.affordable_share,
+        demand_price=p.demand_price,
+        full_cost=p.full_cost,
+        use_median=use_median,
+        neutral_income=float(np.median(income) if use_median else np.mean(income)),
+        pressure_weight=p.pressure_weight,
+        slope=p.decision_slope,
+        intercept=p.decision_intercept,
+        least_searches=fewest,
+        searches_per_dollar=(most - fewest) / p.top_income,
+        poorest_exponent=poorest,
+        exponent_per_dollar=(richest - poorest) / p.top_income,
+        zipf=p.distance == "zipf",
+        attempts=p.attempts,
+        weights=p.weights,
+        own_cost=p.own_cost,
+        empty_wins=p.empty_cells == "win",
+        shuffled=p.order == "shuffled",
+    )
+
+
+def set_remote(grid: GridState, parameters: GridParameters, *, on: bool) -> None:
+    """Make the households that earn more than ``remote_income`` remote, or nobody.
+
+    Streams: "remote work", by household.
+    """
+    h, p = grid.households, parameters
+    ids = np.arange(len(h.income), dtype=np.int64)
+    u = grid.streams.uniform("remote work", ids)
+    h.remote[:] = on & (h.income > p.remote_income) & (u < p.remote_share)
+
+
+def periodic_distance(a: Ints, b: Ints, side: int) -> Floats:
+    """Return the distances of cells on the torus, in cells.
+
+    Parameters
+    ----------
+    a, b : (R,)
+        Cells, numbered ``x * side + y``.
+    side
+        Of the grid.
+
+    Returns
+    -------
+    (R,) float64
+    """
+    dx = np.abs(a // side - b // side)
+    dy = np.abs(a % side - b % side)
+    out: Floats = np.hypot(np.minimum(dx, side - dx), np.minimum(dy, side - dy))
+    return out
