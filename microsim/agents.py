@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from choicemodels.errors import DataError
 from choicemodels.frames import require_columns
 from microsim.finance_parameters import CREDIT_BANDS
-from microsim.firm_parameters import REMOTE_POLICIES
+from microsim.firm_parameters import REMOTE_POLICIES, SIZE_STARTS
 from microsim.person_parameters import MARITAL_STATUSES, RACES, RINGS, SEXES
+from microsim.synthesis_draws import ranks
 from microsim.synthesis_parameters import ADOPTION_STAGES, EDUCATION_LEVELS, INDUSTRIES
 
 __all__ = ["Firms", "Metros", "Workers", "within"]
@@ -30,6 +31,7 @@ _NOT_NEGATIVE = (
 )
 _WORKER_CODES = {
     "education": EDUCATION_LEVELS,
+    "industry": INDUSTRIES,
     "sex": SEXES,
     "race": RACES,
     "marital": MARITAL_STATUSES,
@@ -57,9 +59,13 @@ class _Columns:
         """Return the columns by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
+    def derived(self) -> dict[str, NDArray[Any]]:
+        """Return what follows from the columns, by name."""
+        return {}
+
     def to_frame(self) -> pd.DataFrame:
-        """Return the columns as a DataFrame, one row an agent."""
-        return pd.DataFrame(self.columns())
+        """Return the columns, and what follows from them, as a DataFrame, one row an agent."""
+        return pd.DataFrame({**self.columns(), **self.derived()})
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, what: str) -> Self:
@@ -120,12 +126,15 @@ class Workers(_Columns):
     age : int16
         Years.
     education : int8
-        Code of `microsim.parameters.EDUCATION_LEVELS`; 3 and above are college degrees.
+        Code of `microsim.synthesis_parameters.EDUCATION_LEVELS`; 3 and above are college degrees.
     household_size : int8
         Persons, at least 1.
     homeowner : bool
     occupation : int8
         Row of `Population.occupations`.
+    industry : int8
+        Code of `microsim.synthesis_parameters.INDUSTRIES`: the employer's, the last employer's
+        for the unemployed.
     wage : float64
         Dollars a year; of the last job for the unemployed.
     savings : int64
@@ -171,6 +180,7 @@ class Workers(_Columns):
     household_size: NDArray[np.int8]
     homeowner: NDArray[np.bool_]
     occupation: NDArray[np.int8]
+    industry: NDArray[np.int8]
     wage: NDArray[np.float64]
     savings: NDArray[np.int64]
     metro: NDArray[np.int16]
@@ -207,6 +217,21 @@ class Workers(_Columns):
         for name, codes in _WORKER_CODES.items():
             within(getattr(self, name), 0, len(codes) - 1, name, "workers")
 
+    @property
+    def wage_percentile(self) -> NDArray[np.float64]:
+        """Where the wage stands among all workers' wages, 0 to 100; (N,)."""
+        return 100.0 * ranks(self.wage, np.zeros(len(self), dtype=np.int64))
+
+    @property
+    def metro_wage_percentile(self) -> NDArray[np.float64]:
+        """Where the wage stands among those of the metro, 0 to 100; (N,)."""
+        return 100.0 * ranks(self.wage, self.metro)
+
+    def derived(self) -> dict[str, NDArray[Any]]:
+        """Return the wage's percentiles."""
+        names = ("wage_percentile", "metro_wage_percentile")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class Firms(_Columns):
@@ -221,9 +246,9 @@ class Firms(_Columns):
     size : int32
         Workers employed at the start.
     industry : int8
-        Code of `microsim.parameters.INDUSTRIES`.
+        Code of `microsim.synthesis_parameters.INDUSTRIES`.
     stage : int8
-        Code of `microsim.parameters.ADOPTION_STAGES`.
+        Code of `microsim.synthesis_parameters.ADOPTION_STAGES`.
     age : int16
         Whole years.
     remote : int8
@@ -269,6 +294,15 @@ class Firms(_Columns):
             within(getattr(self, name), 0.0, 1.0, name, "firms")
         for name, codes in _FIRM_CODES.items():
             within(getattr(self, name), 0, len(codes) - 1, name, "firms")
+
+    @property
+    def size_class(self) -> NDArray[np.int8]:
+        """Code of `microsim.firm_parameters.SIZE_CLASSES`, (F,)."""
+        return (np.searchsorted(SIZE_STARTS, self.size, side="right") - 1).astype(np.int8)
+
+    def derived(self) -> dict[str, NDArray[Any]]:
+        """Return the class of the size."""
+        return {"size_class": self.size_class}
 
 
 @dataclass(frozen=True)

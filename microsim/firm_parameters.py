@@ -2,22 +2,28 @@
 
 from microsim.parameter_fields import FourFactors, Group, ThreeFactors, ThreeShares, parameter
 
-__all__ = ["REMOTE_POLICIES", "FirmParameters"]
+__all__ = ["REMOTE_POLICIES", "SIZE_CLASSES", "SIZE_STARTS", "FirmParameters"]
 
 REMOTE_POLICIES = ("on site", "hybrid", "remote")
 """Firms' policies of remote work, in the order of the codes 0 to 2."""
 
+SIZE_CLASSES = ("1-4", "5-9", "10-19", "20-99", "100-499", "500 or more")
+"""Firms' sizes in workers, the classes of the Statistics of U.S. Businesses, codes 0 to 5."""
+
+SIZE_STARTS = (1, 5, 10, 20, 100, 500)
+"""Where the classes of size begin."""
+
 _REMOTE_BY_INDUSTRY = {
-    "natural resources and construction": (0.92, 0.07, 0.01),
-    "manufacturing": (0.85, 0.13, 0.02),
-    "trade, transportation and utilities": (0.88, 0.10, 0.02),
-    "information": (0.40, 0.38, 0.22),
-    "financial activities": (0.50, 0.38, 0.12),
-    "professional and business services": (0.48, 0.36, 0.16),
-    "education and health services": (0.80, 0.17, 0.03),
-    "leisure and hospitality": (0.97, 0.02, 0.01),
-    "other services": (0.86, 0.11, 0.03),
-    "government": (0.70, 0.27, 0.03),
+    "natural resources and construction": (0.880, 0.072, 0.048),
+    "manufacturing": (0.780, 0.131, 0.089),
+    "trade, transportation and utilities": (0.820, 0.107, 0.073),
+    "information": (0.326, 0.402, 0.272),
+    "financial activities": (0.620, 0.227, 0.153),
+    "professional and business services": (0.510, 0.292, 0.198),
+    "education and health services": (0.760, 0.143, 0.097),
+    "leisure and hospitality": (0.940, 0.036, 0.024),
+    "other services": (0.820, 0.107, 0.073),
+    "government": (0.700, 0.270, 0.030),
 }
 _LABOUR_BY_INDUSTRY = {
     "natural resources and construction": 0.22,
@@ -37,7 +43,11 @@ class FirmParameters(Group):
     """Firms' attributes, each given industry, size, age and stage of adoption."""
 
     age_median: float = parameter(
-        10.0, "years", "assumption: near the BDS, 2021", "Median age of firms.", gt=0
+        10.0,
+        "years",
+        "[BLSWages2008]: about half of all firms were at least 10 years old in 2007",
+        "Median age of firms.",
+        gt=0,
     )
     age_shape: float = parameter(
         0.9, "Weibull shape", "assumption", "Below 1: the chance of closing falls with age.", gt=0
@@ -54,7 +64,8 @@ class FirmParameters(Group):
     remote_by_industry: dict[str, ThreeShares] = parameter(
         _REMOTE_BY_INDUSTRY,
         "share of firms",
-        "assumption: order as in the Business Response Survey, 2022",
+        "[BLSTelework2023]: on site in information and in professional services, establishments, "
+        "2022; assumption: the others below these, hybrid to remote as 164 to 111 in all",
         "In the order of REMOTE_POLICIES, by industry.",
     )
     remote_large: ThreeFactors = parameter(

@@ -1,7 +1,6 @@
 """Make the firms: heavy-tailed sizes that employ exactly the employed, by industry and stage."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.apportion import apportion
@@ -12,6 +11,7 @@ from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = ["make_firms"]
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -19,12 +19,12 @@ def make_firms(
     firms: int,
     metro: Ints,
     occupation: Ints,
-    wage: NDArray[np.float64],
+    wage: Floats,
     employed: NDArray[np.bool_],
-    soc: "pd.Series[str]",
+    industries: Floats,
     streams: Streams,
     assumed: SynthesisParameters,
-) -> tuple[Firms, Ints]:
+) -> tuple[Firms, Ints, Ints]:
     """Make firms and give every employed worker one in their metro.
 
     Parameters
@@ -33,8 +33,8 @@ def make_firms(
         How many; fewer are made where a metro has fewer employed workers than its share of firms.
     metro, occupation, wage, employed : (N,)
         Of the workers, sorted by metro.
-    soc
-        Codes of the occupations.
+    industries : (O, I)
+        Shares of the industries by occupation.
     streams, assumed
         Draws and assumptions.
 
@@ -42,8 +42,8 @@ def make_firms(
     -------
     Firms
         Sorted by metro; sizes add up to the employed of each metro.
-    employer : (N,) int64
-        Row of the firm, -1 for the unemployed.
+    employer, industry : (N,) int64
+        Row of the firm, -1 for the unemployed; its industry, or the last employer's.
 
     Notes
     -----
@@ -59,7 +59,7 @@ def make_firms(
     size = _sizes(ids, home, staff, streams, assumed)
 
     workers = np.arange(len(metro), dtype=np.int64)
-    desired = _desired_industry(workers, occupation, soc, streams, assumed)
+    desired = _desired_industry(workers, occupation, industries, streams)
     place = np.where(employed, metro, metros)  # the unemployed go behind the last metro
     tie = streams.uniform("synthesis: employer", workers)
     line = np.lexsort((tie, desired, place))[: int(staff.sum())]
@@ -78,7 +78,7 @@ def make_firms(
         **make_traits(size, industry, stage, large, metros, streams, assumed.firm),
         **wage_structure(employer, wage, len(ids)),
     )
-    return made, employer
+    return made, employer, np.where(employer >= 0, industry[employer], desired)
 
 
 def _sizes(
@@ -100,12 +100,10 @@ def _sizes(
 def _desired_industry(
     workers: Ints,
     occupation: Ints,
-    soc: "pd.Series[str]",
+    industries: Floats,
     streams: Streams,
-    assumed: SynthesisParameters,
 ) -> Ints:
-    shares = np.array([assumed.industry_by_occupation[code[:2]] for code in soc])
-    edges = np.cumsum(shares, axis=1)[:, :-1]
+    edges = np.cumsum(industries, axis=1)[:, :-1]
     u = streams.uniform("synthesis: industry", workers)
     return np.asarray((u[:, None] > edges[occupation]).sum(axis=1), dtype=np.int64)
 

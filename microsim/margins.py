@@ -13,22 +13,33 @@ from microsim.finance_parameters import CREDIT_BANDS
 from microsim.firm_parameters import REMOTE_POLICIES
 from microsim.person_parameters import MARITAL_STATUSES, RACES
 from microsim.population import Population
-from microsim.synthesis_parameters import INDUSTRIES, SynthesisParameters
-from microsim.synthesis_people import AGE_BRACKETS, age_bracket
+from microsim.synthesis_parameters import (
+    ADOPTION_STAGES,
+    EDUCATION_LEVELS,
+    INDUSTRIES,
+    SynthesisParameters,
+)
+from microsim.synthesis_people import AGE_BRACKETS, age_bracket, race_shares
 
 __all__ = ["realized_margins", "target_margins"]
 
 Floats = NDArray[np.float64]
-_BANDS = tuple(f"{low}-{high}" for low, high in pairwise(CREDIT_BANDS))
 Block = tuple[str, Iterable[str], Any]
+
+_BANDS = tuple(f"{low}-{high}" for low, high in pairwise(CREDIT_BANDS))
+_HOUSEHOLDS = ("1", "2", "3", "4 or more")
+_SCHOOL = EDUCATION_LEVELS[:3]
+_COLLEGE = 3
+_TASTES = ("warmth, the south", "city life, the city")
 
 
 def target_margins(
     places: pd.DataFrame,
     occupations: pd.DataFrame,
-    jobs: Floats,
+    expected: Floats,
+    industries: Floats,
+    wage_means: Floats,
     size: Floats,
-    workers: int,
     assumed: SynthesisParameters,
 ) -> pd.DataFrame:
     """Return what the synthesis aims at.
@@ -39,12 +50,14 @@ def target_margins(
         The metros, as in ``data/metros.csv``, M rows.
     occupations
         With the column soc, O rows.
-    jobs : (M, O)
-        By metro and occupation.
+    expected : (M, O)
+        Workers by metro and occupation.
+    industries : (O, I)
+        Shares of the industries by occupation.
+    wage_means : (M, O)
+        Dollars a year.
     size : (M,)
         Labour force, persons.
-    workers
-        How many stand for them.
     assumed
         Margins that are not in the data.
 
@@ -53,51 +66,85 @@ def target_margins(
     DataFrame
         Columns margin, where, target.
     """
-    national = (jobs / jobs.sum(axis=1, keepdims=True) * size[:, None]).sum(axis=0) / size.sum()
-    people = assumed.people
-    divisions = sorted(set(places["division"]))
+    cbsa, soc, in_all = places["cbsa"], occupations["soc"], expected.sum(axis=0)
     blocks: list[Block] = [
-        ("workers", places["cbsa"], size / size.sum() * workers),
-        ("persons", places["cbsa"], size),
-        ("bachelor share", places["cbsa"], places["bachelor_share"]),
-        ("owner share", places["cbsa"], places["owner_share"]),
-        ("occupation share", occupations["soc"], national),
+        ("workers", cbsa, expected.sum(axis=1)),
+        ("persons", cbsa, size),
+        ("occupation share", soc, in_all / in_all.sum()),
+        ("industry share", INDUSTRIES, in_all / in_all.sum() @ industries),
+        ("mean wage", soc, (expected * wage_means).sum(axis=0) / in_all),
+        ("share below the median wage", soc, np.full(len(soc), 0.5)),
+        ("age share", AGE_BRACKETS, assumed.age_shares),
+        ("bachelor share", cbsa, places["bachelor_share"]),
+        ("school share", _SCHOOL, assumed.school_shares),
+        ("graduate share", ["nation"], [assumed.graduate_share]),
         ("unemployment rate", ["nation"], [assumed.unemployment_rate]),
         (
-            "female share",
-            occupations["soc"],
-            [people.female_by_occupation[code[:2]] for code in occupations["soc"]],
+            "unemployment by schooling",
+            EDUCATION_LEVELS,
+            _unemployment(np.average(places["bachelor_share"], weights=size), assumed),
         ),
-        (
-            "race share",
-            _pairs(divisions, RACES),
-            np.ravel([people.race_by_division[division] for division in divisions]),
-        ),
+        ("household share", _HOUSEHOLDS, assumed.household_shares),
+        ("owner share", cbsa, places["owner_share"]),
+        *_person_targets(places, list(soc), assumed),
+        *_finance_targets(places, assumed),
+        *_firm_targets(assumed),
+    ]
+    return _frame(blocks, "target")
+
+
+def _unemployment(bachelors: float, assumed: SynthesisParameters) -> Floats:
+    """Return the rates by schooling that their relative risks and the national rate imply."""
+    risk = np.array(assumed.unemployment_by_education)
+    graduate = assumed.graduate_share
+    school = (1.0 - bachelors) * np.array(assumed.school_shares)
+    shares = np.array([*school, bachelors * (1.0 - graduate), bachelors * graduate])
+    rates: Floats = assumed.unemployment_rate * risk / (shares @ risk)
+    return rates
+
+
+def _person_targets(
+    places: pd.DataFrame, soc: list[str], assumed: SynthesisParameters
+) -> list[Block]:
+    people, cbsa = assumed.people, places["cbsa"]
+    return [
+        ("female share", soc, [people.female_by_occupation[code[:2]] for code in soc]),
+        ("race share", _pairs(cbsa, RACES), race_shares(places).ravel()),
         ("marital share", _pairs(AGE_BRACKETS, MARITAL_STATUSES), np.ravel(people.marital_by_age)),
         ("median tenure", AGE_BRACKETS, people.tenure_medians),
-        ("city share", places["cbsa"], np.full(len(places), people.city_share)),
-        (
-            "mean commute",
-            places["cbsa"],
-            people.commute_speed * places["mean_commute_minutes"],
-        ),
-        ("credit share", _BANDS, assumed.finance.credit_shares),
-        ("debtor share", ["nation"], [assumed.finance.debt_share]),
-        (
-            "remote share",
-            _pairs(INDUSTRIES, REMOTE_POLICIES),
-            np.ravel([assumed.firm.remote_by_industry[name] for name in INDUSTRIES]),
-        ),
-        (
-            "mean labour intensity",
-            INDUSTRIES,
-            [assumed.firm.labour_by_industry[name] for name in INDUSTRIES],
-        ),
+        ("city share", cbsa, np.full(len(cbsa), people.city_share)),
+        ("mean commute", cbsa, people.commute_speed * places["mean_commute_minutes"]),
+        ("eligible share of the unemployed", ["nation"], [people.benefit_unemployed_share]),
+        ("taste correlation", _TASTES, [people.climate_sorting, people.urban_sorting]),
         ("near family share", ["nation"], [people.near_family_share]),
         ("mean network", ["nation"], [people.network_mean]),
         ("mean family weight", ["nation"], [people.family_weight_mean]),
     ]
-    return _frame(blocks, "target")
+
+
+def _finance_targets(places: pd.DataFrame, assumed: SynthesisParameters) -> list[Block]:
+    finance = assumed.finance
+    return [
+        ("median savings, years of wage at 40", ["nation"], [assumed.savings_share]),
+        ("debtor share", ["nation"], [finance.debt_share]),
+        ("median debt, years of wage at 40", ["nation"], [finance.debt_median]),
+        ("median home value", places["cbsa"], places["median_home_value"]),
+        ("credit share", _BANDS, finance.credit_shares),
+    ]
+
+
+def _firm_targets(assumed: SynthesisParameters) -> list[Block]:
+    firm = assumed.firm
+    remote = [firm.remote_by_industry[name] for name in INDUSTRIES]
+    labour = [firm.labour_by_industry[name] for name in INDUSTRIES]
+    return [
+        ("stage share of firms not large", ADOPTION_STAGES, assumed.adoption_shares),
+        ("median firm age", ["nation"], [firm.age_median]),
+        ("remote share", _pairs(INDUSTRIES, REMOTE_POLICIES), np.ravel(remote)),
+        ("mean revenue growth", ["nation"], [firm.growth_mean]),
+        ("mean labour intensity", INDUSTRIES, labour),
+        ("median automation investment", ADOPTION_STAGES, firm.automation_by_stage),
+    ]
 
 
 def realized_margins(population: Population) -> pd.DataFrame:
@@ -106,73 +153,141 @@ def realized_margins(population: Population) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns margin, where, realized; the rows of `target_margins`.
+        Columns margin, where, realized; the rows of `target_margins`. NaN where nobody is.
     """
     w, metros = population.workers, population.metros
     soc = population.occupations["soc"]
-    jobs = np.bincount(w.occupation, minlength=len(soc))
+    out, college = w.firm < 0, w.education >= _COLLEGE
+    below = w.wage < population.wages[w.metro, w.occupation]
+    household = np.minimum(w.household_size, len(_HOUSEHOLDS)) - 1
     blocks: list[Block] = [
         ("workers", metros.cbsa, np.bincount(w.metro, minlength=len(metros))),
         ("persons", metros.cbsa, np.bincount(w.metro, w.weight, minlength=len(metros))),
-        ("bachelor share", metros.cbsa, _means(w.education >= 3, w.metro, len(metros))),
+        ("occupation share", soc, _shares(w.occupation, len(soc))),
+        ("industry share", INDUSTRIES, _shares(w.industry, len(INDUSTRIES))),
+        ("mean wage", soc, _means(w.wage, w.occupation, len(soc))),
+        ("share below the median wage", soc, _means(below, w.occupation, len(soc))),
+        ("age share", AGE_BRACKETS, _shares(age_bracket(w.age), len(AGE_BRACKETS))),
+        ("bachelor share", metros.cbsa, _means(college, w.metro, len(metros))),
+        ("school share", _SCHOOL, _shares(w.education[~college], len(_SCHOOL))),
+        ("graduate share", ["nation"], [np.mean(w.education[college] > _COLLEGE)]),
+        ("unemployment rate", ["nation"], [np.mean(out)]),
+        (
+            "unemployment by schooling",
+            EDUCATION_LEVELS,
+            _means(out, w.education, len(EDUCATION_LEVELS)),
+        ),
+        ("household share", _HOUSEHOLDS, _shares(household, len(_HOUSEHOLDS))),
         ("owner share", metros.cbsa, _means(w.homeowner, w.metro, len(metros))),
-        ("occupation share", soc, jobs / jobs.sum()),
-        ("unemployment rate", ["nation"], [np.mean(w.firm < 0)]),
-        ("female share", soc, _means(w.sex == 1, w.occupation, len(soc))),
         *_person_blocks(population),
-        *_firm_blocks(population.firms),
+        *_finance_blocks(population),
+        *_firm_blocks(population.firms, population.parameters),
     ]
     return _frame(blocks, "realized")
 
 
 def _person_blocks(population: Population) -> list[Block]:
     w, metros = population.workers, population.metros
-    division, divisions = pd.factorize(metros.division, sort=True)
+    soc, size = population.occupations["soc"], len(metros)
     bracket, brackets = age_bracket(w.age), len(AGE_BRACKETS)
-    by_race = [_means(w.race == k, division[w.metro], len(divisions)) for k in range(len(RACES))]
+    by_race = [_means(w.race == k, w.metro, size) for k in range(len(RACES))]
     by_status = [_means(w.marital == k, bracket, brackets) for k in range(len(MARITAL_STATUSES))]
+    employed = w.firm >= 0
+    tastes = [
+        np.corrcoef(w.warmth_taste, -metros.latitude[w.metro])[0, 1],
+        np.corrcoef(w.urban_taste, w.ring == 0)[0, 1],
+    ]
     return [
-        ("race share", _pairs(divisions, RACES), np.ravel(by_race, order="F")),
+        ("female share", soc, _means(w.sex == 1, w.occupation, len(soc))),
+        ("race share", _pairs(metros.cbsa, RACES), np.ravel(by_race, order="F")),
         ("marital share", _pairs(AGE_BRACKETS, MARITAL_STATUSES), np.ravel(by_status, order="F")),
-        ("median tenure", AGE_BRACKETS, _median_tenure(w, bracket)),
-        ("city share", metros.cbsa, _means(w.ring == 0, w.metro, len(metros))),
-        ("mean commute", metros.cbsa, _means(w.commute, w.metro, len(metros))),
-        ("credit share", _BANDS, _credit_shares(w)),
-        ("debtor share", ["nation"], [np.mean(w.debt > 0)]),
+        ("median tenure", AGE_BRACKETS, _medians(w.tenure[employed], bracket[employed], brackets)),
+        ("city share", metros.cbsa, _means(w.ring == 0, w.metro, size)),
+        ("mean commute", metros.cbsa, _means(w.commute, w.metro, size)),
+        ("eligible share of the unemployed", ["nation"], [_mean(w.benefit_eligible[~employed])]),
+        ("taste correlation", _TASTES, tastes),
         ("near family share", ["nation"], [np.mean(w.family_metro == w.metro)]),
-        ("mean network", ["nation"], [w.network.mean(dtype=np.float64)]),
-        ("mean family weight", ["nation"], [w.family_weight.mean(dtype=np.float64)]),
+        ("mean network", ["nation"], [_mean(w.network)]),
+        ("mean family weight", ["nation"], [_mean(w.family_weight)]),
     ]
 
 
-def _firm_blocks(firms: Firms) -> list[Block]:
-    kinds = range(len(REMOTE_POLICIES))
+def _finance_blocks(population: Population) -> list[Block]:
+    w, metros, assumed = population.workers, population.metros, population.parameters
+    finance, years = assumed.finance, w.age - 40.0
+    savings = w.savings / (100.0 * w.wage * np.exp(assumed.savings_age_slope * years))
+    debt = w.debt / (100.0 * w.wage * np.exp(finance.debt_age_slope * years))
+    band = np.searchsorted(CREDIT_BANDS[1:-1], w.credit_score, side="right")
+    values = _medians(_home_values(w, assumed), w.metro[w.homeowner], len(metros))
+    return [
+        ("median savings, years of wage at 40", ["nation"], [np.median(savings)]),
+        ("debtor share", ["nation"], [np.mean(w.debt > 0)]),
+        ("median debt, years of wage at 40", ["nation"], [_median(debt[w.debt > 0])]),
+        ("median home value", metros.cbsa, values),
+        ("credit share", _BANDS, _shares(band, len(_BANDS))),
+    ]
+
+
+def _home_values(w: Workers, assumed: SynthesisParameters) -> Floats:
+    """Return the values of the owners' homes that their costs and equity imply, dollars.
+
+    A year's cost is ``upkeep * value + payment * (value - equity)``, solved for the value.
+    """
+    finance = assumed.finance
+    yearly = 12.0 * w.housing_cost[w.homeowner].astype(np.float64)
+    equity = w.home_equity[w.homeowner] / 100.0
+    per_dollar = finance.upkeep + finance.loan_payment
+    if per_dollar == 0.0:
+        return np.full(len(yearly), np.nan)
+    values: Floats = (yearly + finance.loan_payment * equity) / per_dollar
+    return values
+
+
+def _firm_blocks(firms: Firms, assumed: SynthesisParameters) -> list[Block]:
+    kinds, stages = range(len(REMOTE_POLICIES)), len(ADOPTION_STAGES)
     remote = [_means(firms.remote == k, firms.industry, len(INDUSTRIES)) for k in kinds]
     intensity = _means(firms.labour_intensity, firms.industry, len(INDUSTRIES))
+    small = firms.size < assumed.large_firm
     return [
+        ("stage share of firms not large", ADOPTION_STAGES, _shares(firms.stage[small], stages)),
+        ("median firm age", ["nation"], [_median(firms.age)]),
         ("remote share", _pairs(INDUSTRIES, REMOTE_POLICIES), np.ravel(remote, order="F")),
+        ("mean revenue growth", ["nation"], [_mean(firms.revenue_growth)]),
         ("mean labour intensity", INDUSTRIES, intensity),
+        (
+            "median automation investment",
+            ADOPTION_STAGES,
+            _medians(firms.automation_investment, firms.stage, stages),
+        ),
     ]
 
 
-def _median_tenure(w: Workers, bracket: NDArray[np.int64]) -> Floats:
-    """Return the median years with the employer, of the employed, by age bracket."""
-    employed = w.firm >= 0
-    years = pd.Series(w.tenure[employed]).groupby(bracket[employed]).median()
-    return np.asarray(years.reindex(range(len(AGE_BRACKETS))), dtype=np.float64)
-
-
-def _credit_shares(w: Workers) -> Floats:
-    band = np.searchsorted(CREDIT_BANDS[1:-1], w.credit_score, side="right")
-    return np.bincount(band, minlength=len(_BANDS)) / len(w)
+def _shares(codes: NDArray[np.integer], classes: int) -> Floats:
+    """Return the share of each class, (classes,)."""
+    count = np.bincount(codes, minlength=classes)
+    shares: Floats = count / count.sum() if count.any() else np.full(classes, np.nan)
+    return shares
 
 
 def _means(values: NDArray[Any], group: NDArray[np.integer], groups: int) -> Floats:
-    """Return the mean by group, 0 where nobody is; shape (groups,)."""
+    """Return the mean by group, (groups,); NaN where nobody is."""
     count = np.bincount(group, minlength=groups)
     totals = np.bincount(group, values, minlength=groups).astype(np.float64)
-    means: Floats = totals / np.maximum(count, 1)
-    return means
+    return np.divide(totals, count, out=np.full(groups, np.nan), where=count > 0)
+
+
+def _medians(values: NDArray[Any], group: NDArray[np.integer], groups: int) -> Floats:
+    """Return the median by group, (groups,); NaN where nobody is."""
+    medians = pd.Series(values).groupby(group).median()
+    return np.asarray(medians.reindex(range(groups)), dtype=np.float64)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean(dtype=np.float64)) if len(values) else np.nan
+
+
+def _median(values: NDArray[Any]) -> float:
+    return float(np.median(values)) if len(values) else np.nan
 
 
 def _pairs(left: Iterable[str], right: Iterable[str]) -> list[str]:

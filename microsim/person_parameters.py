@@ -1,6 +1,7 @@
 """What the synthesis assumes of persons beside their work: shares, slopes and spreads.
 
-Shares "near" a survey are rounded by hand from its published tables; nobody fitted them here.
+Figures with a source in brackets are those published there. Shares "near" a survey are rounded by
+hand, and nobody fitted them here.
 """
 
 from microsim.parameter_fields import FiveShares, FourShares, Group, SixFactors, parameter
@@ -21,23 +22,12 @@ RINGS = ("city", "suburb")
 
 # fmt: off
 _FEMALE_BY_OCCUPATION = {
-    "11": 0.41, "13": 0.55, "15": 0.27, "17": 0.17, "19": 0.49, "21": 0.68,
-    "23": 0.53, "25": 0.73, "27": 0.50, "29": 0.76, "31": 0.84, "33": 0.24,
-    "35": 0.56, "37": 0.41, "39": 0.77, "41": 0.48, "43": 0.71, "45": 0.27,
-    "47": 0.04, "49": 0.04, "51": 0.29, "53": 0.23,
+    "11": 0.405, "13": 0.545, "15": 0.267, "17": 0.161, "19": 0.482, "21": 0.672,
+    "23": 0.526, "25": 0.733, "27": 0.488, "29": 0.757, "31": 0.846, "33": 0.232,
+    "35": 0.533, "37": 0.420, "39": 0.771, "41": 0.494, "43": 0.719, "45": 0.262,
+    "47": 0.042, "49": 0.042, "51": 0.298, "53": 0.218,
 }
 # fmt: on
-_RACE_BY_DIVISION = {
-    "New England": (0.710, 0.070, 0.055, 0.125, 0.040),
-    "Middle Atlantic": (0.570, 0.130, 0.080, 0.185, 0.035),
-    "East North Central": (0.720, 0.115, 0.040, 0.090, 0.035),
-    "West North Central": (0.780, 0.070, 0.030, 0.075, 0.045),
-    "South Atlantic": (0.550, 0.210, 0.040, 0.165, 0.035),
-    "East South Central": (0.700, 0.200, 0.020, 0.045, 0.035),
-    "West South Central": (0.460, 0.140, 0.045, 0.315, 0.040),
-    "Mountain": (0.610, 0.040, 0.035, 0.255, 0.060),
-    "Pacific": (0.440, 0.045, 0.145, 0.315, 0.055),
-}
 _MARITAL_BY_AGE = (
     (0.930, 0.058, 0.011, 0.001),
     (0.570, 0.370, 0.058, 0.002),
@@ -54,7 +44,7 @@ class PersonParameters(Group):
     female_by_occupation: dict[str, float] = parameter(
         _FEMALE_BY_OCCUPATION,
         "share of workers",
-        "assumption: near the CPS, 2023",
+        "[BLSOccupations2023]: CPS annual averages 2022, table 11, the employed",
         "Women, by SOC major group.",
     )
     female_wage_slope: float = parameter(
@@ -62,12 +52,6 @@ class PersonParameters(Group):
         "log odds per normal score",
         "assumption",
         "Of being a woman, against the rank of the wage within the occupation.",
-    )
-    race_by_division: dict[str, FiveShares] = parameter(
-        _RACE_BY_DIVISION,
-        "share of workers",
-        "assumption: near the census of 2020, all residents",
-        "In the order of RACES, by Census division.",
     )
     race_by_education: tuple[FiveShares, FiveShares, FiveShares, FiveShares, FiveShares] = (
         parameter(
@@ -80,7 +64,7 @@ class PersonParameters(Group):
             ),
             "relative odds",
             "assumption: near the CPS, 2023",
-            "In the order of RACES, by schooling; balanced to each division's shares.",
+            "In the order of RACES, by schooling; balanced to each metro's shares.",
         )
     )
     marital_by_age: tuple[
@@ -101,7 +85,7 @@ class PersonParameters(Group):
     tenure_medians: SixFactors = parameter(
         (1.2, 2.7, 4.6, 7.0, 9.6, 9.8),
         "years",
-        "assumption: near the BLS Employee Tenure release, January 2024",
+        "[BLSTenure2024]: January 2024, ages 25-34 and 55-64; assumption: the others near it",
         "Median time with the employer, by the age brackets of age_shares.",
     )
     tenure_shape: float = parameter(
@@ -166,9 +150,10 @@ class PersonParameters(Group):
         ge=0,
     )
     benefit_unemployed_share: float = parameter(
-        0.47,
+        0.472,
         "share of the unemployed",
-        "assumption: near job losers among the unemployed, CPS 2023",
+        "[BLSReasons2024]: job losers and ended temporary jobs, CPS annual averages 2023, table "
+        "29; assumption: these qualify",
         "Who qualify for benefits at the start.",
         ge=0,
         le=1,

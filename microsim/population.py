@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,12 @@ class Population:
                 f"{away.size:,} workers have an employer in another metro (rows "
                 f"{enumerate_some(list(away))}); give them firm = -1 or a firm of their metro."
             )
+        other = np.flatnonzero(employed & (f.industry[w.firm] != w.industry))
+        if other.size:
+            raise DataError(
+                f"{other.size:,} workers have an employer in another industry (rows "
+                f"{enumerate_some(list(other))}); set their industry to the firm's."
+            )
         if not np.array_equal(np.bincount(w.firm[employed], minlength=len(f)), f.size):
             raise DataError(
                 "the firms' sizes do not add up to the workers who name them as employer; "
@@ -80,13 +87,14 @@ class Population:
         Returns
         -------
         DataFrame
-            Columns margin, where, target, realized, difference; see `microsim.margins`.
+            Columns margin, where, target, realized, difference; see `microsim.margins`. Without
+            the rows of groups that have no member.
         """
         from microsim.margins import realized_margins
 
         table = self.targets.merge(realized_margins(self), on=["margin", "where"], how="left")
         table["difference"] = table["realized"] - table["target"]
-        return table
+        return table.dropna(ignore_index=True)
 
     def fingerprint(self) -> str:
         """Return a short hash of all agents, whatever the order of the workers' rows."""
@@ -123,9 +131,9 @@ class Population:
         }
         try:
             target.mkdir(parents=True, exist_ok=True)
-            self.workers.to_frame().to_parquet(target / "workers.parquet", index=False)
-            self.firms.to_frame().to_parquet(target / "firms.parquet", index=False)
-            self.metros.to_frame().to_parquet(target / "metros.parquet", index=False)
+            for name in ("workers", "firms", "metros"):
+                columns: dict[str, NDArray[Any]] = getattr(self, name).columns()
+                pd.DataFrame(columns).to_parquet(target / f"{name}.parquet", index=False)
             occupations.to_parquet(target / "occupations.parquet", index=False)
             wages.to_parquet(target / "wages.parquet", index=False)
             self.targets.to_parquet(target / "targets.parquet", index=False)

@@ -10,7 +10,7 @@ members are selected systematically and not by independent coins.
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logit, ndtr, ndtri
+from scipy.special import logit, ndtri
 
 from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.datasets import load_data
@@ -21,9 +21,9 @@ from microsim.agents import Metros, Workers
 from microsim.firms import make_firms
 from microsim.margins import target_margins
 from microsim.population import Population
-from microsim.synthesis_draws import look_up, standardize, start
+from microsim.synthesis_draws import look_up, ranks, select_by_group, standardize, start
 from microsim.synthesis_finance import make_finances
-from microsim.synthesis_parameters import SynthesisParameters
+from microsim.synthesis_parameters import INDUSTRIES, SynthesisParameters
 from microsim.synthesis_people import Profile, make_people
 
 __all__ = ["synthesize"]
@@ -92,8 +92,9 @@ def synthesize(
     household = _households(ids, age, streams, assumed)
     owner = _owners(age, wage, household, metro, places, streams, assumed)
     savings = _savings(ids, age, wage, streams, assumed)
-    made, employer = make_firms(
-        firms, metro, occupation, wage, ~unemployed, occupations["soc"], streams, assumed
+    industries = _industries(occupations)
+    made, employer, industry = make_firms(
+        firms, metro, occupation, wage, ~unemployed, industries, streams, assumed
     )
     profile = Profile(
         ids, age, education, metro, occupation, household, wage, owner, employed=~unemployed
@@ -107,6 +108,7 @@ def synthesize(
             household_size=household.astype(np.int8),
             homeowner=owner,
             occupation=occupation.astype(np.int8),
+            industry=industry.astype(np.int8),
             wage=wage,
             savings=savings,
             metro=metro.astype(np.int16),
@@ -119,7 +121,15 @@ def synthesize(
         metros=_metros(places, jobs, wage_means),
         occupations=occupations,
         wages=np.ascontiguousarray(wage_quantiles[:, :, 2]),
-        targets=target_margins(places, occupations, jobs, size, workers, assumed),
+        targets=target_margins(
+            places,
+            occupations,
+            _expected(jobs, size / size.sum() * workers),
+            industries,
+            wage_means,
+            size,
+            assumed,
+        ),
         seed=seed,
         parameters=assumed,
     )
@@ -181,13 +191,24 @@ def _metro_occupations(
     return jobs, np.maximum.accumulate(wages[:, :, :-1], axis=2), wages[:, :, -1]
 
 
+def _industries(occupations: pd.DataFrame) -> Floats:
+    """Return the shares of the industries by occupation, (O, I)."""
+    table = load_data("industry_occupations").pivot(
+        index="soc", columns="industry", values="employment"
+    )
+    jobs = table.loc[list(occupations["soc"]), list(INDUSTRIES)].to_numpy(dtype=np.float64)
+    shares: Floats = jobs / jobs.sum(axis=1, keepdims=True)
+    return shares
+
+
 def _labour_force(places: pd.DataFrame) -> Floats:
     """Return the adults at work of each metro, (M,) persons."""
     adults = places["population"] * (1.0 - places["under_18_share"])
     return (adults * places["employed_share"]).to_numpy(dtype=np.float64)
 
 
-def _expected(jobs: Floats, workers: Ints) -> Floats:
+def _expected(jobs: Floats, workers: Floats | Ints) -> Floats:
+    """Return workers by metro and occupation, (M, O), as the jobs divide each metro's."""
     expected: Floats = jobs / jobs.sum(axis=1, keepdims=True) * workers[:, None]
     return expected
 
@@ -226,7 +247,9 @@ def _education(
         start("synthesis: bachelor", streams),
     )
     u = streams.uniform("synthesis: schooling", ids)
-    graduate = u < np.where(age < 24, 0.0, assumed.graduate_share)
+    old_enough = age >= 24
+    share = assumed.graduate_share * bachelor.sum() / max(int((bachelor & old_enough).sum()), 1)
+    graduate = u < np.where(old_enough, share, 0.0)
     school = np.searchsorted(np.cumsum(assumed.school_shares)[:-1], u, side="right")
     return np.where(bachelor, 3 + graduate, school)
 
@@ -237,7 +260,7 @@ def _unemployed(
     """Return who is out of work at the start, by schooling, at the national rate."""
     risk = np.asarray(assumed.unemployment_by_education)[education]
     rate = np.minimum(assumed.unemployment_rate * risk / risk.mean(), 0.95)
-    return select(rate, start("synthesis: unemployed", streams))
+    return select_by_group(rate, education, start("synthesis: unemployed", streams))
 
 
 def _wages(
@@ -285,7 +308,7 @@ def _households(ids: Ints, age: Ints, streams: Streams, assumed: SynthesisParame
     """Return the household's size, 1 to 6; largest around 40."""
     z = streams.normal("synthesis: household", ids)
     lift = standardize(-np.abs(age - 40.0))
-    u = ndtr(0.9 * z + np.sqrt(1 - 0.9**2) * lift)
+    u = ranks(0.9 * z + np.sqrt(1 - 0.9**2) * lift, np.zeros(len(ids), dtype=np.int64))
     size = 1 + np.searchsorted(np.cumsum(assumed.household_shares)[:-1], u, side="right")
     # The open class of four or more: half have four, a third five, the rest six.
     extra = np.searchsorted([1 / 2, 5 / 6], streams.uniform("synthesis: large household", ids))

@@ -16,6 +16,7 @@ __all__ = [
     "allot",
     "look_up",
     "normal_scores",
+    "ranks",
     "select_by_group",
     "standardize",
     "start",
@@ -39,8 +40,8 @@ def standardize(values: Floats | Ints) -> Floats:
     return scores
 
 
-def normal_scores(values: Floats | Ints, group: Ints) -> Floats:
-    """Return the normal score of each value's rank among its group, (N,).
+def ranks(values: NDArray[np.number], group: NDArray[np.integer]) -> Floats:
+    """Return the share of the group that each value is above, its own half among it, (N,).
 
     Equal values are ranked in the order of their rows.
 
@@ -55,7 +56,13 @@ def normal_scores(values: Floats | Ints, group: Ints) -> Floats:
     first = np.cumsum(count) - count
     rank = np.empty(len(group))
     rank[order] = np.arange(len(group)) - first[group[order]]
-    scores: Floats = ndtri((rank + 0.5) / count[group])
+    shares: Floats = (rank + 0.5) / count[group]
+    return shares
+
+
+def normal_scores(values: NDArray[np.number], group: NDArray[np.integer]) -> Floats:
+    """Return the normal score of each value's rank among its group, (N,); see `ranks`."""
+    scores: Floats = ndtri(ranks(values, group))
     return scores
 
 

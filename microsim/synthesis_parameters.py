@@ -30,30 +30,6 @@ INDUSTRIES = (
 )
 """The industries (NAICS supersectors), in the order of their codes from 0."""
 
-_PERCENT = {
-    "11": (7, 11, 15, 5, 12, 22, 14, 5, 4, 5),
-    "13": (4, 8, 10, 4, 22, 28, 8, 2, 4, 10),
-    "15": (1, 9, 8, 16, 13, 36, 7, 1, 2, 7),
-    "17": (7, 33, 6, 4, 1, 36, 2, 0, 1, 10),
-    "19": (4, 13, 1, 1, 1, 32, 25, 1, 2, 20),
-    "21": (0, 0, 0, 0, 1, 2, 66, 0, 13, 18),
-    "23": (0, 1, 1, 1, 6, 69, 2, 0, 2, 18),
-    "25": (0, 0, 0, 1, 0, 2, 84, 2, 4, 7),
-    "27": (1, 7, 9, 22, 2, 25, 14, 12, 4, 4),
-    "29": (0, 1, 9, 0, 2, 5, 74, 0, 1, 8),
-    "31": (0, 0, 1, 0, 0, 3, 91, 2, 1, 2),
-    "33": (0, 1, 3, 0, 2, 25, 7, 6, 2, 54),
-    "35": (0, 0, 6, 0, 0, 2, 10, 79, 2, 1),
-    "37": (1, 3, 4, 0, 8, 44, 18, 11, 5, 6),
-    "39": (0, 0, 4, 2, 2, 4, 34, 21, 28, 5),
-    "41": (2, 6, 61, 4, 14, 7, 1, 3, 2, 0),
-    "43": (4, 8, 20, 3, 16, 16, 19, 4, 3, 7),
-    "45": (70, 6, 12, 0, 0, 6, 1, 1, 1, 3),
-    "47": (80, 4, 4, 0, 1, 4, 1, 1, 0, 5),
-    "49": (17, 15, 26, 5, 6, 7, 4, 4, 12, 4),
-    "51": (4, 71, 10, 1, 0, 7, 1, 2, 3, 1),
-    "53": (5, 11, 59, 1, 1, 11, 4, 3, 3, 2),
-}
 # fmt: off
 _BACHELOR_BY_OCCUPATION = {
     "11": 0.58, "13": 0.64, "15": 0.68, "17": 0.66, "19": 0.83, "21": 0.71,
@@ -62,9 +38,6 @@ _BACHELOR_BY_OCCUPATION = {
     "47": 0.09, "49": 0.10, "51": 0.12, "53": 0.13,
 }
 # fmt: on
-_INDUSTRY_BY_OCCUPATION = {
-    group: tuple(value / sum(row) for value in row) for group, row in _PERCENT.items()
-}
 
 
 class SynthesisParameters(Group):
@@ -75,10 +48,10 @@ class SynthesisParameters(Group):
     firm: FirmParameters = FirmParameters()
 
     age_shares: Shares = parameter(
-        (0.13, 0.225, 0.22, 0.20, 0.17, 0.055),
+        (0.116, 0.2255, 0.2222, 0.2022, 0.1664, 0.0677),
         "share of workers",
-        "assumption: near the CPS labour force by age, 2023",
-        "Workers aged 18-24, 25-34, 35-44, 45-54, 55-64, 65-74.",
+        "[BLSAges2023]: CPS, second quarter of 2023, table E-15, the employed from 18",
+        "Workers aged 18-24, 25-34, 35-44, 45-54, 55-64, 65-74; these stand for all older ones.",
         min_length=6,
         max_length=6,
     )
@@ -97,19 +70,26 @@ class SynthesisParameters(Group):
         le=1,
     )
     school_shares: ThreeShares = parameter(
-        (0.11, 0.47, 0.42),
+        (0.114, 0.442, 0.444),
         "share of those without a bachelor's degree",
-        "assumption: near the CPS",
+        "[BLSSituation2025]: January 2024, table A-4, the labour force from 25",
         "Less than high school, high school, some college.",
     )
     unemployment_rate: float = parameter(
-        0.037, "share of workers", "CPS, January 2024", "Unemployed at the start.", ge=0, lt=1
+        0.037,
+        "share of workers",
+        "[BLSSituation2024]: January 2024",
+        "Unemployed at the start.",
+        ge=0,
+        lt=1,
     )
     unemployment_by_education: FiveFactors = parameter(
-        (1.55, 1.08, 0.92, 0.61, 0.56),
+        (6.1, 4.1, 3.0, 2.1, 2.1),
         "relative risk",
-        "assumption: near BLS rates by education, 2023",
-        "Less than high school, high school, some college, bachelor's, graduate.",
+        "[BLSReview2024]: percent unemployed from 25, fourth quarter of 2023; bachelors and "
+        "graduates in one",
+        "Less than high school, high school, some college, bachelor's, graduate; their "
+        "proportions count.",
     )
     wage_rank_by_education: float = parameter(
         0.35,
@@ -131,7 +111,7 @@ class SynthesisParameters(Group):
         (0.19, 0.33, 0.19, 0.29),
         "share of workers",
         "assumption: near the ACS, persons in work",
-        "Households of 1, 2, 3, 4 or more, before the effect of age.",
+        "Households of 1, 2, 3, 4 or more.",
         min_length=4,
         max_length=4,
     )
@@ -145,9 +125,10 @@ class SynthesisParameters(Group):
         0.25, "log odds per person", "assumption", "Of owning a home.", ge=0
     )
     savings_share: float = parameter(
-        0.11,
+        0.114,
         "years of wage",
-        "assumption: near the SCF 2022, median transaction accounts",
+        "[AladangadyBricker2023]: median transaction accounts, $8,000, over median family income, "
+        "$70,260; assumption: so in the ratio",
         "Median liquid savings at age 40.",
         ge=0,
     )
@@ -157,22 +138,20 @@ class SynthesisParameters(Group):
     savings_sigma: float = parameter(
         1.5, "log points", "assumption", "Spread of savings given wage and age.", ge=0
     )
-    industry_by_occupation: dict[str, tuple[float, ...]] = parameter(
-        _INDUSTRY_BY_OCCUPATION,
-        "share of workers",
-        "assumption: near the BLS industry-occupation matrix",
-        "Of the industries in the order of INDUSTRIES, by SOC major group.",
-    )
     firm_tail: float = parameter(
         1.06, "Pareto exponent", "[Axtell2001]", "Tail of the firm-size distribution.", gt=0
     )
     large_firm: int = parameter(250, "workers", "assumption", "Where a firm is large.", ge=1)
     adoption_shares: FourShares = parameter(
-        (0.90, 0.06, 0.03, 0.01),
+        (0.946, 0.0324, 0.0162, 0.0054),
         "share of firms",
-        "assumption: near the Census Business Trends survey, early 2024",
+        "[BonneyBreaux2024]: 5.4 % use AI, February 2024; assumption: how these divide",
         "None, pilot, scaling, mature, among firms that are not large.",
     )
     large_adoption_factor: float = parameter(
-        2.0, "factor", "assumption: the brief", "How much likelier a large firm has begun.", ge=0
+        2.0,
+        "factor",
+        "assumption: twice as likely",
+        "How much likelier a large firm has begun.",
+        ge=0,
     )

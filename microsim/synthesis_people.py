@@ -27,7 +27,7 @@ from microsim.synthesis_draws import (
 )
 from microsim.variables import great_circle
 
-__all__ = ["AGE_BRACKETS", "Profile", "age_bracket", "make_people"]
+__all__ = ["AGE_BRACKETS", "Profile", "age_bracket", "make_people", "race_shares"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -136,12 +136,17 @@ def _female(p: Profile, soc: Sequence[str], streams: Streams, assumed: PersonPar
 
 
 def _race(p: Profile, places: pd.DataFrame, streams: Streams, assumed: PersonParameters) -> Ints:
-    """Return race and ethnicity, given schooling, with the shares of the Census division."""
-    code, divisions = pd.factorize(places["division"], sort=True)
-    margins = np.array(look_up(assumed.race_by_division, list(divisions), "race_by_division"))
+    """Return race and ethnicity, given schooling, with the shares of the metro's residents."""
     tilt = np.array(assumed.race_by_education)
-    division = code.astype(np.int64)[p.metro]
-    return allot("synthesis: race", streams, p.ids, division, p.education, tilt, margins)
+    margins = race_shares(places)
+    return allot("synthesis: race", streams, p.ids, p.metro, p.education, tilt, margins)
+
+
+def race_shares(places: pd.DataFrame) -> Floats:
+    """Return the shares of `RACES` among each metro's residents, (M, 5)."""
+    named = ["white_share", "black_share", "asian_share", "hispanic_share"]
+    shares = places[named].to_numpy(dtype=np.float64)
+    return np.column_stack([shares, 1.0 - shares.sum(axis=1)])
 
 
 def _marital(p: Profile, streams: Streams, assumed: PersonParameters) -> Ints:

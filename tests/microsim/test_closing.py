@@ -158,8 +158,10 @@ def test_wrong_closings_end_in_a_sentence(plant, change, message):
 def test_metros_and_industries_that_are_not_there_are_named(population, behaviour, make, plant):
     with pytest.raises(SpecificationError, match=r"shocks\[0\].metro names the metro 99999"):
         simulate(population, behaviour, make(shocks=[{**plant, "metro": "99999"}]), months=1)
-    firms = population.firms
-    nobody = replace(firms, industry=np.zeros_like(firms.industry))
+    tables = {
+        name: replace(table, industry=np.zeros_like(table.industry))
+        for name, table in (("firms", population.firms), ("workers", population.workers))
+    }
     shock = {**plant, "firm": None, "industry": "government"}
     with pytest.raises(SpecificationError, match="has no firm in the industry 'government'; name"):
-        simulate(replace(population, firms=nobody), behaviour, make(shocks=[shock]), months=1)
+        simulate(replace(population, **tables), behaviour, make(shocks=[shock]), months=1)

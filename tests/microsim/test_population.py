@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
+from scipy.stats import rankdata
 
 from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
 from microsim.parameters import Parameters, parameter_table
-from microsim.synthesis_parameters import SynthesisParameters
+from microsim.synthesis_parameters import INDUSTRIES, SynthesisParameters
 
 
 def test_margins_are_met(population):
@@ -34,6 +35,61 @@ def test_firms_employ_exactly_the_employed_of_their_metro(population):
     assert_array_equal(np.bincount(f.metro, f.size, minlength=16), employed)
     assert (f.size >= 1).all()
     assert f.size.max() > 10 * np.median(f.size)  # a heavy tail
+
+
+def test_workers_have_the_industry_of_their_employer(population):
+    w, f = population.workers, population.firms
+    employed = w.firm >= 0
+    assert_array_equal(w.industry[employed], f.industry[w.firm[employed]])
+    assert len(np.unique(w.industry[~employed])) > 3
+    industry = np.where(employed, (w.industry + 1) % 10, w.industry)
+    with pytest.raises(DataError, match="employer in another industry"):
+        replace(population, workers=replace(w, industry=industry))
+
+
+def test_industries_follow_the_occupation():
+    population = synthesize(workers=20_000, firms=1_000, metros=20)
+    w = population.workers
+    gap = population.check().set_index("margin").loc["industry share", "difference"]
+    assert gap.abs().max() < 0.03
+    builders = w.industry[w.occupation == list(population.occupations["soc"]).index("47-0000")]
+    assert np.mean(builders == INDUSTRIES.index("natural resources and construction")) > 0.4
+
+
+def test_wage_percentiles_rank_the_wages(population):
+    w = population.workers
+    frame = w.to_frame()
+    nation = 100 * (rankdata(w.wage, "ordinal") - 0.5) / len(w)
+    assert_allclose(np.sort(frame["wage_percentile"]), np.sort(nation))
+    assert frame["wage_percentile"].corr(frame["wage"], "spearman") > 0.9999
+    by_metro = frame.groupby("metro")["metro_wage_percentile"]
+    assert_allclose(by_metro.mean(), 50.0)
+    richest = frame.loc[frame.groupby("metro")["wage"].idxmax()]
+    assert_allclose(richest["metro_wage_percentile"], 100 - 50 / np.bincount(w.metro))
+
+
+def test_what_follows_from_the_columns_is_not_saved(population, tmp_path):
+    assert "wage_percentile" in population.workers.to_frame()
+    saved = pd.read_parquet(population.save(tmp_path / "people") / "workers.parquet")
+    assert list(saved) == list(population.workers.columns())
+
+
+def test_rows_of_groups_without_a_member_are_left_out_of_the_check():
+    check = synthesize(workers=60, firms=4, metros=2).check()
+    assert check["realized"].notna().all()
+    assert set(check.loc[check["margin"] == "mean labour intensity", "where"]) < set(INDUSTRIES)
+
+
+def test_wages_below_the_median_are_half():
+    population = synthesize(workers=20_000, firms=1_000, metros=20)
+    check = population.check()
+    below = check[check["margin"] == "share below the median wage"].set_index("where")
+    count = np.bincount(population.workers.occupation, minlength=len(below))
+    # A cell of one metro and occupation is off by half a worker, where medians do not tie.
+    large = below["difference"].abs()[count > 1000]
+    assert large.median() < 0.01
+    means = check[check["margin"] == "mean wage"].set_index("where")
+    assert (means["realized"] / means["target"] - 1).abs()[count > 500].max() < 0.1
 
 
 def test_attributes_are_joint():

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import kstest, norm, spearmanr
 
 from choicemodels.errors import DataError, SpecificationError
 from microsim import synthesize
-from microsim.firm_parameters import FirmParameters
+from microsim.firm_parameters import SIZE_CLASSES, FirmParameters
 from microsim.parameters import Parameters, parameter_table
 from microsim.synthesis_draws import weibull
 from microsim.synthesis_firms import wage_structure
@@ -49,6 +49,23 @@ def test_weibull_quantities_have_their_law():
     assert abs(np.median(years) - 7.0) < 1e-3
     scale = 7.0 / np.log(2) ** (1 / 0.8)
     assert kstest(years, "weibull_min", args=(0.8, 0, scale)).statistic < 1e-4
+
+
+def test_sizes_fall_into_their_classes(people):
+    f = people.firms
+    edges = {"1-4": (1, 4), "5-9": (5, 9), "10-19": (10, 19), "20-99": (20, 99)}
+    for code, (low, high) in enumerate(edges.values()):
+        assert_array_equal(f.size_class == code, (f.size >= low) & (f.size <= high))
+    assert tuple(edges) == SIZE_CLASSES[:4]
+    assert_array_equal(f.to_frame()["size_class"], f.size_class)
+
+
+def test_stages_ages_growth_and_automation_meet_their_targets(people):
+    gap = people.check().set_index(["margin", "where"])["difference"].abs()
+    assert gap["stage share of firms not large"].max() < 0.015
+    assert gap["median firm age"].iloc[0] <= 1
+    assert gap["mean revenue growth"].iloc[0] < 0.012
+    assert gap["median automation investment"][["none", "pilot"]].max() < 0.001
 
 
 def test_attributes_of_firms_are_joint(people):

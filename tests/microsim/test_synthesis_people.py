@@ -2,7 +2,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.stats import chisquare, rankdata
@@ -36,14 +35,35 @@ def test_each_margin_of_persons_is_met(people):
     by_soc = np.bincount(w.occupation, minlength=22)
     assert (gap["female share"].to_numpy() <= 1.01 / by_soc).all()
     # Quotas of five levels of schooling and of two kinds of household, each rounded once.
-    division = pd.Categorical(people.metros.division[w.metro]).codes
-    assert (gap["race share"].to_numpy() <= 5.01 / np.bincount(division).repeat(len(RACES))).all()
+    metro = np.bincount(w.metro).repeat(len(RACES))
+    assert (gap["race share"].to_numpy() <= 5.01 / metro).all()
     bracket = np.bincount(age_bracket(w.age)).repeat(len(MARITAL_STATUSES))
     assert (gap["marital share"].to_numpy() <= 2.01 / bracket).all()
     assert (gap["city share"].to_numpy() <= 1.01 / np.bincount(w.metro)).all()
     assert gap["mean commute"].max() < 1e-4
     assert gap[["near family share", "mean network", "mean family weight"]].max() < 1e-4
     assert (gap["persons"] < 1.0).all()
+    assert gap["taste correlation"].max() < 0.02
+    assert gap["eligible share of the unemployed"].iloc[0] < 0.01
+
+
+def test_schooling_and_households_meet_their_shares(people):
+    w = people.workers
+    gap = people.check().set_index(["margin", "where"])["difference"].abs()
+    assert gap["age share"].max() < 0.01
+    assert gap["school share"].max() < 0.01
+    assert gap["graduate share"].iloc[0] < 0.01
+    assert gap["household share"].max() <= 1.01 / len(w)
+    # Those under 24 hold no graduate degree.
+    assert (w.education[w.age < 24] < 4).all()
+
+
+def test_unemployment_follows_the_risks_by_schooling(people):
+    w, risk = people.workers, np.array(SynthesisParameters().unemployment_by_education)
+    count = np.bincount(w.education)
+    rate = 0.037 * risk / risk[w.education].mean()
+    out = np.bincount(w.education, w.firm < 0)
+    assert (np.abs(out - rate * count) <= 1.01).all()
 
 
 def test_median_tenures_are_those_of_the_age(people):
