@@ -49,7 +49,7 @@ class LabourParameters(Group):
     reference_tightness: float = parameter(
         1.45,
         "vacancies per unemployed worker",
-        "assumption: near JOLTS openings over CPS unemployment, January 2024",
+        "[BLSJOLTS2024]: 8.86 million openings, over 6.1 million unemployed [BLSSituation2024]",
         "Tightness at which the job-finding rate holds.",
         gt=0,
     )
@@ -64,7 +64,7 @@ class LabourParameters(Group):
     initial_vacancy_rate: float = parameter(
         0.053,
         "share of positions",
-        "assumption: near the JOLTS job-openings rate, January 2024",
+        "[BLSJOLTS2024]: job-openings rate, January 2024",
         "Positions open at the start.",
         ge=0,
         lt=1,
@@ -107,7 +107,7 @@ class MacroParameters(Group):
     recession_probability: float = parameter(
         0.40,
         "probability per year",
-        "assumption: the brief's for 2025",
+        "assumption: as commissioned, for 2025",
         "That a recession starts within twelve months at risk.",
         ge=0,
         lt=1,
@@ -150,12 +150,12 @@ class MovingParameters(Group):
     """
 
     cost_base: float = parameter(
-        5.0, "thousand dollars", "assumption: the brief's $5,000", "Cost of the nearest move.", ge=0
+        5.0, "thousand dollars", "assumption: of $5,000 to $25,000", "Cost of the nearest move.", ge=0
     )
     cost_distance: float = parameter(
         6.0,
         "thousand dollars",
-        "assumption: reaches the brief's $25,000 for an owner's family",
+        "assumption: reaches $25,000 for an owner's family",
         "What distance adds at most, before the household's factor.",
         ge=0,
     )
@@ -198,9 +198,9 @@ class MoneyParameters(Group):
     """Households' accounts."""
 
     saving_rate: float = parameter(
-        0.045,
+        0.037,
         "share of the wage",
-        "assumption: near the BEA personal saving rate, 2023",
+        "[BEASaving2024]: of disposable income, December 2023; assumption: so for wages",
         "What the employed put by.",
         ge=0,
         le=1,

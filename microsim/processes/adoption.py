@@ -44,7 +44,8 @@ def adoption_hazards(pace: float, state: State, world: World) -> Floats:
     """
     assumed, firms = world.parameters.adoption, world.population.firms
     steps = (assumed.pilot_intensity, assumed.scaling_intensity, assumed.mature_intensity, 0.0)
-    large = np.where(state.headcount >= assumed.large_firm, assumed.large_factor, 1.0)
+    from_size = world.population.parameters.large_firm
+    large = np.where(state.headcount >= from_size, assumed.large_factor, 1.0)
     by_industry, by_region = adopter_shares(state, world)
     imitation = (
         assumed.industry_contagion * by_industry[firms.industry]
