@@ -30,6 +30,7 @@ from microsim.processes.job_demand import job_demand
 from microsim.processes.local_economy import local_economy
 from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
+from microsim.processes.place_programmes import hiring_subsidies, place_programmes
 from microsim.processes.search import search
 from microsim.recording import Record, Tables
 from microsim.run import Run, RunFolder, RunPlan, load_run
@@ -155,8 +156,9 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = adoption(state, world)
     state = closing(state, world)
     state = displacement(state, world)
-    state = job_demand(state, world)
-    state = search(state, world)
+    state = place_programmes(state, world)
+    sought = state = job_demand(state, world)
+    state = hiring_subsidies(sought, search(state, world), world)
     state = insurance(state, world)
     state = mobility(state, world, types)
     state = housing(state, world)

@@ -104,8 +104,8 @@ class FinanceParameters(Group):
     rent_yield: float = parameter(
         0.05,
         "share of the home value per year",
-        "assumption",
-        "Turns home values into rents, in the months too.",
+        "assumption: as in the months' housing",
+        "Turns home values into rents.",
         ge=0,
     )
     upkeep: float = parameter(

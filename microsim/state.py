@@ -229,6 +229,10 @@ class State:
         Counted one by one; a worker's household lives in `LocalStart.households_per_worker`.
     wage_index : ndarray (M,) float64
         Wages for the same work, 1 at the start.
+    sponsored : ndarray (M,) int64
+        Positions that innovation districts have bought.
+    connected, certified : ndarray (N,) bool
+        Whose household a broadband programme, and whom a university partnership, has served.
     spent : ndarray (G,) int64
         Cents each policy has paid so far.
     treasury : ndarray (L, M) int64
@@ -264,6 +268,9 @@ class State:
     dwellings: Ints
     under_construction: Ints
     wage_index: Floats
+    sponsored: Ints
+    connected: NDArray[np.bool_]
+    certified: NDArray[np.bool_]
     spent: Ints
     treasury: Ints
     recession: NDArray[np.bool_]
@@ -410,6 +417,9 @@ def initial_state(world: World) -> State:
         dwellings=world.start.dwellings,
         under_construction=world.start.under_construction,
         wage_index=np.ones(world.metros),
+        sponsored=np.zeros(world.metros, dtype=np.int64),
+        connected=np.zeros(n, dtype=np.bool_),
+        certified=np.zeros(n, dtype=np.bool_),
         spent=np.zeros(policies, dtype=np.int64),
         treasury=np.zeros((len(LEVELS), world.metros), dtype=np.int64),
         recession=np.zeros(len(world.recessions), dtype=np.bool_),

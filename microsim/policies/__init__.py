@@ -4,12 +4,36 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from microsim.policies.broadband import Broadband
 from microsim.policies.eligibility import Eligibility
 from microsim.policies.extended_insurance import ExtendedInsurance
+from microsim.policies.innovation_district import InnovationDistrict
+from microsim.policies.place_based_hiring import PlaceBasedHiring
+from microsim.policies.place_programme import PlaceProgramme
 from microsim.policies.programme import Programme
 from microsim.policies.relocation_grant import RelocationGrant
+from microsim.policies.university_partnership import UniversityPartnership
 
-__all__ = ["Eligibility", "ExtendedInsurance", "Policy", "Programme", "RelocationGrant"]
+__all__ = [
+    "Broadband",
+    "Eligibility",
+    "ExtendedInsurance",
+    "InnovationDistrict",
+    "PlaceBasedHiring",
+    "PlaceProgramme",
+    "Policy",
+    "Programme",
+    "RelocationGrant",
+    "UniversityPartnership",
+]
 
-Policy: TypeAlias = Annotated[RelocationGrant | ExtendedInsurance, Field(discriminator="kind")]
+Policy: TypeAlias = Annotated[
+    RelocationGrant
+    | ExtendedInsurance
+    | Broadband
+    | InnovationDistrict
+    | PlaceBasedHiring
+    | UniversityPartnership,
+    Field(discriminator="kind"),
+]
 """Any policy; its ``kind`` says which."""

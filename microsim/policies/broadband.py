@@ -1,0 +1,31 @@
+"""Fast internet for the households of a metro."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from microsim.policies.place_programme import PlaceProgramme
+
+__all__ = ["Broadband"]
+
+
+class Broadband(PlaceProgramme):
+    """Households connected to fast internet, once each.
+
+    Attributes
+    ----------
+    amount
+        Dollars for a connection, paid to the company that builds it.
+    pace
+        Share of the households that would take it up and wait, connected in a month.
+    job_growth
+        How many more positions a metro's employers want when all its households are connected.
+        By default 0.06, the growth of employment in the seven years after broadband came
+        ([Kolko2012]_).
+    """
+
+    kind: Literal["broadband"]
+    name: str = "broadband"
+    amount: float = Field(default=4_000.0, ge=0)
+    pace: float = Field(default=0.03, ge=0, le=1)
+    job_growth: float = Field(default=0.06, ge=0, le=1)

@@ -1,0 +1,31 @@
+"""Jobs in traded industries, bought for a metro."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from microsim.policies.place_programme import PlaceProgramme
+
+__all__ = ["InnovationDistrict"]
+
+
+class InnovationDistrict(PlaceProgramme):
+    """Positions that firms of traded industries open in a metro for a subsidy, and keep.
+
+    What such a position costs is uncertain: [Bartik2020]_ reckons with $34,000 to $196,000 for a
+    job that would not have come by itself. The local jobs that follow from it come by
+    ``local_economy.local_multiplier``.
+
+    Attributes
+    ----------
+    positions
+        Opened in a month for every thousand workers who live in the metro, if all firms take it
+        up.
+    amount
+        Dollars for a position, paid to the firm when it opens it.
+    """
+
+    kind: Literal["innovation_district"]
+    name: str = "innovation_district"
+    positions: float = Field(default=0.5, ge=0, le=100)
+    amount: float = Field(default=100_000.0, ge=0)

@@ -1,0 +1,30 @@
+"""Certificates that a university gives to a metro's workers."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from microsim.policies.place_programme import PlaceProgramme
+
+__all__ = ["UniversityPartnership"]
+
+
+class UniversityPartnership(PlaceProgramme):
+    """Workers whom a university trains beside their work, once each, for what employers pay for.
+
+    Attributes
+    ----------
+    amount
+        Dollars for a certificate, paid to the university.
+    pace
+        Share of those who would take it up and have not yet, who finish in a month.
+    premium
+        Share by which their wage rises. The default is an assumption, within what
+        [JepsenTroskeCoomes2014]_ find for certificates.
+    """
+
+    kind: Literal["university_partnership"]
+    name: str = "university_partnership"
+    amount: float = Field(default=6_000.0, ge=0)
+    pace: float = Field(default=0.02, ge=0, le=1)
+    premium: float = Field(default=0.05, ge=0, le=1)
