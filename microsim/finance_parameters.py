@@ -104,8 +104,8 @@ class FinanceParameters(Group):
     rent_yield: float = parameter(
         0.05,
         "share of the home value per year",
-        "assumption: as in the months' housing",
-        "Turns home values into rents.",
+        "assumption",
+        "Turns home values into rents, in the months too.",
         ge=0,
     )
     upkeep: float = parameter(

@@ -86,7 +86,7 @@ class Month:
     def rent(self) -> Floats:
         """Mean rents, dollars a month, (M,)."""
         yearly = self.world.population.metros.home_value * self.state.rent_index
-        return yearly * (self.world.parameters.housing.rent_yield / 12.0)
+        return yearly * (self.world.population.parameters.finance.rent_yield / 12.0)
 
     @cached_property
     def output(self) -> Floats:

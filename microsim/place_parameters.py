@@ -86,13 +86,6 @@ class HousingParameters(Group):
         "household does not move a small market.",
         gt=0,
     )
-    rent_yield: float = parameter(
-        0.05,
-        "share of the home value per year",
-        "assumption",
-        "Turns the home values of the base year into rents.",
-        ge=0,
-    )
 
 
 class LocalEconomyParameters(Group):

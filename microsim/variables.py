@@ -314,7 +314,7 @@ class PlaceColumns:
             "cluster": location_quotients(population, parameters.moving.cluster_smoothing),
             "expected_wage": (population.wages * kept[:, None]).T,
         }
-        rent = metros.home_value * parameters.housing.rent_yield / 12.0
+        rent = metros.home_value * population.parameters.finance.rent_yield / 12.0
         nobody, par = np.zeros(len(metros)), np.ones(len(metros))
         base = cls({**metro, "rent": rent}, pair, match)
         return base.with_state(price_index=par, rent_index=par, wage_index=par, unemployment=nobody)

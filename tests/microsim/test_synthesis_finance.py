@@ -13,6 +13,7 @@ from microsim.finance_parameters import FinanceParameters
 from microsim.parameters import Parameters
 from microsim.synthesis_finance import finance_scores
 from microsim.synthesis_parameters import SynthesisParameters
+from microsim.variables import PlaceColumns
 
 SIZE = {"workers": 40_000, "firms": 1_000, "metros": 20, "seed": 5}
 IDS = np.arange(100_000)
@@ -100,8 +101,13 @@ def test_nobody_owes_where_nobody_is_assumed_to():
         assert np.mean(debt > 0) == share
 
 
-def test_rents_are_those_of_the_months():
-    assert FinanceParameters().rent_yield == Parameters().housing.rent_yield
+def test_rents_of_the_months_are_those_of_the_population():
+    small = {"workers": 400, "firms": 20, "metros": 4}
+    for rent_yield in (0.04, 0.08):
+        assumed = SynthesisParameters(finance=FinanceParameters(rent_yield=rent_yield))
+        population = synthesize(**small, parameters=assumed)
+        columns = PlaceColumns.at_start(population, Parameters())
+        assert_allclose(columns.metro["rent"], population.metros.home_value * rent_yield / 12)
 
 
 def test_impossible_correlations_and_scores_are_refused(people):
