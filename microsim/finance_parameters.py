@@ -87,7 +87,7 @@ class FinanceParameters(Group):
     credit_shares: Shares = parameter(
         (0.03, 0.05, 0.07, 0.09, 0.12, 0.16, 0.24, 0.24),
         "share of workers",
-        "assumption: near FICO's published distribution, 2023",
+        "assumption: their mean is 716, that of [FICO2023] 718 in April 2023",
         "In the bands of CREDIT_BANDS, even within each.",
         min_length=8,
         max_length=8,
