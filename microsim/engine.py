@@ -22,6 +22,7 @@ from microsim.policies import RelocationGrant
 from microsim.population import Population
 from microsim.processes.accounts import accounts
 from microsim.processes.adoption import adoption
+from microsim.processes.alignment import alignment
 from microsim.processes.closing import check_closings, closing
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
@@ -155,6 +156,7 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = macro(state, world)
     state = adoption(state, world)
     state = closing(state, world)
+    state = alignment(state, world)
     state = displacement(state, world)
     state = place_programmes(state, world)
     sought = state = job_demand(state, world)

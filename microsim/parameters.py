@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from microsim.adoption_parameters import AdoptionParameters
+from microsim.alignment_parameters import AlignmentParameters
 from microsim.credit_parameters import CreditParameters
 from microsim.government_parameters import InsuranceParameters, TaxParameters
 from microsim.mobility_parameters import LocalMoveParameters, RemoteParameters, TieParameters
@@ -232,6 +233,7 @@ class Parameters(Group):
     labour: LabourParameters = LabourParameters()
     macro: MacroParameters = MacroParameters()
     adoption: AdoptionParameters = AdoptionParameters()
+    alignment: AlignmentParameters = AlignmentParameters()
     moving: MovingParameters = MovingParameters()
     remote: RemoteParameters = RemoteParameters()
     ties: TieParameters = TieParameters()

@@ -112,6 +112,10 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "wages": flows.wages / 100.0,
         **_government(state),
         "recession": bool(state.recession.any()),
+        "manufacturing_displaced": state.aligned.manufacturing,
+        "employers_cutting": float(state.aligned.cut.mean()),
+        "manufacturing_factor": float(state.aligned.factors[0]),
+        "employers_factor": float(state.aligned.factors[1]),
     }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.apportion import cumulative_rounding
 from choicemodels.keyed_random import Streams
+from microsim.displaced_before import displaced_before
 from microsim.government_parameters import LEVELS
 from microsim.local_start import LocalStart, local_start
 from microsim.mobility_utility import MobilityUtility
@@ -185,6 +186,25 @@ class Flows:
 
 
 @dataclass(frozen=True)
+class Aligned:
+    """Where the alignment of displacement stands; see `microsim.processes.alignment`.
+
+    Attributes
+    ----------
+    factors : ndarray (2,) float64
+        On intensities in manufacturing, and in firms that have not cut yet.
+    manufacturing : float
+        Workers displaced from manufacturing so far, weighted.
+    cut : ndarray (F,) bool
+        Firms that have displaced somebody so far.
+    """
+
+    factors: Floats
+    manufacturing: float
+    cut: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class State:
     """What changes: a process takes one and returns another; arrays are never written in place.
 
@@ -206,7 +226,7 @@ class State:
     months_out : ndarray (N,) int16
         Whole months without a job.
     displaced_in : ndarray (N,) int16
-        Month of the last displacement, -1 for never.
+        Month of the last displacement, -1 for never; -2 and less before the run.
     scarred : ndarray (N,) bool
         Displaced and not hired since; the next job pays less.
     granted : ndarray (N,) bool
@@ -223,6 +243,7 @@ class State:
         Of adoption, as `Firms.stage`.
     closed : ndarray (F,) bool
         Which firms have closed for good.
+    aligned : Aligned
     price_index, rent_index : ndarray (M,) float64
         House prices and mean rents, 1 in the base year.
     dwellings, under_construction : ndarray (M,) int64
@@ -263,6 +284,7 @@ class State:
     positions: Ints
     stage: NDArray[np.int8]
     closed: NDArray[np.bool_]
+    aligned: Aligned
     price_index: Floats
     rent_index: Floats
     dwellings: Ints
@@ -392,6 +414,7 @@ def initial_state(world: World) -> State:
     offset = world.streams.uniform("initial vacancies", np.zeros(1, dtype=np.int64))
     vacancies[world.firm_order] = cumulative_rounding(expected[None, :], offset)[0]
     policies = len(world.scenario.policies)
+    before = displaced_before(w, world.parameters.alignment, world.streams)
     return State(
         month=0,
         age=w.age.copy(),
@@ -402,8 +425,8 @@ def initial_state(world: World) -> State:
         debt=w.debt.copy(),
         credit_score=w.credit_score.copy(),
         months_out=np.zeros(n, dtype=np.int16),
-        displaced_in=np.full(n, -1, dtype=np.int16),
-        scarred=np.zeros(n, dtype=np.bool_),
+        displaced_in=before,
+        scarred=(before != -1) & (w.firm < 0),
         granted=np.zeros(n, dtype=np.bool_),
         benefit=np.zeros(n, dtype=np.int64),
         benefit_months=np.zeros(n, dtype=np.int16),
@@ -412,6 +435,7 @@ def initial_state(world: World) -> State:
         positions=f.size + vacancies,
         stage=f.stage.copy(),
         closed=np.zeros(len(f), dtype=np.bool_),
+        aligned=Aligned(np.ones(2), 0.0, np.zeros(len(f), dtype=np.bool_)),
         price_index=np.ones(world.metros),
         rent_index=np.ones(world.metros),
         dwellings=world.start.dwellings,

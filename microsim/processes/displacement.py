@@ -8,6 +8,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import uniform_one
+from microsim.processes.alignment import firm_factors, tallied
+from microsim.processes.intensity import displacement_intensity
 from microsim.processes.macro import recession_factor
 from microsim.state import State, World
 
@@ -21,18 +23,17 @@ DISPLACED, CLOSED = 2, 3
 
 @njit(cache=True, parallel=True)
 def _fates(
-    keys: Any, month: Any, ids: Any, firm: Any, metro: Any, occupation: Any, exposure: Any,
-    stage: Any, multipliers: Any, intensity: Any, separation: Any, closing: Any,
-) -> Any:  # fmt: skip
+    keys: Any, month: Any, ids: Any, firm: Any, intensity: Any, separation: Any, closing: Any
+) -> Any:
     """Return what happens to each job, (N,) int8: 0 stays, 1 separated, 2 displaced, 3 closed too.
 
-    ``exposure`` is by occupation, all else by worker, firm or metro.
+    Ids, firms and intensities are by worker.
     """
     fate = np.zeros(firm.shape[0], dtype=np.int8)
     for i in prange(firm.shape[0]):
         if firm[i] < 0:
             continue
-        strength = intensity[metro[i]] * exposure[occupation[i]] * multipliers[stage[firm[i]]]
+        strength = intensity[i]
         # The displacement draw comes first, so that a shock never turns on the separations' draw.
         if strength > 0.0 and uniform_one(keys[0], ids[i], month) < -np.expm1(-strength):
             closed = uniform_one(keys[1], ids[i], month) < closing
@@ -45,35 +46,24 @@ def _fates(
 def displacement(state: State, world: World) -> State:
     """Take jobs away.
 
-    An employed worker is displaced with the complementary log-log hazard
-    ``1 - exp(-intensity * exposure * multiplier * recession)``: in its logarithm the intensity of
-    displacement is linear in those of its factors, as in the proportional hazards of grouped
-    durations ([PrenticeGloeckler1978]_). The intensity is ``-log(1 - path)`` of the scenario's
-    hazard path in the worker's metro, the multiplier belongs to the employer's stage of adoption,
-    and the recession's is ``displacement_factor``. Who is not displaced is separated at
-    ``separation_rate``, times ``separation_factor`` in a recession. A separation leaves the
-    position open. A displaced worker's position is closed with probability ``position_loss``.
+    An employed worker is displaced with the complementary log-log hazard ``1 - exp(-intensity)``:
+    in its logarithm the intensity of `displacement_intensity` is linear in those of its factors,
+    as in the proportional hazards of grouped durations ([PrenticeGloeckler1978]_). Alignment, if
+    it is on, adds a factor by firm. Who is not displaced is separated at ``separation_rate``,
+    times ``separation_factor`` in a recession. A separation leaves the position open. A displaced
+    worker's position is closed with probability ``position_loss``.
 
     Streams: "displacement", "position loss", "separation".
     """
-    w, labour = world.population.workers, world.parameters.labour
-    macro = world.parameters.macro
-    separation = labour.separation_rate * recession_factor(macro.separation_factor, state, world)
-    intensity = world.intensity[state.month]
+    labour, macro = world.parameters.labour, world.parameters.macro
     names = ("displacement", "position loss", "separation")
-    keys = np.array([world.streams.key(name) for name in names], dtype=np.uint64)
     fate = _fates(
-        keys,
+        np.array([world.streams.key(name) for name in names], dtype=np.uint64),
         state.month,
-        w.id,
+        world.population.workers.id,
         state.firm,
-        state.metro,
-        w.occupation,
-        world.exposure[state.month],
-        state.stage,
-        np.asarray(labour.stage_multipliers, dtype=np.float64),
-        intensity * recession_factor(macro.displacement_factor, state, world),
-        separation,
+        displacement_intensity(state, world) * firm_factors(state, world)[state.firm],
+        labour.separation_rate * recession_factor(macro.separation_factor, state, world),
         labour.position_loss,
     )
     lost = np.flatnonzero(fate)
@@ -108,6 +98,7 @@ def take_jobs(lost: Ints, displaced: Mask, closed: Mask, state: State, world: Wo
         months_out=months_out,
         displaced_in=displaced_in,
         scarred=scarred,
+        aligned=tallied(replaced, state, world),
         headcount=state.headcount - np.bincount(state.firm[lost], minlength=firms),
         positions=state.positions - np.bincount(state.firm[lost[closed]], minlength=firms),
         flows=replace(

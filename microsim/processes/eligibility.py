@@ -22,7 +22,7 @@ def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
         if rule.within_months is not None:
             may &= state.months_out <= rule.within_months
     if rule.status == "displaced":
-        may &= state.displaced_in >= 0
+        may &= state.displaced_in != -1
         if rule.within_months is not None:
             may &= state.month - state.displaced_in <= rule.within_months
     if rule.income_ceiling is not None:
