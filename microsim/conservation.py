@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from microsim.policies import RelocationGrant
+from microsim.remote_work import REMOTE
 from microsim.state import State, World
 
 __all__ = ["CHECKS", "ConservationError", "assert_conserved"]
@@ -29,13 +30,19 @@ def people(before: State, after: State, world: World) -> str | None:
 
 
 def moves(before: State, after: State, world: World) -> str | None:
-    """Check that as many arrive as depart, and that the moves are those counted."""
+    """Check that as many arrive as depart, and that the moves are those counted and no others."""
     flows = after.flows
     arrivals, departures = int(flows.arrivals.sum()), int(flows.departures.sum())
     if not arrivals == departures == len(flows.origin):
         return f"{departures:,} depart, {arrivals:,} arrive and {len(flows.origin):,} move"
     if (flows.origin == flows.destination).any():
         return "somebody moved to the metro they live in"
+    changed = np.flatnonzero(after.metro != before.metro)
+    if not np.array_equal(changed, np.sort(flows.movers)):
+        return "the movers are not those who live in another metro"
+    ring = int((after.ring != before.ring).sum())
+    if ring > int(flows.local_moves.sum()):
+        return f"{ring:,} changed between city and suburb, but fewer moved within their metro"
     return None
 
 
@@ -46,12 +53,13 @@ def jobs(before: State, after: State, world: World) -> str | None:
     employer = after.firm[at_work]
     if not np.array_equal(np.bincount(employer, minlength=len(firms)), after.headcount):
         return "a firm's headcount differs from the workers it employs"
-    if (firms.metro[employer] != after.metro[at_work]).any():
-        return "a worker is employed in another metro than their own"
+    away = firms.metro[employer] != after.metro[at_work]
+    if (away & (after.remote[employer] != REMOTE)).any():
+        return "a worker is employed in another metro than their own by a firm that is not remote"
     if (after.positions < after.headcount).any():
         return "a firm employs more workers than it has positions"
     flows = after.flows
-    change = flows.hires - flows.separations - flows.displaced - flows.quits
+    change = flows.hires - flows.separations - flows.displaced - flows.quits + flows.carried
     was = np.bincount(before.metro[before.employed], minlength=size)
     gap = np.bincount(after.metro[at_work], minlength=size) - was - change
     if gap.any():

@@ -29,10 +29,13 @@ from microsim.processes.housing import housing
 from microsim.processes.insurance import insurance
 from microsim.processes.job_demand import job_demand
 from microsim.processes.local_economy import local_economy
+from microsim.processes.local_moves import local_moves
 from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
 from microsim.processes.place_programmes import hiring_subsidies, place_programmes
+from microsim.processes.remote import remote_work
 from microsim.processes.search import search
+from microsim.processes.ties import ties
 from microsim.recording import Record, Tables
 from microsim.run import Run, RunFolder, RunPlan, load_run
 from microsim.scenario import Scenario
@@ -155,6 +158,7 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     """Return the state after the processes of one month."""
     state = macro(state, world)
     state = adoption(state, world)
+    state = remote_work(state, world)
     state = closing(state, world)
     state = alignment(state, world)
     state = displacement(state, world)
@@ -163,6 +167,8 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = hiring_subsidies(sought, search(state, world), world)
     state = insurance(state, world)
     state = mobility(state, world, types)
+    state = ties(state, world)
+    state = local_moves(state, world)
     state = housing(state, world)
     state = local_economy(state, world)
     return accounts(state, world)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from microsim.distances import move_counts
 from microsim.government_parameters import LEVELS
 from microsim.panel import COUNTS, metro_rows
 from microsim.state import State, World
@@ -95,6 +96,8 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "month": state.month,
         **sums,
         "moves": len(flows.origin),
+        **move_counts(state, world),
+        "remote_workers": int(state.remote_workers(world).sum()),
         "unemployment_rate": sums["unemployed"] / sums["population"],
         **{
             f"mean_{name}": float(np.average(panel[name], weights=panel["population"]))

@@ -11,7 +11,7 @@ from microsim.mobility_parameters import RemoteParameters
 from microsim.population import Population
 from microsim.synthesis_draws import look_up
 
-__all__ = ["REMOTE", "remote_status", "telework_shares", "teleworkable"]
+__all__ = ["REMOTE", "remote_status", "telework_shares", "teleworkable", "turns_remote"]
 
 REMOTE = REMOTE_POLICIES.index("remote")
 
@@ -34,7 +34,8 @@ def teleworkable(
     if not rules.active:
         return np.zeros(len(occupation), dtype=np.bool_)
     u = Streams(population.seed).uniform("telework", population.workers.id)
-    return u < telework_shares(population, rules)[occupation]
+    can: NDArray[np.bool_] = u < telework_shares(population, rules)[occupation]
+    return can
 
 
 def remote_status(
@@ -52,4 +53,28 @@ def remote_status(
         From `teleworkable`.
     """
     allowed = np.append(policy == REMOTE, False)  # the last is for row -1
-    return can & allowed[firm]
+    remote: NDArray[np.bool_] = can & allowed[firm]
+    return remote
+
+
+def turns_remote(
+    whether: NDArray[np.float64],
+    when: NDArray[np.float64],
+    chance: NDArray[np.float64],
+    since: int,
+    months: int,
+) -> NDArray[np.bool_]:
+    """Return which firms a shock has reached by now, (F,).
+
+    Parameters
+    ----------
+    whether, when : (F,)
+        Uniforms in (0, 1).
+    chance : (F,)
+        That the shock reaches the firm at all.
+    since
+        Months since the shock began, from 0.
+    months
+        Over which it spreads evenly.
+    """
+    return (whether < chance) & (when * months < since + 1)

@@ -19,6 +19,7 @@ __all__ = [
     "HazardPoint",
     "PlantClosing",
     "Recession",
+    "RemoteWork",
     "Shock",
     "exposure_path",
 ]
@@ -140,9 +141,7 @@ class PlantClosing(Starting):
         given = [name for name in ("firm", "industry", "share") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
-            raise ValueError(
-                f"give one of firm, industry and share, not {found}"
-            )
+            raise ValueError(f"give one of firm, industry and share, not {found}")
         if self.industry is not None and self.industry not in INDUSTRIES:
             raise ValueError(
                 f"industry is '{self.industry}'{closest(self.industry, INDUSTRIES)}; use one of "
@@ -199,8 +198,27 @@ class ExposureTable(Starting):
         return self
 
 
+class RemoteWork(Starting):
+    """Firms that let their staff work from anywhere; see `microsim.processes.remote`.
+
+    Attributes
+    ----------
+    share
+        Share of firms that become remote, if all of their staff's jobs can be done from anywhere;
+        of other firms in proportion to the jobs that can.
+    months
+        Over which they do, evenly.
+    start_month, start
+        First month, counted from 0 or of the calendar.
+    """
+
+    kind: Literal["remote_work"]
+    share: Share
+    months: int = Field(default=1, ge=1)
+
+
 Shock: TypeAlias = Annotated[
-    AIDisplacement | AIAdoption | Recession | PlantClosing | ExposureTable,
+    AIDisplacement | AIAdoption | Recession | PlantClosing | ExposureTable | RemoteWork,
     Field(discriminator="kind"),
 ]
 

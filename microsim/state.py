@@ -17,7 +17,7 @@ from microsim.parameters import Parameters
 from microsim.population import Population
 from microsim.remote_work import remote_status, teleworkable
 from microsim.scenario import Scenario
-from microsim.shocks import AIAdoption, AIDisplacement, Recession, exposure_path
+from microsim.shocks import AIAdoption, AIDisplacement, Recession, RemoteWork, exposure_path
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
@@ -87,6 +87,11 @@ class World:
         return tuple(shock for shock in self.scenario.shocks if isinstance(shock, Recession))
 
     @property
+    def remote_shocks(self) -> tuple[RemoteWork, ...]:
+        """The scenario's shocks of remote work."""
+        return tuple(shock for shock in self.scenario.shocks if isinstance(shock, RemoteWork))
+
+    @property
     def metros(self) -> int:
         """How many metros there are, M."""
         return len(self.population.metros)
@@ -126,8 +131,12 @@ class Flows:
         the part of moving costs that neither covered.
     borrowed, interest, repaid : int
         Cents lent for living, charged on debts, and paid by the debtors.
-    origin, destination : ndarray (moves,) int64
-        Of every move.
+    carried : ndarray (M,) int64
+        Remote workers who came with their job, less those who left with it.
+    local_moves : ndarray (3,) int64
+        Moves within metros, by `microsim.distances.DISTANCE_CLASSES`.
+    movers, origin, destination : ndarray (moves,) int64
+        Row of the worker, and the metros, of every move between metros.
     """
 
     separations: Ints
@@ -156,6 +165,9 @@ class Flows:
     borrowed: int
     interest: int
     repaid: int
+    carried: Ints
+    local_moves: Ints
+    movers: Ints
     origin: Ints
     destination: Ints
 
@@ -180,6 +192,9 @@ class Flows:
             borrowed=0,
             interest=0,
             repaid=0,
+            carried=zero,
+            local_moves=np.zeros(3, dtype=np.int64),
+            movers=nobody,
             origin=nobody,
             destination=nobody,
         )
@@ -214,6 +229,10 @@ class State:
         From 0.
     age : ndarray (N,) int16
     metro : ndarray (N,) int64
+    ring : ndarray (N,) int8
+        Where in the metro, as `Workers.ring`.
+    network : ndarray (N,) float64
+        Strength of local networks, 0 to 1.
     firm : ndarray (N,) int64
         Row of the employer, -1 for the unemployed.
     wage : ndarray (N,) float64
@@ -241,6 +260,8 @@ class State:
         Workers employed, and jobs filled or open.
     stage : ndarray (F,) int8
         Of adoption, as `Firms.stage`.
+    remote : ndarray (F,) int8
+        Policy of remote work, as `Firms.remote`.
     closed : ndarray (F,) bool
         Which firms have closed for good.
     aligned : Aligned
@@ -268,6 +289,8 @@ class State:
     month: int
     age: NDArray[np.int16]
     metro: Ints
+    ring: NDArray[np.int8]
+    network: Floats
     firm: Ints
     wage: Floats
     savings: Ints
@@ -283,6 +306,7 @@ class State:
     headcount: Ints
     positions: Ints
     stage: NDArray[np.int8]
+    remote: NDArray[np.int8]
     closed: NDArray[np.bool_]
     aligned: Aligned
     price_index: Floats
@@ -323,7 +347,7 @@ class State:
             "savings": self.savings,
             "exposure": self.exposure(world),
             "occupation": w.occupation,
-            "network": w.network,
+            "network": self.network,
             "family_metro": w.family_metro,
             "family_weight": w.family_weight,
             "warmth_taste": w.warmth_taste,
@@ -331,11 +355,16 @@ class State:
             "remote": self.remote_workers(world),
         }
 
+    def workplace(self, world: World) -> Ints:
+        """Return the metro of each worker's employer, their own without one, (N,)."""
+        place: Ints = np.append(world.population.firms.metro.astype(np.int64), -1)[self.firm]
+        return np.where(self.firm >= 0, place, self.metro)
+
     def remote_workers(self, world: World) -> NDArray[np.bool_]:
         """Return who works from anywhere, (N,)."""
-        rules, firms = world.parameters.remote, world.population.firms
+        rules = world.parameters.remote
         can = teleworkable(world.population, world.population.workers.occupation, rules)
-        return remote_status(self.firm, firms.remote, can)
+        return remote_status(self.firm, self.remote, can)
 
     def next_month(self, world: World) -> "State":
         """Return the state at the beginning of the next month."""
@@ -419,6 +448,8 @@ def initial_state(world: World) -> State:
         month=0,
         age=w.age.copy(),
         metro=w.metro.astype(np.int64),
+        ring=w.ring.copy(),
+        network=w.network.astype(np.float64),
         firm=w.firm.astype(np.int64),
         wage=w.wage.copy(),
         savings=w.savings.copy(),
@@ -434,6 +465,7 @@ def initial_state(world: World) -> State:
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
         stage=f.stage.copy(),
+        remote=f.remote.copy(),
         closed=np.zeros(len(f), dtype=np.bool_),
         aligned=Aligned(np.ones(2), 0.0, np.zeros(len(f), dtype=np.bool_)),
         price_index=np.ones(world.metros),

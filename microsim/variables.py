@@ -13,7 +13,7 @@ holds, is 1 there (its log is 0): staying is one place.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ __all__ = [
     "WorkerColumns",
     "first_columns",
     "great_circle",
+    "moving_scale",
     "variable_table",
 ]
 
@@ -203,6 +204,15 @@ def location_quotients(population: Population, smoothing: float) -> Floats:
     return quotients
 
 
+def moving_scale(
+    household_size: NDArray[np.integer[Any]], homeowner: NDArray[np.bool_], moving: MovingParameters
+) -> Floats:
+    """Return the factor on moving costs of households, (N,)."""
+    factors = np.asarray(moving.household_factors)
+    size = np.clip(household_size, 1, len(factors))
+    return factors[size - 1] * np.where(homeowner, moving.owner_factor, 1.0)
+
+
 class WorkerColumns(Mapping[str, Floats]):
     """The workers' variables, (N,) float64, made when asked for.
 
@@ -243,10 +253,8 @@ class WorkerColumns(Mapping[str, Floats]):
         return self._columns[name].astype(np.float64)
 
     def _scale(self) -> Floats:
-        factors = np.asarray(self._moving.household_factors)
-        size = np.clip(self._columns["household_size"].astype(np.int64), 1, 4)
-        owner = self._columns["homeowner"].astype(np.bool_)
-        return factors[size - 1] * np.where(owner, self._moving.owner_factor, 1.0)
+        size, owner = self._columns["household_size"], self._columns["homeowner"]
+        return moving_scale(size.astype(np.int64), owner.astype(np.bool_), self._moving)
 
     def codes(self, match: str) -> Ints:
         """Return each worker's row in the table of a match variable, (N,)."""

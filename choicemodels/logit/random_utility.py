@@ -106,5 +106,5 @@ def staying_error(u: Array, years: float) -> Array:
     years
         Above 0.
     """
-    x: Array = gammaincinv(years, u)
+    x: Array = np.asarray(gammaincinv(years, u), dtype=np.float64)
     return -np.log(np.maximum(x, np.finfo(np.float64).tiny))

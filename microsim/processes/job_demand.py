@@ -49,7 +49,7 @@ def job_demand(state: State, world: World) -> State:
     rows = np.arange(size, dtype=np.int64)
     u = world.streams.uniform("job demand", rows, state.month)
     offsets = world.streams.uniform("job demand: firms", rows, state.month)
-    stock = np.bincount(state.metro, minlength=size)
+    stock = np.bincount(state.workplace(world), minlength=size)
     now = np.bincount(firm_metro, state.positions, minlength=size)
     vacancies = state.positions - state.headcount
     available = np.bincount(firm_metro, vacancies, minlength=size).astype(np.int64)

@@ -13,7 +13,7 @@ from microsim.processes.matching import match
 from microsim.processes.offers import active_policies, offers, payments
 from microsim.processes.search import hire
 from microsim.state import State, World
-from microsim.variables import PlaceColumns, WorkerColumns
+from microsim.variables import PlaceColumns, WorkerColumns, moving_scale
 
 __all__ = ["mobility", "monthly", "prospects"]
 
@@ -58,9 +58,10 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     Everyone compares staying with the logsum of moving; the annual probability becomes monthly as
     ``1 - (1 - p)**(1/12)``, and movers draw a destination (`microsim.processes.choosing`). A
     mover's wage changes by the ratio of the occupation's median wages in the two metros. Employed
-    movers leave their job; with probability ``job_in_hand`` they have one at the destination if a
-    position is open, else they search from the next month on. Movers pay their moving cost from
-    the grant and their savings; what these do not cover is credit and becomes debt.
+    movers leave their job, but for remote workers, who keep job and wage; with probability
+    ``job_in_hand`` they have another at the destination if a position is open, else they search
+    from the next month on. Movers pay their moving cost from the grant and their savings; what
+    these do not cover is credit and becomes debt.
 
     Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
     "queue: ...".
@@ -106,8 +107,8 @@ def _settle(
     paid: NDArray[np.bool_],
 ) -> State:  # fmt: skip
     """Pay the grants and the moving costs, in whole cents."""
-    of_movers = {name: values[movers] for name, values in state.columns(world).items()}
-    scale = WorkerColumns(of_movers, world.parameters.moving)["moving_scale"]
+    w, moving = world.population.workers, world.parameters.moving
+    scale = moving_scale(w.household_size[movers], w.homeowner[movers], moving)
     distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
     cost = np.rint(1e5 * scale * distance_cost).astype(np.int64)
     count = len(world.scenario.policies)
@@ -137,15 +138,17 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
     """Change the movers' metro, wage and job."""
     w, size = world.population.workers, world.metros
     origin = state.metro[movers]
-    worked = state.firm[movers] >= 0
+    remote = state.remote_workers(world)[movers]
+    worked = (state.firm[movers] >= 0) & ~remote
     metro, firm, wage = state.metro.copy(), state.firm.copy(), state.wage.copy()
     months_out = state.months_out.copy()
     occupation = w.occupation[movers]
     wages = world.population.wages
     metro[movers] = destination
     median = wages * state.wage_index[:, None]
-    wage[movers] *= median[destination, occupation] / median[origin, occupation]
-    firm[movers] = -1
+    ratio = median[destination, occupation] / median[origin, occupation]
+    wage[movers] *= np.where(remote, 1.0, ratio)
+    firm[movers[~remote]] = -1
     months_out[movers[worked]] = 0
     left = state.firm[movers[worked]]
     flows = replace(
@@ -153,6 +156,9 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
         quits=np.bincount(origin[worked], minlength=size),
         departures=np.bincount(origin, minlength=size),
         arrivals=np.bincount(destination, minlength=size),
+        carried=np.bincount(destination[remote], minlength=size)
+        - np.bincount(origin[remote], minlength=size),
+        movers=movers,
         origin=origin,
         destination=destination,
     )

@@ -21,6 +21,9 @@ def behaviour(population):
 
 
 QUIET = {
+    "remote": {"active": False},
+    "ties": {"active": False},
+    "local_moves": {"active": False},
     "credit": {"active": False},
     "insurance": {"active": False},
     "taxes": {"active": False},
