@@ -3,16 +3,38 @@ from pathlib import Path
 import pytest
 
 from choicemodels.errors import SpecificationError
-from microsim import Scenario
+from microsim import Scenario, simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "scenarios"
 
 
-@pytest.mark.parametrize("name", ["ai_displacement", "extended_insurance", "relocation_grant"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.yaml")))
 def test_examples_load(name):
     scenario = Scenario.load(EXAMPLES / f"{name}.yaml")
     assert scenario.name == name
     assert scenario.shocks
+
+
+# As many months as it takes for the last of the shocks to begin.
+SHORTEST = {
+    "adoption_base": 1,
+    "adoption_fast": 1,
+    "adoption_slow": 1,
+    "full_ai": 25,
+    "plant_closing": 25,
+    "recession_2025": 16,
+}
+
+
+@pytest.mark.parametrize(("name", "months"), SHORTEST.items())
+def test_dated_examples_run(name, months, population, behaviour):
+    scenario = Scenario.load(EXAMPLES / f"{name}.yaml")
+    run = simulate(population, behaviour, scenario, months=months)
+    assert run.national["recession"].iloc[-1] == (name in ("full_ai", "recession_2025"))
+    assert (run.national["displaced"].iloc[-1] > 0) == (name in ("full_ai", "plant_closing"))
+    if months > 1:
+        with pytest.raises(SpecificationError, match=f"simulate at least {months} months"):
+            simulate(population, behaviour, scenario, months=months - 1)
 
 
 def test_toml_and_yaml_say_the_same(tmp_path):
