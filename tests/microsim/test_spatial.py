@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from choicemodels.errors import SpecificationError
-from microsim import simulate
+from microsim import Behaviour, MoveTruth, simulate, synthesize
+from microsim.outcomes import national_outcomes
 from microsim.spatial import clustering
+from microsim.synthesis_parameters import SynthesisParameters
 from microsim.variables import great_circle
 
 
@@ -69,3 +71,27 @@ def test_what_cannot_be_tested_ends_in_a_sentence(run, population):
     other = replace(run, population_fingerprint="another")
     with pytest.raises(SpecificationError, match="the run is of another population"):
         clustering(other, population)
+
+
+@pytest.mark.slow
+def test_regional_contagion_makes_displacement_cluster(make):
+    """From hazards to the outcome: about as many adopt, but next to each other or anywhere."""
+    few = SynthesisParameters(adoption_shares=(0.9997, 0.0001, 0.0001, 0.0001))
+    people = synthesize(workers=12_000, firms=2_400, metros=120, seed=2, parameters=few)
+    behaviour = Behaviour(mobility=MoveTruth(tuple(people.metros.cbsa)))
+    ai = {"kind": "ai_displacement", "hazard": [{"month": 0, "rate": 0.3}]}
+    clustered = {}
+    for contagion, intensity in ((0.0, 0.03), (1_500.0, 0.0005)):
+        scenario = make(
+            shocks=[{"kind": "ai_adoption"}, ai],
+            labour={"stage_multipliers": [0, 1, 1, 1]},
+            adoption={
+                "industry_contagion": 0,
+                "regional_contagion": contagion,
+                "pilot_intensity": intensity,
+            },
+        )
+        run = simulate(people, behaviour, scenario, months=12, replicates=2)
+        clustered[contagion] = national_outcomes(run)["displacement clustering"]
+    assert (clustered[1_500.0] > 0.25).all()
+    assert (clustered[0.0].abs() < 0.1).all()
