@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from microsim.policies import RelocationGrant
+from microsim.policies import MovingAid, RelocationGrant
 from microsim.remote_work import REMOTE
 from microsim.state import State, World
 
@@ -86,8 +86,14 @@ def money(before: State, after: State, world: World) -> str | None:
         return f"{takers:,} workers took a grant, but {int(flows.grants.sum()):,} were paid"
     for g, policy in world.scenario.policies_of(RelocationGrant):
         count, cents = flows.payments[g], flows.outlays[g].sum()
-        if cents != count * policy.cents:
-            return f"'{policy.name}' paid {cents:,} cents, not {count:,} times {policy.cents:,}"
+        if cents != count * policy.most_cents:
+            each = f"{count:,} times {policy.most_cents:,}"
+            return f"'{policy.name}' paid {cents:,} cents, not {each}"
+    for g, aid in world.scenario.policies_of(MovingAid):
+        if flows.outlays[g].sum() > flows.payments[g] * aid.most_cents:
+            return f"'{aid.name}' paid somebody more than its maximum"
+    if (flows.inframarginal > flows.payments).any():
+        return "more payments were needless than were made"
     over = [
         policy.name
         for policy, spent in zip(policies, after.spent, strict=True)

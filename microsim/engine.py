@@ -18,7 +18,7 @@ from microsim.checkpoint import pack, unpack
 from microsim.conservation import CHECKS, Check, assert_conserved
 from microsim.histories import history_rows, sampled_workers
 from microsim.mobility_utility import MobilityUtility, WorkerTypes
-from microsim.policies import RelocationGrant
+from microsim.policies import MovingAid
 from microsim.population import Population
 from microsim.processes.accounts import accounts
 from microsim.processes.adoption import adoption
@@ -292,13 +292,13 @@ def _open_folder(out: str | Path | None, plan: RunPlan, resume: bool) -> RunFold
 
 
 def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:
-    """Refuse a grant that the model cannot answer to."""
-    if not any(policy.cents for _, policy in scenario.policies_of(RelocationGrant)):
+    """Refuse money for moves that the model cannot answer to."""
+    if not any(policy.most_cents for _, policy in scenario.policies_of(MovingAid)):
         return
     utility.value_of_money(np.empty((0, len(utility.worker_parts))))  # raises if it cannot say
     if not utility.knows_money:
         raise SpecificationError(
-            f"the scenario '{scenario.name}' pays a relocation grant, but the mobility model has "
+            f"the scenario '{scenario.name}' pays for moves, but the mobility model has "
             "no term moving_cost, so that money cannot change its decisions; estimate it with "
             "moving_cost among the generic variables."
         )

@@ -101,6 +101,8 @@ class MobilityUtility:
         Those that say what money is worth come first: they must make types.
         """
         costly = [part for term, rest in self._costly() for part in (term.worker, rest)]
+        if costly:
+            costly.append((_SCALE,))
         parts = costly + [t.worker for t in self._outward() if not t.match]
         return tuple(dict.fromkeys(part for part in parts if part))
 
@@ -140,6 +142,14 @@ class MobilityUtility:
             gain -= term.coefficient * (parts[:, index[part]] if part else 1.0)
         return gain
 
+    def moving_scale(self, parts: Floats) -> Floats:
+        """Return the household's factor on the moving cost for each type, (T,).
+
+        Only of a model that knows money.
+        """
+        scale: Floats = parts[:, self.worker_parts.index((_SCALE,))]
+        return scale
+
     def _costly(self) -> list[tuple[SplitTerm, tuple[str, ...]]]:
         """Return the terms with the moving cost, and what else they hold of the worker."""
         found = []
@@ -174,6 +184,7 @@ class MobilityUtility:
         code, parts = np.zeros(count, dtype=np.int64), np.empty((1, 0))
         residuals: dict[tuple[str, ...], Floats] = {}
         costly = {part for term, rest in self._costly() for part in (term.worker, rest)}
+        costly.add((_SCALE,))
         for part in self.worker_parts:
             values = np.broadcast_to(product(part, workers), (count,))
             joint = _joined(code, parts, values)

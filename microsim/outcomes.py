@@ -1,11 +1,13 @@
 """What a run came to: outcomes by replicate, for the nation and by metro."""
 
+import numpy as np
 import pandas as pd
 
+from microsim.government_parameters import LEVELS
 from microsim.run import Run
 from microsim.spatial import moran_by_metro
 
-__all__ = ["METRO_OUTCOMES", "OUTCOMES", "metro_outcomes", "national_outcomes"]
+__all__ = ["METRO_OUTCOMES", "OUTCOMES", "additionality", "metro_outcomes", "national_outcomes"]
 
 OUTCOMES = {
     "moves": "moves in all months",
@@ -18,6 +20,13 @@ OUTCOMES = {
     "final rent index": "base year 1, weighted by workers",
     "final wage index": "start 1, weighted by workers",
     "savings per worker": "dollars, last month",
+    "debt per worker": "dollars, last month",
+    "constrained moves": "moves that could not be paid for",
+    "taxes": "dollars",
+    "unemployment benefits": "dollars",
+    "federal balance": "dollars, last month",
+    "state balance": "dollars, last month",
+    "local balance": "dollars, last month",
     "eligible moves": "moves by workers eligible for a grant",
     "grants paid": "grants",
     "policy cost": "dollars",
@@ -59,9 +68,14 @@ def national_outcomes(run: Run) -> pd.DataFrame:
             "final rent index": last["mean_rent_index"],
             "final wage index": last["mean_wage_index"],
             "savings per worker": last["savings"] / last["population"],
+            "debt per worker": last["debt"] / last["population"],
+            "constrained moves": total["constrained"].astype(float),
+            "taxes": sum(total[f"{level}_taxes"] for level in LEVELS),
+            "unemployment benefits": total["benefits"],
+            **{f"{level} balance": last[f"{level}_balance"] for level in LEVELS},
             "eligible moves": total["eligible_moves"].astype(float),
             "grants paid": total["grants"].astype(float),
-            "policy cost": total["grant_dollars"],
+            "policy cost": total["policy_dollars"],
         }
     )
     panel = run.metros.assign(net=run.metros["arrivals"] - run.metros["departures"])
@@ -90,3 +104,30 @@ def metro_outcomes(run: Run) -> pd.DataFrame:
             "grants paid": total["grants"].astype(float),
         }
     )
+
+
+def additionality(run: Run) -> pd.DataFrame:
+    """Return whom each policy paid who would have done the same without, from one run.
+
+    Each payment is judged at the household's own draws of its month. What follows from the moves
+    (prices, jobs, later moves) is left out; `microsim.contrast` has it, from two runs.
+
+    Returns
+    -------
+    DataFrame
+        Index policy, means over replicates: payments, dollars, inframarginal and additional
+        payments, additionality (% of the payments) and dollars per additional payment. Where a
+        policy pays for no choice, or nobody, what is not defined is empty.
+    """
+    columns = ["grants", "dollars", "inframarginal"]
+    counts = run.policies.astype(dict.fromkeys(columns, float))
+    sums = counts.groupby(["replicate", "policy"], sort=False)
+    # An empty count stays empty: a policy that pays for no choice has no needless payments.
+    total = sums[columns].sum(min_count=1)
+    table = total.groupby("policy", sort=False).mean().rename(columns={"grants": "payments"})
+    table["additional"] = table["payments"] - table["inframarginal"]
+    paid = table["payments"].where(table["payments"] > 0, np.nan)
+    caused = table["additional"].where(table["additional"] > 0, np.nan)
+    table["additionality"] = 100.0 * table["additional"] / paid
+    table["dollars per additional"] = table["dollars"] / caused
+    return table

@@ -29,6 +29,7 @@ COUNTS = (
     "eligible",
     "eligible_moves",
     "grants",
+    "constrained",
 )
 """Columns that count what happened in the month; `microsim.state.Flows` has them."""
 
@@ -224,6 +225,7 @@ PANEL: tuple[PanelColumn, ...] = (
     C("hires", "workers", "Who found a job.", _flow("hires")),
     C("eligible", "workers", "Eligible for a relocation grant.", _flow("eligible")),
     C("eligible_moves", "workers", "Of these, who moved out.", _flow("eligible_moves")),
+    C("constrained", "workers", "Would have moved, but could not pay.", _flow("constrained")),
     C("grants", "grants", "Paid to those who left.", _flow("grants")),
     C("vacancies", "positions", "Open.", lambda m: m.vacancies),
     C(
@@ -345,7 +347,7 @@ PANEL: tuple[PanelColumn, ...] = (
     C("remote_incentive", "dollars", "Offered to remote workers.", _start("remote_incentive")),
     C("retraining_funds", "dollars", "Spent on retraining in the month.", retraining_funds),
     C(
-        "grant_dollars",
+        "policy_dollars",
         "dollars",
         "Paid by all policies in the month.",
         lambda m: m.state.flows.outlays.sum(axis=0) / 100.0,

@@ -13,7 +13,7 @@ from microsim.state import State, World
 
 __all__ = ["Record", "Tables", "flow_totals", "national_row", "policy_rows"]
 
-_POLICY_COLUMNS = ["replicate", "month", "policy", "grants", "dollars"]
+_POLICY_COLUMNS = ["replicate", "month", "policy", "grants", "inframarginal", "dollars"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
             for name in ("price_index", "rent_index", "wage_index")
         },
         "permits": int(panel["permits"].sum()),
-        "grant_dollars": int(flows.outlays.sum()) / 100.0,
+        "policy_dollars": int(flows.outlays.sum()) / 100.0,
         "benefits": int(flows.benefit_cents.sum()) / 100.0,
         "saved": flows.saved / 100.0,
         "drawn": flows.drawn / 100.0,
@@ -146,6 +146,7 @@ def policy_rows(state: State, world: World) -> list[dict[str, object]]:
             "month": state.month,
             "policy": policy.name,
             "grants": int(state.flows.payments[g]),
+            "inframarginal": int(state.flows.inframarginal[g]) if policy.is_choice else None,
             "dollars": int(state.flows.outlays[g].sum()) / 100.0,
         }
         for g, policy in enumerate(world.scenario.policies)

@@ -93,7 +93,9 @@ class Run(RunPlan):
     flows : DataFrame
         Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
     policies : DataFrame
-        replicate, month, policy, grants (payments made) and dollars paid.
+        replicate, month, policy, grants (payments made), inframarginal (payments to households
+        that would have done the same without, empty where a policy pays for no choice) and dollars
+        paid.
     folder : Path or None
         Where the run was written, if it was.
     """

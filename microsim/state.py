@@ -118,6 +118,10 @@ class Flows:
         How many payments each policy made.
     outlays : ndarray (G, M) int64
         Cents that each policy paid, by metro; to movers, by the metro they left.
+    inframarginal : ndarray (G,) int64
+        How many of ``payments`` went to households that would have done the same without.
+    constrained : ndarray (M,) int64
+        Workers who would have moved, but could not pay for it, by metro.
     services : ndarray (G, M) int64
         The part of ``outlays`` that bought a service and went into no household's savings.
     benefit_cents : ndarray (M,) int64
@@ -152,6 +156,8 @@ class Flows:
     completions: Ints
     lost_dwellings: Ints
     payments: Ints
+    inframarginal: Ints
+    constrained: Ints
     outlays: Ints
     services: Ints
     benefit_cents: Ints
@@ -179,6 +185,8 @@ class Flows:
         return cls(
             **by_metro,
             payments=np.zeros(policies, dtype=np.int64),
+            inframarginal=np.zeros(policies, dtype=np.int64),
+            constrained=zero,
             outlays=np.zeros((policies, metros), dtype=np.int64),
             services=np.zeros((policies, metros), dtype=np.int64),
             benefit_cents=zero,

@@ -8,6 +8,8 @@ from microsim.policies.broadband import Broadband
 from microsim.policies.eligibility import Eligibility
 from microsim.policies.extended_insurance import ExtendedInsurance
 from microsim.policies.innovation_district import InnovationDistrict
+from microsim.policies.moving_aid import MovingAid
+from microsim.policies.moving_tax_credit import MovingTaxCredit
 from microsim.policies.place_based_hiring import PlaceBasedHiring
 from microsim.policies.place_programme import PlaceProgramme
 from microsim.policies.programme import Programme
@@ -19,6 +21,8 @@ __all__ = [
     "Eligibility",
     "ExtendedInsurance",
     "InnovationDistrict",
+    "MovingAid",
+    "MovingTaxCredit",
     "PlaceBasedHiring",
     "PlaceProgramme",
     "Policy",
@@ -29,6 +33,7 @@ __all__ = [
 
 Policy: TypeAlias = Annotated[
     RelocationGrant
+    | MovingTaxCredit
     | ExtendedInsurance
     | Broadband
     | InnovationDistrict

@@ -1,5 +1,7 @@
 """What every policy says of itself."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from microsim.government_parameters import Level
@@ -30,8 +32,12 @@ class Programme(Lasting):
     paid_by
         The level of government whose account pays: "federal", "state" or "local", the latter two
         of the metro where a payment is counted.
+    is_choice : bool
+        Whether it pays for something that some would have done without it, who can be told: the
+        inframarginal payments of `microsim.run.Run.policies`.
     """
 
+    is_choice: ClassVar[bool] = False
     name: str
     eligibility: Eligibility = Eligibility()
     take_up: float = Field(default=1.0, ge=0, le=1)

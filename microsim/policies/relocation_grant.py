@@ -2,19 +2,19 @@
 
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from microsim.policies.programme import Programme
-from microsim.scenario_part import CBSA
+from microsim.policies.moving_aid import MovingAid
 
 __all__ = ["RelocationGrant"]
 
+Floats = NDArray[np.float64]
 
-class RelocationGrant(Programme):
+
+class RelocationGrant(MovingAid):
     """Dollars paid to an eligible household that moves to another metro, once.
-
-    The grant lowers the moving cost that the household reckons with; see
-    `microsim.processes.mobility`.
 
     Attributes
     ----------
@@ -27,18 +27,12 @@ class RelocationGrant(Programme):
     kind: Literal["relocation_grant"]
     name: str = "relocation_grant"
     amount: float = Field(ge=0)
-    destinations: tuple[CBSA, ...] | None = Field(default=None, min_length=1)
 
     @property
-    def cents(self) -> int:
+    def most_cents(self) -> int:
         """The amount in whole cents."""
         return round(100 * self.amount)
 
-    @property
-    def metros_named(self) -> dict[str, tuple[str, ...]]:
-        """The CBSA codes that it names, by the key that names them."""
-        return {"destinations": self.destinations or (), **super().metros_named}
-
-    def runs(self, month: int) -> bool:
-        """Whether the programme pays in ``month``; one of zero dollars never does."""
-        return self.cents > 0 and super().runs(month)
+    def cents(self, share: float | Floats, cost: Floats) -> Floats:
+        """Return the amount, whatever the cost."""
+        return np.full(cost.shape, float(self.most_cents)) * share

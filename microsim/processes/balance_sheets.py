@@ -64,7 +64,8 @@ def budget(put_by: Ints, take_home: Ints, need: Ints, state: State, world: World
     principal = np.minimum(np.rint(rules.repayment_rate * state.debt).astype(np.int64), put_by)
     at_hand = np.where(state.employed, take_home - put_by, state.savings - living)
     paid = np.minimum(interest, at_hand)
-    left = credit_left(state.debt + interest - paid, state, rules)
+    owed = state.debt + interest - paid
+    left = credit_left(owed, state.credit_score, state.wage, rules)
     return Budget(
         saved=put_by - principal,
         drawn=living + np.where(state.employed, 0, paid),
@@ -75,13 +76,24 @@ def budget(put_by: Ints, take_home: Ints, need: Ints, state: State, world: World
     )
 
 
-def credit_left(debt: Ints, state: State, rules: CreditParameters) -> Ints:
-    """Return what households who owe ``debt`` may still borrow, (N,) cents.
+def credit_left(
+    debt: Ints, score: NDArray[np.int16], wage: NDArray[np.float64], rules: CreditParameters
+) -> Ints:
+    """Return what households may still borrow, (R,) cents.
 
     The limit is the share of a year's wage that ``limits`` has for the band of the credit score.
+
+    Parameters
+    ----------
+    debt : (R,)
+        Cents.
+    score : (R,)
+    wage : (R,)
+        Dollars a year.
+    rules
     """
-    band = np.searchsorted(CREDIT_BANDS[1:-1], state.credit_score, side="right")
-    limit = np.floor(100.0 * np.asarray(rules.limits)[band] * state.wage).astype(np.int64)
+    band = np.searchsorted(CREDIT_BANDS[1:-1], score, side="right")
+    limit = np.floor(100.0 * np.asarray(rules.limits)[band] * wage).astype(np.int64)
     left: Ints = np.maximum(limit - debt, 0)
     return left
 

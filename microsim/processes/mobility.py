@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.mobility_utility import WorkerTypes
-from microsim.policies import RelocationGrant
 from microsim.processes.choosing import Choosers, Prospects, choose, choose_fully
-from microsim.processes.ledger import pay_from
 from microsim.processes.matching import match
-from microsim.processes.offers import active_policies, offers, payments
+from microsim.processes.offers import active_offers, offer_list, offers
 from microsim.processes.search import hire
+from microsim.processes.settlement import settle, strike, unaided
 from microsim.state import State, World
-from microsim.variables import PlaceColumns, WorkerColumns, moving_scale
+from microsim.variables import PlaceColumns, WorkerColumns
 
 __all__ = ["mobility", "monthly", "prospects"]
 
@@ -28,27 +27,30 @@ def monthly(annual: Floats) -> Floats:
 
 
 def prospects(parts: Floats, places: PlaceColumns, active: list[int], world: World) -> Prospects:
-    """Evaluate the fitted model for every type and origin, without and with each grant.
+    """Evaluate the fitted model for every type and origin, without and with each offer.
 
-    A grant of ``a`` thousand dollars adds ``-coefficient(moving_cost) * a`` to the utility of the
-    destinations that it names. If it names none, all utilities shift alike: in a RUM-normalized
-    tree the logsum shifts by the same and the destinations' probabilities stay.
+    An offer of ``a`` thousand dollars adds ``-coefficient(moving_cost) * a`` to the utility of the
+    destinations that it is for. If that is the same for all, all utilities shift alike: in a
+    RUM-normalized tree the logsum shifts by the same and the destinations' probabilities stay.
     """
-    utility, policies = world.utility, world.scenario.policies
-    grants = dict(world.scenario.policies_of(RelocationGrant))
+    utility, known = world.utility, offer_list(world)
     V = utility.destinations(parts, places)
     W = utility.logsums(V)
-    logsums = [W] * (1 + len(policies))
-    utilities = [V] * (1 + len(policies))
-    gains = np.zeros((1 + len(policies), len(parts)))
-    for g in active:
-        policy = grants[g]
-        gain = utility.value_of_money(parts) * policy.cents / 1e5
-        if policy.destinations is None:
-            logsums[1 + g], gains[1 + g] = W + gain[:, None], gain
+    logsums = [W] * (1 + len(known))
+    utilities = [V] * (1 + len(known))
+    gains = np.zeros((1 + len(known), len(parts)))
+    for o in active:
+        policy, share = known[o].policy, known[o].share
+        value = utility.value_of_money(parts) / 1e5
+        costs = 1e5 * utility.moving_scale(parts)[:, None, None] * places.pair["distance_cost"]
+        cents = policy.cents(share, costs)
+        if policy.destinations is None and np.ptp(cents) == 0.0:
+            gain = value * cents[0, 0, 0]
+            logsums[1 + o], gains[1 + o] = W + gain[:, None], gain
             continue
-        utilities[1 + g] = V + gain[:, None, None] * np.isin(utility.cbsa, policy.destinations)
-        logsums[1 + g] = utility.logsums(utilities[1 + g])
+        named = policy.destinations if policy.destinations is not None else utility.cbsa
+        utilities[1 + o] = V + value[:, None, None] * cents * np.isin(utility.cbsa, named)
+        logsums[1 + o] = utility.logsums(utilities[1 + o])
     return Prospects(np.stack(logsums), tuple(utilities), gains)
 
 
@@ -77,17 +79,21 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     places = current_places(state, world)
     kinds = types if types is not None else utility.types(workers, len(w))
     offer, eligible = offers(state, world)
-    view = prospects(kinds.parts, places, active_policies(state, world), world)
+    view = prospects(kinds.parts, places, active_offers(state, world), world)
     who = Choosers.build(utility, workers, kinds, places, w.id, state.metro, offer)
     rule = choose_fully if world.coupling == "full" else choose
     movers, destination = rule(who, view, world.streams, state.month)
-    origin = state.metro[movers]
-    paid = payments(movers, destination, offer[movers], state, world)
+    deals = strike(movers, destination, offer[movers], state, world)
+    if deals.paid.any():
+        nothing = replace(who, offer=np.full_like(offer, -1))
+        anyway = unaided(deals, *rule(nothing, view, world.streams, state.month), state, world)
+        flows = replace(state.flows, inframarginal=state.flows.inframarginal + anyway)
+        state = replace(state, flows=flows)
+    movers = deals.movers
     count = np.bincount(state.metro[eligible], minlength=world.metros)
-    by_movers = np.bincount(origin[eligible[movers]], minlength=world.metros)
+    by_movers = np.bincount(state.metro[movers[eligible[movers]]], minlength=world.metros)
     state = replace(state, flows=replace(state.flows, eligible=count, eligible_moves=by_movers))
-    state = _settle(state, world, movers, destination, offer[movers], paid)
-    return _relocate(state, world, movers, destination)
+    return _relocate(settle(deals, state, world), world, movers, deals.destination)
 
 
 def current_places(state: State, world: World) -> PlaceColumns:
@@ -100,38 +106,6 @@ def current_places(state: State, world: World) -> PlaceColumns:
         wage_index=state.wage_index,
         unemployment=unemployed / stock,
     )
-
-
-def _settle(
-    state: State, world: World, movers: Ints, destination: Ints, offer: Ints,
-    paid: NDArray[np.bool_],
-) -> State:  # fmt: skip
-    """Pay the grants and the moving costs, in whole cents."""
-    w, moving = world.population.workers, world.parameters.moving
-    scale = moving_scale(w.household_size[movers], w.homeowner[movers], moving)
-    distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
-    cost = np.rint(1e5 * scale * distance_cost).astype(np.int64)
-    count = len(world.scenario.policies)
-    amounts = np.zeros(count + 1, dtype=np.int64)  # the last for those without an offer
-    for g, policy in world.scenario.policies_of(RelocationGrant):
-        amounts[g] = policy.cents
-    grant = np.where(paid, amounts[offer], 0)
-    savings, granted = state.savings.copy(), state.granted.copy()
-    own = np.minimum(cost, savings[movers] + grant)
-    savings[movers] += grant - own
-    granted[movers[paid]] = True
-    origin = state.metro[movers]
-    debt = state.debt.copy()
-    if world.parameters.credit.active:
-        debt[movers] += cost - own
-    state = pay_from(state, offer[paid], origin[paid], grant[paid])
-    flows = replace(
-        state.flows,
-        grants=np.bincount(origin[paid], minlength=world.metros),
-        moving_cost=int(own.sum()),
-        credit=int((cost - own).sum()),
-    )
-    return replace(state, savings=savings, debt=debt, granted=granted, flows=flows)
 
 
 def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> State:

@@ -91,7 +91,7 @@ def test_balances_are_taxes_less_outlays_month_by_month(population, behaviour, m
     scenario = make(GRANT, taxes=TAXES, insurance={"active": True})
     run = simulate(population, behaviour, scenario, months=5)
     month = run.national
-    outlays = {"federal": month["grant_dollars"], "state": month["benefits"], "local": 0.0}
+    outlays = {"federal": month["policy_dollars"], "state": month["benefits"], "local": 0.0}
     for level in LEVELS:
         expected = (month[f"{level}_taxes"] - outlays[level]).cumsum()
         np.testing.assert_allclose(month[f"{level}_balance"], expected, rtol=1e-12)

@@ -89,7 +89,7 @@ def test_a_grant_raises_moves_and_costs_takers_times_amount(population, behaviou
     paid = run.policies
     assert (paid["dollars"] == 10_000 * paid["grants"]).all()
     assert paid["grants"].sum() == run.national["grants"].sum() > 0
-    assert run.national["grant_dollars"].sum() == 10_000 * paid["grants"].sum()
+    assert run.national["policy_dollars"].sum() == 10_000 * paid["grants"].sum()
     # Each household once, and everybody who moves for the first time is paid.
     assert paid["grants"].sum() <= run.national["moves"].sum()
 

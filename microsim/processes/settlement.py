@@ -1,0 +1,142 @@
+"""What a move costs, who can pay for it, and the money that changes hands."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.processes.balance_sheets import credit_left
+from microsim.processes.ledger import pay_from
+from microsim.processes.offers import claims, offer_list, payments, policies_of_offers
+from microsim.state import State, World
+from microsim.variables import moving_scale
+
+__all__ = ["Deals", "moving_costs", "settle", "strike", "unaided"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Deals:
+    """The moves that take place, and their money.
+
+    Attributes
+    ----------
+    movers, destination, offer : ndarray (moves,) int64
+        Rows of workers, of metros and of offers (-1 for none).
+    cost, paid : ndarray (moves,) int64
+        Cost of the move, and what a policy pays for it, cents.
+    constrained : ndarray (M,) int64
+        Would-be movers who could not pay, by metro.
+    """
+
+    movers: Ints
+    destination: Ints
+    offer: Ints
+    cost: Ints
+    paid: Ints
+    constrained: Ints
+
+
+def strike(movers: Ints, destination: Ints, offer: Ints, state: State, world: World) -> Deals:
+    """Return the moves that the movers can pay for.
+
+    Savings, money from a policy that is at hand in time, and the credit that is left must reach
+    for the cost of the move; else the household stays, and is counted. Who reckoned with a grant
+    for which the budget does not reach must be able to pay without it.
+    """
+    cost = moving_costs(movers, destination, state, world)
+    claim = claims(offer, destination, cost, world)
+    stays = ~_can_pay(movers, cost, _advance(claim, offer, world), state, world)
+    paid = np.zeros_like(claim)
+    go = np.flatnonzero(~stays)
+    paid[go] = payments(movers[go], offer[go], claim[go], state, world)
+    stays |= ~_can_pay(movers, cost, _advance(paid, offer, world), state, world)
+    go = np.flatnonzero(~stays)
+    return Deals(
+        movers=movers[go],
+        destination=destination[go],
+        offer=offer[go],
+        cost=cost[go],
+        paid=paid[go],
+        constrained=np.bincount(state.metro[movers[stays]], minlength=world.metros),
+    )
+
+
+def moving_costs(movers: Ints, destination: Ints, state: State, world: World) -> Ints:
+    """Return the cost of the moves by distance, household size and tenure, (moves,) cents."""
+    w, moving = world.population.workers, world.parameters.moving
+    scale = moving_scale(w.household_size[movers], w.homeowner[movers], moving)
+    distance_cost = world.places.pair["distance_cost"][state.metro[movers], destination]
+    return np.rint(1e5 * scale * distance_cost).astype(np.int64)
+
+
+def _advance(cents: Ints, offer: Ints, world: World) -> Ints:
+    """Return the part of policies' money that is there before the move."""
+    at_hand = np.array([*(known.policy.at_hand for known in offer_list(world)), False])
+    return np.where(at_hand[offer], cents, 0)
+
+
+def _can_pay(
+    movers: Ints, cost: Ints, advance: Ints, state: State, world: World
+) -> NDArray[np.bool_]:
+    """Return whose means reach for the cost, (moves,); everybody's if moves are not constrained."""
+    rules = world.parameters.credit
+    if not (rules.active and rules.constrains_moves):
+        return np.ones(len(movers), dtype=np.bool_)
+    score, wage = state.credit_score[movers], state.wage[movers]
+    credit = credit_left(state.debt[movers], score, wage, rules)
+    enough: NDArray[np.bool_] = state.savings[movers] + advance + credit >= cost
+    return enough
+
+
+def unaided(deals: Deals, movers: Ints, destination: Ints, state: State, world: World) -> Ints:
+    """Return how many of each policy's payments went to households that needed none, (G,).
+
+    A payment is inframarginal if at the same draws, and without any offer, the household would
+    have moved this month, to a destination that qualifies, and could have paid for it.
+
+    Parameters
+    ----------
+    deals
+        From `strike`.
+    movers, destination : (moves,)
+        Who would move without any offer, and where.
+    state, world
+        Before the moves.
+    """
+    offer = np.full(len(state.metro), -1, dtype=np.int64)
+    rewarded = deals.movers[deals.paid > 0]
+    offer[rewarded] = deals.offer[deals.paid > 0]
+    same = offer[movers] >= 0
+    movers, destination = movers[same], destination[same]
+    cost = moving_costs(movers, destination, state, world)
+    qualifies = claims(offer[movers], destination, cost, world) > 0
+    anyway = qualifies & _can_pay(movers, cost, np.zeros_like(cost), state, world)
+    policy = policies_of_offers(offer[movers[anyway]], world)
+    return np.bincount(policy, minlength=len(world.scenario.policies))
+
+
+def settle(deals: Deals, state: State, world: World) -> State:
+    """Pay the policies' money and the moving costs, in whole cents."""
+    movers, origin = deals.movers, state.metro[deals.movers]
+    savings, debt, granted = state.savings.copy(), state.debt.copy(), state.granted.copy()
+    # A refund comes after the move: it goes into savings, but pays no mover.
+    advance = _advance(deals.paid, deals.offer, world)
+    own = np.minimum(deals.cost, savings[movers] + advance)
+    savings[movers] += deals.paid - own
+    if world.parameters.credit.active:
+        debt[movers] += deals.cost - own
+    rewarded = deals.paid > 0
+    granted[movers[rewarded]] = True
+    policy = policies_of_offers(deals.offer[rewarded], world)
+    state = pay_from(state, policy, origin[rewarded], deals.paid[rewarded])
+    flows = replace(
+        state.flows,
+        grants=np.bincount(origin[rewarded], minlength=world.metros),
+        constrained=deals.constrained,
+        moving_cost=int(own.sum()),
+        credit=int((deals.cost - own).sum()),
+    )
+    return replace(state, savings=savings, debt=debt, granted=granted, flows=flows)
