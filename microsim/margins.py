@@ -273,7 +273,8 @@ def _means(values: NDArray[Any], group: NDArray[np.integer], groups: int) -> Flo
     """Return the mean by group, (groups,); NaN where nobody is."""
     count = np.bincount(group, minlength=groups)
     totals = np.bincount(group, values, minlength=groups).astype(np.float64)
-    return np.divide(totals, count, out=np.full(groups, np.nan), where=count > 0)
+    means: Floats = np.divide(totals, count, out=np.full(groups, np.nan), where=count > 0)
+    return means
 
 
 def _medians(values: NDArray[Any], group: NDArray[np.integer], groups: int) -> Floats:
