@@ -5,7 +5,7 @@ from estimation import fit
 from microsim import Behaviour, Scenario, simulate, synthesize
 from microsim.moves import choice_table, sample_cases, year_of_moves
 
-population = synthesize(workers=20_000, firms=2_000, metros=30, seed=1)
+population = synthesize(workers=12_000, firms=1_200, metros=20, seed=1)
 
 # A year of moves from a known model, and the cases to estimate from: half of them movers.
 moves = year_of_moves(population, seed=1)

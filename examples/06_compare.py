@@ -6,7 +6,7 @@ from microsim import Behaviour, Scenario, contrast, simulate, synthesize
 from microsim.moves import MoveTruth
 
 scenarios = Path(__file__).parent / "scenarios"
-population = synthesize(workers=20_000, firms=2_000, metros=30, seed=1)
+population = synthesize(workers=10_000, firms=1_000, metros=20, seed=1)
 # Any fitted nested logit with the alternative "stay" will do (step 5); here the known truth.
 behaviour = Behaviour(mobility=MoveTruth(tuple(population.metros.cbsa)))
 
@@ -15,7 +15,7 @@ runs = [
         population,
         behaviour,
         Scenario.load(scenarios / f"{name}.yaml"),
-        months=36,
+        months=24,
         seed=1,
         replicates=2,
     )

@@ -146,7 +146,7 @@ def demonstration(tmp_path_factory):
 
     def run(name):
         out = tmp_path_factory.mktemp(name)
-        settings = Settings(8_000, 800, 20, 18, seed=3, replicates=2, cases=600, out=out)
+        settings = Settings(6_000, 600, 16, 15, seed=3, replicates=2, cases=600, out=out)
         return run_demo(settings, lambda step: lambda done, of: None)
 
     return run("first"), run("second")
@@ -194,7 +194,7 @@ def test_runs_go_on_from_the_files(demonstration, nestflow, tmp_path):
     assert code == 0, said
     assert "cost per additional move" in shown
     people, run = tmp_path / "people", tmp_path / "run"
-    sizes = ["--workers", "4000", "--firms", "400", "--metros", "20", "--seed", "3"]
+    sizes = ["--workers", "4000", "--firms", "400", "--metros", "16", "--seed", "3"]
     assert nestflow("synthesize", *sizes, "--out", people)[0] == 0
     simulate = ("simulate", people, "--mobility", out / "mobility.json", "--out", run)
     options = ("--checkpoint", "2", "--histories", "0.1")

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,16 +75,26 @@ def test_the_public_names_are_those_listed(package):
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_no_other_distribution_brings_our_names(package):
-    owners = importlib.metadata.packages_distributions().get(package, ["nestflow"])
-    assert set(owners) == {"nestflow"}
-    found = Path(importlib.import_module(package).__file__).resolve()
-    assert found.parent == ROOT / package
+def test_no_other_distribution_brings_our_names():
+    owners = importlib.metadata.packages_distributions()
+    for package in PACKAGES:
+        assert set(owners.get(package, ["nestflow"])) == {"nestflow"}
+        found = Path(importlib.import_module(package).__file__).resolve()
+        assert found.parent == ROOT / package
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imported(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return tuple(names_imported(path))
+
+
+def names_imported(path):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,7 +130,7 @@ def test_bought_estimators_are_loaded_where_they_are_used(package):
         used = {name.split(".")[0] for name in imported(path)} & set(BOUGHT)
         for name in used:
             assert path.relative_to(ROOT).as_posix() in BOUGHT[name], f"{path} imports {name}"
-        head = ast.parse(path.read_text(encoding="utf-8")).body
+        head = parsed(path).body
         loaded = [n for n in head if isinstance(n, ast.Import | ast.ImportFrom)]
         for node in loaded:
             names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]

@@ -123,7 +123,7 @@ from microsim import Behaviour, MoveTruth, Scenario, load_population, simulate
 people, plan = load_population("people"), json.loads(Path("scenario.json").read_text())
 behaviour = Behaviour(mobility=MoveTruth(tuple(people.metros.cbsa)))
 simulate(
-    people, behaviour, Scenario.from_mapping(plan), months=60, out=sys.argv[1], checkpoint=2,
+    people, behaviour, Scenario.from_mapping(plan), months=24, out=sys.argv[1], checkpoint=2,
     resume="resume" in sys.argv, progress=lambda done, total: print(done, flush=True),
 )
 """
