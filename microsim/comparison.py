@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
 from microsim.outcomes import METRO_OUTCOMES, OUTCOMES, metro_outcomes, national_outcomes
+from microsim.paired import standard_error
 from microsim.run import Run
 from microsim.scenario import Scenario
 
@@ -142,14 +143,7 @@ def _row(unit: str, a: "pd.Series[float]", b: "pd.Series[float]") -> list[object
     difference = np.asarray(b - a, dtype=np.float64)
     undefined = "not defined in every replicate of both runs" if np.isnan(difference).any() else ""
     note = "; ".join(filter(None, (undefined, _ONE if len(difference) < 2 else "")))
-    return [unit, a.mean(), b.mean(), difference.mean(), _standard_error(difference), note]
-
-
-def _standard_error(values: Floats) -> float:
-    """Return the standard error of a mean, NaN for a single value."""
-    if len(values) < 2:
-        return float("nan")
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    return [unit, a.mean(), b.mean(), difference.mean(), standard_error(difference), note]
 
 
 def _also_differs(baseline: Scenario, policy: Scenario) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import SpecificationError
+from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.keyed_random import Streams
 from microsim.household_grid.kernel import Tally, step
 from microsim.household_grid.parameters import GridParameters
@@ -52,6 +52,31 @@ class GridRun:
     moves: pd.DataFrame
     cells: pd.DataFrame
     activity: pd.DataFrame
+
+    def cells_at(self, moment: int) -> pd.DataFrame:
+        """Return the cells, indexed by cell, when ``moment`` steps had been taken.
+
+        Raises
+        ------
+        DataError
+            If the cells were not recorded at that moment.
+        """
+        found = self.cells[self.cells["step"] == moment]
+        if found.empty:
+            recorded = enumerate_some(sorted(self.cells["step"].unique()))
+            raise DataError(
+                f"the cells were not recorded at {moment}, only at {recorded}; take one of these, "
+                "or simulate with another every=."
+            )
+        return found.set_index("cell")
+
+    def homes_at(self, moment: int) -> Ints:
+        """Return the cell where each household lived when ``moment`` steps had been taken, (N,)."""
+        home = self.households["first_cell"].to_numpy(dtype=np.int64, copy=True)
+        taken = self.moves[self.moves["step"] < moment]
+        # Moves stand in the order in which they were made: the last of a household counts.
+        home[taken["household"]] = taken["destination"]
+        return home
 
 
 def simulate_grid(
