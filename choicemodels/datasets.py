@@ -25,6 +25,7 @@ _FILES = {
     "metro_occupations": "metro_occupations.csv",
     "metros": "metros.csv",
     "mode_canada": "mode_canada.csv.gz",
+    "occupation_skills": "occupation_skills.csv",
     "occupations": "occupations.csv",
     "states": "states.csv",
     "swissmetro": "swissmetro.csv.gz",

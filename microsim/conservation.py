@@ -73,7 +73,7 @@ def money(before: State, after: State, world: World) -> str | None:
     flows, policies = after.flows, world.scenario.policies
     paid = int(flows.outlays.sum() - flows.services.sum())
     benefits = int(flows.benefit_cents.sum())
-    booked = flows.saved - flows.drawn + paid + benefits - flows.moving_cost
+    booked = flows.saved - flows.drawn + paid + benefits - flows.moving_cost - flows.tuition
     change = int(after.savings.sum()) - int(before.savings.sum())
     if change != booked:
         return f"savings change by {change:,} cents, but {booked:,} were booked"
@@ -146,6 +146,27 @@ def dwellings(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def occupations(before: State, after: State, world: World) -> str | None:
+    """Check that occupations change with a job in another one, or with what was learned for it."""
+    changed = int(np.count_nonzero(after.occupation != before.occupation))
+    caused = int(after.flows.switches.sum() + after.flows.retrained.sum())
+    if changed > caused:
+        return f"{changed:,} workers changed occupation, but only {caused:,} had cause to"
+    return None
+
+
+def courses(before: State, after: State, world: World) -> str | None:
+    """Check that those who retrain change by the courses begun and ended, and have months left."""
+    flows = after.flows
+    change = int(flows.retraining.sum() - flows.retrained.sum() - flows.dropouts.sum())
+    now, was = np.count_nonzero(after.course >= 0), np.count_nonzero(before.course >= 0)
+    if now - was != change:
+        return f"{now - was:+,} workers retrain, but {change:+,} began less ended a course"
+    if ((after.course >= 0) != (after.course_left > 0)).any():
+        return "a course is over that has not ended, or goes on that has"
+    return None
+
+
 def stages(before: State, after: State, world: World) -> str | None:
     """Check that firms keep their stage of adoption or take the next one."""
     ahead = after.stage.astype(np.int64) - before.stage
@@ -169,7 +190,19 @@ def closings(before: State, after: State, world: World) -> str | None:
 
 
 Check = Callable[[State, State, World], str | None]
-CHECKS: Sequence[Check] = (people, moves, jobs, closings, stages, money, debts, treasury, dwellings)
+CHECKS: Sequence[Check] = (
+    people,
+    moves,
+    jobs,
+    occupations,
+    courses,
+    closings,
+    stages,
+    money,
+    debts,
+    treasury,
+    dwellings,
+)
 """Each returns what is wrong, or None; `simulate` takes more of them."""
 
 

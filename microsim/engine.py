@@ -34,6 +34,7 @@ from microsim.processes.macro import macro
 from microsim.processes.mobility import mobility
 from microsim.processes.place_programmes import hiring_subsidies, place_programmes
 from microsim.processes.remote import remote_work
+from microsim.processes.retraining import retraining
 from microsim.processes.search import search
 from microsim.processes.ties import ties
 from microsim.recording import Record, Tables
@@ -163,7 +164,8 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = alignment(state, world)
     state = displacement(state, world)
     state = place_programmes(state, world)
-    sought = state = job_demand(state, world)
+    state = job_demand(state, world)
+    sought = state = retraining(state, world)
     state = hiring_subsidies(sought, search(state, world), world)
     state = insurance(state, world)
     state = mobility(state, world, types)

@@ -15,6 +15,7 @@ from microsim.government_parameters import InsuranceParameters, TaxParameters
 from microsim.mobility_parameters import LocalMoveParameters, RemoteParameters, TieParameters
 from microsim.parameter_fields import FourFactors, Group, parameter
 from microsim.place_parameters import HousingParameters, LocalEconomyParameters
+from microsim.skill_parameters import RetrainingParameters, SkillParameters
 from microsim.synthesis_parameters import SynthesisParameters
 
 __all__ = [
@@ -151,7 +152,11 @@ class MovingParameters(Group):
     """
 
     cost_base: float = parameter(
-        5.0, "thousand dollars", "assumption: of $5,000 to $25,000", "Cost of the nearest move.", ge=0
+        5.0,
+        "thousand dollars",
+        "assumption: of $5,000 to $25,000",
+        "Cost of the nearest move.",
+        ge=0,
     )
     cost_distance: float = parameter(
         6.0,
@@ -231,6 +236,8 @@ class Parameters(Group):
     """What a scenario may override."""
 
     labour: LabourParameters = LabourParameters()
+    skills: SkillParameters = SkillParameters()
+    retraining: RetrainingParameters = RetrainingParameters()
     macro: MacroParameters = MacroParameters()
     adoption: AdoptionParameters = AdoptionParameters()
     alignment: AlignmentParameters = AlignmentParameters()

@@ -110,6 +110,7 @@ def national_row(panel: pd.DataFrame, state: State, world: World) -> dict[str, o
         "drawn": flows.drawn / 100.0,
         "moving_cost": flows.moving_cost / 100.0,
         "credit": flows.credit / 100.0,
+        "tuition": flows.tuition / 100.0,
         "savings": int(state.savings.sum()) / 100.0,
         **_debts(state),
         "wages": flows.wages / 100.0,

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from choicemodels.errors import SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
-from microsim.policies import ExtendedInsurance, Policy, Programme
+from microsim.policies import ExtendedInsurance, Policy, Programme, Retraining
 from microsim.scenario_part import Part, Starting
 from microsim.settings_file import explain, read_settings
 from microsim.shocks import Shock
@@ -24,6 +24,11 @@ P = TypeVar("P", bound=Programme)
 S = TypeVar("S", bound=Starting)
 
 _APPENDED = {"shocks", "policies"}
+# The group of parameters that a kind of policy acts on, and what is wrong where it is off.
+_ACTS_ON: dict[type[Programme], tuple[str, str]] = {
+    ExtendedInsurance: ("insurance", "extends unemployment insurance, but none is paid"),
+    Retraining: ("retraining", "supports courses, but nobody retrains"),
+}
 
 
 class Scenario(Part):
@@ -55,13 +60,13 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
-    def _insured(self) -> "Scenario":
-        extensions = self.policies_of(ExtendedInsurance)
-        if extensions and not self.parameters.insurance.active:
-            raise ValueError(
-                f"'{extensions[0][1].name}' extends unemployment insurance, but none is paid; set "
-                "parameters.insurance.active to true"
-            )
+    def _acting(self) -> "Scenario":
+        for kind, (group, trouble) in _ACTS_ON.items():
+            policies = self.policies_of(kind)
+            if policies and not getattr(self.parameters, group).active:
+                raise ValueError(
+                    f"'{policies[0][1].name}' {trouble}; set parameters.{group}.active to true"
+                )
         return self
 
     def policies_of(self, kind: type[P]) -> list[tuple[int, P]]:

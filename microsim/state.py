@@ -18,6 +18,7 @@ from microsim.population import Population
 from microsim.remote_work import remote_status, teleworkable
 from microsim.scenario import Scenario
 from microsim.shocks import AIAdoption, AIDisplacement, Recession, RemoteWork, exposure_path
+from microsim.skills import JobMarket, job_market
 from microsim.variables import PlaceColumns
 
 __all__ = ["Flows", "State", "World", "initial_state", "make_world"]
@@ -53,6 +54,8 @@ class World:
         Calendar month of month 0, 1 to 12.
     exposure : ndarray (T, O) float64
         Of every occupation to AI, by month.
+    jobs : JobMarket
+        Which occupations the jobs are for, and how far skills carry.
     coupling : "independent" or "full"
         How the moves of two scenarios share their draws; see `microsim.simulate`.
     """
@@ -69,6 +72,7 @@ class World:
     start: LocalStart
     first_month: int
     exposure: Floats
+    jobs: JobMarket
     coupling: Coupling = "independent"
 
     @property
@@ -108,10 +112,13 @@ class Flows:
 
     Attributes
     ----------
-    separations, displaced, quits, hires, departures, arrivals, eligible, eligible_moves, grants \
+    separations, displaced, quits, hires, departures, arrivals, eligible, eligible_moves, grants, \
+    switches, retraining, retrained, dropouts \
     : ndarray (M,) int64
-        Counts by metro. ``quits`` are the jobs that movers leave; ``eligible`` (for a grant) are
-        counted where they live, ``eligible_moves`` and ``grants`` at the origin of the move.
+        Counts by metro. ``switches`` are hires in another occupation, ``retraining`` courses begun,
+        which end as ``retrained`` or ``dropouts``. ``quits`` are the jobs that movers leave;
+        ``eligible`` (for a grant) are counted where they live, ``eligible_moves`` and ``grants`` at
+        the origin of the move.
     permits, completions, lost_dwellings : ndarray (M,) int64
         Dwellings permitted, completed and lost.
     payments : ndarray (G,) int64
@@ -135,6 +142,8 @@ class Flows:
         the part of moving costs that neither covered.
     borrowed, interest, repaid : int
         Cents lent for living, charged on debts, and paid by the debtors.
+    tuition : int
+        Cents that households paid for courses.
     carried : ndarray (M,) int64
         Remote workers who came with their job, less those who left with it.
     local_moves : ndarray (3,) int64
@@ -152,6 +161,10 @@ class Flows:
     eligible: Ints
     eligible_moves: Ints
     grants: Ints
+    switches: Ints
+    retraining: Ints
+    retrained: Ints
+    dropouts: Ints
     permits: Ints
     completions: Ints
     lost_dwellings: Ints
@@ -168,6 +181,7 @@ class Flows:
     drawn: int
     moving_cost: int
     credit: int
+    tuition: int
     borrowed: int
     interest: int
     repaid: int
@@ -181,7 +195,7 @@ class Flows:
     def none(cls, metros: int, policies: int) -> "Flows":
         """Return the flows of a month in which nothing has happened yet."""
         zero, nobody = np.zeros(metros, dtype=np.int64), np.empty(0, dtype=np.int64)
-        by_metro = {f.name: zero for f in fields(cls)[:12]}
+        by_metro = {f.name: zero for f in fields(cls)[:16]}
         return cls(
             **by_metro,
             payments=np.zeros(policies, dtype=np.int64),
@@ -200,6 +214,7 @@ class Flows:
             borrowed=0,
             interest=0,
             repaid=0,
+            tuition=0,
             carried=zero,
             local_moves=np.zeros(3, dtype=np.int64),
             movers=nobody,
@@ -243,6 +258,8 @@ class State:
         Strength of local networks, 0 to 1.
     firm : ndarray (N,) int64
         Row of the employer, -1 for the unemployed.
+    occupation : ndarray (N,) int8
+        Row of `Population.occupations`; of the last job for the unemployed.
     wage : ndarray (N,) float64
         Dollars a year.
     savings : ndarray (N,) int64
@@ -264,6 +281,12 @@ class State:
         Months of benefits received on this claim.
     insured : ndarray (N,) bool
         Was paid a benefit, an extension's among them, when benefits were last paid.
+    course : ndarray (N,) int8
+        Occupation that a worker retrains for, -1 for none.
+    course_left : ndarray (N,) int16
+        Months until the course ends, 0 without one.
+    programme : ndarray (N,) int16
+        Row of the policy that supports the course, -1 for none.
     headcount, positions : ndarray (F,) int64
         Workers employed, and jobs filled or open.
     stage : ndarray (F,) int8
@@ -300,6 +323,7 @@ class State:
     ring: NDArray[np.int8]
     network: Floats
     firm: Ints
+    occupation: NDArray[np.int8]
     wage: Floats
     savings: Ints
     debt: Ints
@@ -311,6 +335,9 @@ class State:
     benefit: Ints
     benefit_months: NDArray[np.int16]
     insured: NDArray[np.bool_]
+    course: NDArray[np.int8]
+    course_left: NDArray[np.int16]
+    programme: NDArray[np.int16]
     headcount: Ints
     positions: Ints
     stage: NDArray[np.int8]
@@ -339,7 +366,7 @@ class State:
         """Return the exposure of each worker's occupation as it stands now, (N,)."""
         # A replicate that has ended stands one month after its last.
         month = min(self.month, len(world.exposure) - 1)
-        exposure: Floats = world.exposure[month][world.population.workers.occupation]
+        exposure: Floats = world.exposure[month][self.occupation]
         return exposure
 
     def columns(self, world: World) -> Mapping[str, NDArray[np.generic]]:
@@ -351,10 +378,10 @@ class State:
             "homeowner": w.homeowner,
             "household_size": w.household_size,
             "firm": self.firm,
+            "occupation": self.occupation,
             "wage": self.wage,
             "savings": self.savings,
             "exposure": self.exposure(world),
-            "occupation": w.occupation,
             "network": self.network,
             "family_metro": w.family_metro,
             "family_weight": w.family_weight,
@@ -371,7 +398,7 @@ class State:
     def remote_workers(self, world: World) -> NDArray[np.bool_]:
         """Return who works from anywhere, (N,)."""
         rules = world.parameters.remote
-        can = teleworkable(world.population, world.population.workers.occupation, rules)
+        can = teleworkable(world.population, self.occupation, rules)
         return remote_status(self.firm, self.remote, can)
 
     def next_month(self, world: World) -> "State":
@@ -422,6 +449,7 @@ def make_world(
             population.occupations["exposure"].to_numpy(dtype=np.float64),
             months,
         ),
+        jobs=job_market(population, scenario.parameters.skills),
         coupling=coupling,
     )
 
@@ -459,6 +487,7 @@ def initial_state(world: World) -> State:
         ring=w.ring.copy(),
         network=w.network.astype(np.float64),
         firm=w.firm.astype(np.int64),
+        occupation=w.occupation.copy(),
         wage=w.wage.copy(),
         savings=w.savings.copy(),
         debt=w.debt.copy(),
@@ -470,6 +499,9 @@ def initial_state(world: World) -> State:
         benefit=np.zeros(n, dtype=np.int64),
         benefit_months=np.zeros(n, dtype=np.int16),
         insured=np.zeros(n, dtype=np.bool_),
+        course=np.full(n, -1, dtype=np.int8),
+        course_left=np.zeros(n, dtype=np.int16),
+        programme=np.full(n, -1, dtype=np.int16),
         headcount=f.size.astype(np.int64),
         positions=f.size + vacancies,
         stage=f.stage.copy(),

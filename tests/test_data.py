@@ -9,6 +9,7 @@ WAGES = ["wage_p10", "wage_p25", "wage_p50", "wage_p75", "wage_p90"]
 SHAPES = {
     "metros": (384, 31),
     "occupations": (22, 9),
+    "occupation_skills": (22, 7),
     "metro_occupations": (384 * 22, 10),
     "industry_occupations": (220, 3),
     "ai_exposure": (33, 6),

@@ -8,12 +8,14 @@ from microsim.policies.broadband import Broadband
 from microsim.policies.eligibility import Eligibility
 from microsim.policies.extended_insurance import ExtendedInsurance
 from microsim.policies.innovation_district import InnovationDistrict
+from microsim.policies.job_matching import JobMatching
 from microsim.policies.moving_aid import MovingAid
 from microsim.policies.moving_tax_credit import MovingTaxCredit
 from microsim.policies.place_based_hiring import PlaceBasedHiring
 from microsim.policies.place_programme import PlaceProgramme
 from microsim.policies.programme import Programme
 from microsim.policies.relocation_grant import RelocationGrant
+from microsim.policies.retraining import Retraining
 from microsim.policies.university_partnership import UniversityPartnership
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Eligibility",
     "ExtendedInsurance",
     "InnovationDistrict",
+    "JobMatching",
     "MovingAid",
     "MovingTaxCredit",
     "PlaceBasedHiring",
@@ -28,6 +31,7 @@ __all__ = [
     "Policy",
     "Programme",
     "RelocationGrant",
+    "Retraining",
     "UniversityPartnership",
 ]
 
@@ -35,6 +39,8 @@ Policy: TypeAlias = Annotated[
     RelocationGrant
     | MovingTaxCredit
     | ExtendedInsurance
+    | Retraining
+    | JobMatching
     | Broadband
     | InnovationDistrict
     | PlaceBasedHiring

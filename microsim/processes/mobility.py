@@ -116,7 +116,7 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
     worked = (state.firm[movers] >= 0) & ~remote
     metro, firm, wage = state.metro.copy(), state.firm.copy(), state.wage.copy()
     months_out = state.months_out.copy()
-    occupation = w.occupation[movers]
+    occupation = state.occupation[movers]
     wages = world.population.wages
     metro[movers] = destination
     median = wages * state.wage_index[:, None]
@@ -148,5 +148,7 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
     seekers = movers[worked]
     u = world.streams.uniform("job in hand", w.id[seekers], state.month)
     arranged = u < world.parameters.moving.job_in_hand
-    hired, employer = match(seekers[arranged], u[arranged], state, world, "job in hand: position")
-    return hire(state, world, hired, employer)
+    seekers, priority = seekers[arranged], u[arranged]
+    own = state.occupation[seekers].astype(np.int64)
+    found = match(seekers, own, priority, state, world, "job in hand: position")
+    return hire(state, world, *found)

@@ -29,6 +29,8 @@ QUIET = {
     "taxes": {"active": False},
     "housing": {"active": False},
     "local_economy": {"active": False, "local_multiplier": 0.0},
+    "skills": {"active": False},
+    "retraining": {"active": False},
 }
 """Parameters under which no mechanism of a month acts that can be turned off."""
 

@@ -1,0 +1,74 @@
+"""How tight the job markets are, and how soon they let a seeker find a job."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microsim.state import State, World
+
+__all__ = ["Tightness", "finding_chances", "tightness"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tightness:
+    """What the job markets of the metros hold for seekers of every occupation.
+
+    Attributes
+    ----------
+    openings : ndarray (M, O) float64
+        Positions open, by the occupation they are for.
+    chances : ndarray (M, O) float64
+        Openings for each unit of search that competes for them.
+    jobs : ndarray (M, O) float64
+        Openings that fall to a seeker of an occupation: its transferability times ``chances``,
+        added up over where it leads.
+    """
+
+    openings: Floats
+    chances: Floats
+    jobs: Floats
+
+
+def tightness(effort: Floats, state: State, world: World) -> Tightness:
+    """Return how tight the job markets are.
+
+    Positions that the firms of an industry have open are for occupations in the proportions of
+    `JobMarket.postings`. With transferability ``T``, openings ``V_p`` and search ``U_o`` (the sum
+    of the unemployed's efforts, also of those who lost their job this month), seekers compete for
+    the openings of occupation p with ``S_p = sum_o T_op U_o``, and an occupation's tightness is
+    ``sum_p T_op V_p / S_p``. Tightness times search adds up to the metro's openings; it is V / U
+    of the metro where skills carry everywhere, and of the occupation where they carry nowhere.
+
+    Parameters
+    ----------
+    effort : (N,)
+        Of search, 1 for a seeker of full effort.
+    state, world
+    """
+    jobs, firms = world.jobs, world.population.firms
+    metros, industries, count = jobs.postings.shape
+    cell = firms.metro.astype(np.int64) * industries + firms.industry
+    vacant = np.bincount(cell, state.positions - state.headcount, minlength=metros * industries)
+    openings = np.einsum("mi,mio->mo", vacant.reshape(metros, industries), jobs.postings)
+    out = np.flatnonzero(~state.employed)
+    where = state.metro[out] * count + state.occupation[out]
+    searching = np.bincount(where, effort[out], minlength=metros * count).reshape(metros, count)
+    competition = searching @ jobs.transferability
+    contested = competition > 0
+    chances = np.divide(openings, competition, out=np.zeros_like(openings), where=contested)
+    return Tightness(openings, chances, chances @ jobs.transferability.T)
+
+
+def finding_chances(market: Tightness, world: World) -> Floats:
+    """Return the chance of finding a job at full effort, by metro and occupation, (M, O).
+
+    ``job_finding_rate * (tightness / reference_tightness) ** matching_elasticity``, 1 or more where
+    jobs abound.
+    """
+    labour = world.parameters.labour
+    relative = market.jobs / labour.reference_tightness
+    chances: Floats = labour.job_finding_rate * relative**labour.matching_elasticity
+    return chances
