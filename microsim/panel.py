@@ -37,6 +37,9 @@ COUNTS = (
 )
 """Columns that count what happened in the month; `microsim.state.Flows` has them."""
 
+LEAST_INTENSITY = 0.01
+"""Labour intensity below which a firm's output is reckoned as if it were this."""
+
 YOUNG_FIRM = 1
 """Age in whole years up to which a firm is a start-up."""
 
@@ -83,6 +86,11 @@ class Month:
         return np.bincount(state.metro[state.employed], minlength=self.world.metros)
 
     @cached_property
+    def jobs(self) -> Floats:
+        """Jobs that the metro's firms have filled, (M,); some may be done from elsewhere."""
+        return self.of_firms(self.state.headcount)
+
+    @cached_property
     def vacancies(self) -> Ints:
         """Open positions, (M,)."""
         return self.of_firms(self.state.positions - self.state.headcount).astype(np.int64)
@@ -107,15 +115,16 @@ def ratio(top: NDArray[Any], bottom: NDArray[Any]) -> Floats:
 
 
 def output(state: State, world: World) -> Floats:
-    """Return what the workers of every metro produce, dollars a year, (M,).
+    """Return what the firms of every metro produce, dollars a year, (M,).
 
     The payroll of each firm over its labour intensity, which is payroll over revenue.
     """
-    at_work = state.employed
-    intensity = world.population.firms.labour_intensity[state.firm[at_work]]
-    # A firm without payroll has no revenue to speak of either.
-    produced = state.wage[at_work] / np.maximum(intensity, 0.01)
-    total = np.bincount(state.metro[at_work], produced, minlength=world.metros)
+    firms = world.population.firms
+    # The first bin is that of the unemployed, who are employed by firm -1.
+    payroll = np.bincount(state.firm + 1, state.wage, minlength=len(firms) + 1)[1:]
+    # A firm whose payroll is next to none of its revenue says nothing of what workers produce.
+    produced = payroll / np.maximum(firms.labour_intensity, LEAST_INTENSITY)
+    total = np.bincount(firms.metro, produced, minlength=world.metros)
     return total.astype(np.float64)
 
 
@@ -144,8 +153,8 @@ def diversification(month: Month) -> Floats:
     firms, size = month.world.population.firms, month.world.metros
     code = firms.metro.astype(np.int64) * len(INDUSTRIES) + firms.industry
     jobs = np.bincount(code, month.state.headcount, minlength=size * len(INDUSTRIES))
-    shares = jobs.reshape(size, -1) / np.maximum(month.employed, 1)[:, None]
-    index: Floats = np.where(month.employed > 0, 1.0 - (shares**2).sum(axis=1), 0.0)
+    shares = jobs.reshape(size, -1) / np.maximum(month.jobs, 1)[:, None]
+    index: Floats = np.where(month.jobs > 0, 1.0 - (shares**2).sum(axis=1), 0.0)
     return index
 
 
@@ -259,8 +268,8 @@ PANEL: tuple[PanelColumn, ...] = (
     C(
         "openings_rate",
         "share of positions",
-        "Vacancies over vacancies and employed.",
-        lambda m: ratio(m.vacancies, m.vacancies + m.employed),
+        "Vacancies over vacancies and filled jobs.",
+        lambda m: ratio(m.vacancies, m.vacancies + m.jobs),
     ),
     C(
         "skills_mismatch",
@@ -324,7 +333,7 @@ PANEL: tuple[PanelColumn, ...] = (
     C(
         "output",
         "dollars a year",
-        "Payroll over the employers' labour intensity, of the workers simulated.",
+        "Payroll of the metro's firms over their labour intensity, of the workers simulated.",
         lambda m: m.output,
     ),
     C(
@@ -336,8 +345,8 @@ PANEL: tuple[PanelColumn, ...] = (
     C(
         "productivity",
         "dollars a year",
-        "Output per employed.",
-        lambda m: ratio(m.output, m.employed),
+        "Output per filled job.",
+        lambda m: ratio(m.output, m.jobs),
     ),
     C("diversification", "0 to 1", "1 less the Herfindahl index of industries.", diversification),
     C(

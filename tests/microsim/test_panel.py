@@ -57,11 +57,11 @@ def test_workers_and_wages_by_hand(month):
     assert_allclose(panel["over_55_share"], groups["age"].agg(lambda a: (a >= 55).mean()))
     at_work = workers[workers["works"]].groupby("metro")
     assert_allclose(panel["mean_wage"], at_work["wage"].mean())
-    firm = after.firm[after.firm >= 0]
-    produced = after.wage[after.firm >= 0] / world.population.firms.labour_intensity[firm]
-    by_metro = [produced[after.metro[after.firm >= 0] == m].sum() for m in range(16)]
+    firm, firms = after.firm[after.firm >= 0], world.population.firms
+    produced = after.wage[after.firm >= 0] / firms.labour_intensity[firm]
+    by_metro = [produced[firms.metro[firm] == m].sum() for m in range(16)]
     assert_allclose(panel["output"], by_metro)
-    assert_allclose(panel["productivity"], panel["output"] / panel["employed"])
+    assert_allclose(panel["productivity"], by_metro / np.bincount(firms.metro[firm]))
 
 
 def test_rates_and_indices_by_hand(month):
@@ -70,7 +70,8 @@ def test_rates_and_indices_by_hand(month):
     openings = after.positions - after.headcount
     by_metro = np.array([openings[firms.metro == m].sum() for m in range(16)])
     assert_array_equal(panel["vacancies"], by_metro)
-    assert_allclose(panel["openings_rate"], by_metro / (by_metro + panel["employed"]))
+    positions = [after.positions[firms.metro == m].sum() for m in range(16)]
+    assert_allclose(panel["openings_rate"], by_metro / positions)
     scale = world.start.households_per_worker
     assert_allclose(panel["vacancy_rate"], 1 - scale * panel["population"] / panel["dwellings"])
     stock = np.bincount(before.metro, minlength=16)
