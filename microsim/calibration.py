@@ -57,6 +57,8 @@ KNOBS = (
     Knob("labour.job_finding_rate", "unemployment rate", raises=False),
     Knob("labour.initial_vacancy_rate", "job openings rate", raises=True),
     Knob("moving.staying_shift", "interstate moves", raises=False, scale="level"),
+    Knob("local_moves.renter_rate", "moves above 50 miles", raises=False),
+    Knob("local_moves.median_miles", "moves below 5 miles", raises=False),
 )
 """What is calibrated, if nothing else is asked for."""
 

@@ -10,14 +10,12 @@ import pandas as pd
 from choicemodels.datasets import load_data
 from choicemodels.errors import SpecificationError
 from estimation import Table, frame_table
+from microsim.distances import DISTANCE_CLASSES
 from microsim.population import Population
 from microsim.run import Run
-from microsim.variables import great_circle
 
 __all__ = ["MOMENTS", "Baseline", "calibration_report", "load_targets", "report_table"]
 
-MILE = 1.609344
-"""Kilometres."""
 BURDEN = 0.30
 """Share of income from which on rent is called a burden [CensusRent2024]_."""
 
@@ -60,43 +58,20 @@ class Baseline:
         table = self.months
         return 100.0 * float(table[list(parts)].sum().sum() / table[list(whole)].sum().sum())
 
-    def moves(self, chosen: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> float:
-        """Return the per cent of all moves between metros whose pairs are ``chosen``."""
-        flows = self.run.flows.merge(pairs(self.population), on=["origin", "destination"])
-        total = int(flows["moves"].sum())
-        return 100.0 * float(flows.loc[chosen(flows), "moves"].sum()) / total if total else 0.0
-
 
 Measured = float | str
 """A number, or the reason why there is none."""
 
 
-def pairs(population: Population) -> pd.DataFrame:
-    """Return origin, destination, miles and whether they share a state, for all M * M pairs."""
-    metros, size = population.metros, len(population.metros)
-    states = [set(str(names).split("-")) for names in metros.states]
-    kilometres = great_circle(metros.latitude, metros.longitude)
-    return pd.DataFrame(
-        {
-            "origin": np.repeat(metros.cbsa, size),
-            "destination": np.tile(metros.cbsa, size),
-            "miles": kilometres.ravel() / MILE,
-            "same_state": [bool(a & b) for a in states for b in states],
-        }
-    )
+def _distance(part: str) -> Callable[[Baseline], Measured]:
+    classes = tuple(f"moves_{name}" for name in DISTANCE_CLASSES)
 
+    def share(base: Baseline) -> Measured:
+        if not base.months["local_moves"].any():
+            return "nobody moved within a metro, as most movers do; are local_moves off?"
+        return base.share((f"moves_{part}",), classes)
 
-def _interstate(base: Baseline) -> Measured:
-    yearly = 12.0 * base.share(("moves",), ("population",))
-    return yearly * base.moves(lambda pair: ~pair["same_state"]) / 100.0
-
-
-def _distance(base: Baseline) -> Measured:
-    far = base.moves(lambda pair: pair["miles"] > 50)
-    return (
-        "moves within a metro are not simulated, and these are most of the short ones; of the "
-        f"moves between metros {far:.1f} % go farther than 50 miles"
-    )
+    return share
 
 
 def _saving(base: Baseline) -> Measured:
@@ -115,10 +90,10 @@ def _burdened(base: Baseline) -> Measured:
 
 
 MOMENTS: Mapping[str, Callable[[Baseline], Measured]] = {
-    "interstate moves": _interstate,
-    "moves below 5 miles": _distance,
-    "moves of 5 to 50 miles": _distance,
-    "moves above 50 miles": _distance,
+    "interstate moves": lambda base: 12.0 * base.share(("interstate_moves",), ("population",)),
+    "moves below 5 miles": _distance("under_5_miles"),
+    "moves of 5 to 50 miles": _distance("5_to_50_miles"),
+    "moves above 50 miles": _distance("over_50_miles"),
     "unemployment rate": lambda base: base.share(("unemployed",), ("population",)),
     "job openings rate": lambda base: base.share(("vacancies",), ("vacancies", "employed")),
     "layoffs and discharges": lambda base: base.share(("separations", "displaced"), ("employed",)),
