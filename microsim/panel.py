@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from microsim.government_parameters import LEVELS, Level
 from microsim.processes.local_economy import commute_index
+from microsim.processes.tightness import openings_by_occupation
 from microsim.state import State, World
 from microsim.synthesis_parameters import INDUSTRIES
 
@@ -131,20 +132,18 @@ def output(state: State, world: World) -> Floats:
 def mismatch(month: Month) -> Floats:
     """Return half the sum of the absolute differences of two mixes of occupations, (M,).
 
-    Those who look for work against those who have it, whose mix stands for the vacancies': the
-    index of dissimilarity of [DuncanDuncan1955]_, the share of the seekers who would have to
-    change occupation. 0 where nobody is unemployed.
+    Those of the unemployed against those of the open positions: the index of dissimilarity of
+    [DuncanDuncan1955]_, the share of the seekers who would have to change occupation to have as
+    many seekers as positions in each. 0 where nobody is unemployed or nothing open.
     """
     state, world = month.state, month.world
-    groups = len(world.population.occupations)
-    code = state.metro * groups + world.population.workers.occupation
-    shape = (world.metros, groups)
-    mixes = []
-    for who in (~state.employed, state.employed):
-        counts = np.bincount(code[who], minlength=world.metros * groups).reshape(shape)
-        mixes.append(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
-    seekers = mixes[0].sum(axis=1) > 0
-    index: Floats = np.where(seekers, np.abs(mixes[0] - mixes[1]).sum(axis=1) / 2.0, 0.0)
+    openings = openings_by_occupation(state, world)
+    out = np.flatnonzero(~state.employed)
+    code = state.metro[out] * openings.shape[1] + state.occupation[out]
+    seekers = np.bincount(code, minlength=openings.size).reshape(openings.shape)
+    many, few = seekers.sum(axis=1), openings.sum(axis=1)
+    gap = seekers / np.maximum(many, 1)[:, None] - openings / np.where(few > 0, few, 1.0)[:, None]
+    index: Floats = np.where((many > 0) & (few > 0), np.abs(gap).sum(axis=1) / 2.0, 0.0)
     return index
 
 
@@ -274,7 +273,7 @@ PANEL: tuple[PanelColumn, ...] = (
     C(
         "skills_mismatch",
         "share of seekers",
-        "Dissimilarity of the occupations of the unemployed and the employed.",
+        "Dissimilarity of the occupations of the unemployed and of open positions.",
         mismatch,
     ),
     C("price_index", "base year = 1", "House prices.", _state("price_index")),

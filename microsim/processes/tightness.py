@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from microsim.state import State, World
 
-__all__ = ["Tightness", "finding_chances", "tightness"]
+__all__ = ["Tightness", "finding_chances", "openings_by_occupation", "tightness"]
 
 Floats = NDArray[np.float64]
 
@@ -48,11 +48,9 @@ def tightness(effort: Floats, state: State, world: World) -> Tightness:
         Of search, 1 for a seeker of full effort.
     state, world
     """
-    jobs, firms = world.jobs, world.population.firms
-    metros, industries, count = jobs.postings.shape
-    cell = firms.metro.astype(np.int64) * industries + firms.industry
-    vacant = np.bincount(cell, state.positions - state.headcount, minlength=metros * industries)
-    openings = np.einsum("mi,mio->mo", vacant.reshape(metros, industries), jobs.postings)
+    jobs = world.jobs
+    openings = openings_by_occupation(state, world)
+    metros, count = openings.shape
     out = np.flatnonzero(~state.employed)
     where = state.metro[out] * count + state.occupation[out]
     searching = np.bincount(where, effort[out], minlength=metros * count).reshape(metros, count)
@@ -60,6 +58,16 @@ def tightness(effort: Floats, state: State, world: World) -> Tightness:
     contested = competition > 0
     chances = np.divide(openings, competition, out=np.zeros_like(openings), where=contested)
     return Tightness(openings, chances, chances @ jobs.transferability.T)
+
+
+def openings_by_occupation(state: State, world: World) -> Floats:
+    """Return the positions open, by metro and the occupation they are for, (M, O)."""
+    postings, firms = world.jobs.postings, world.population.firms
+    metros, industries, _ = postings.shape
+    cell = firms.metro.astype(np.int64) * industries + firms.industry
+    vacant = np.bincount(cell, state.positions - state.headcount, minlength=metros * industries)
+    openings: Floats = np.einsum("mi,mio->mo", vacant.reshape(metros, industries), postings)
+    return openings
 
 
 def finding_chances(market: Tightness, world: World) -> Floats:
