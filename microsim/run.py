@@ -85,7 +85,8 @@ class Run(RunPlan):
         One row for each replicate, month and metro: replicate, month (0 and up), date, and the
         columns of `microsim.panel.panel_table`. Stocks are those at the end of the month.
     national : DataFrame
-        One row for each replicate and month: the sums of these, moves, unemployment_rate,
+        One row for each replicate and month: the sums of these, moves (between metros),
+        those of `microsim.distances.move_counts`, remote_workers, unemployment_rate,
         mean_price_index, mean_rent_index and mean_wage_index (by workers), permits, the accounts
         in dollars (benefits, saved, drawn, moving_cost, credit, savings, borrowed, interest,
         repaid, debt, wages, and taxes and balance of each level of government, such as

@@ -210,7 +210,8 @@ def moving_scale(
     """Return the factor on moving costs of households, (N,)."""
     factors = np.asarray(moving.household_factors)
     size = np.clip(household_size, 1, len(factors))
-    return factors[size - 1] * np.where(homeowner, moving.owner_factor, 1.0)
+    scale: Floats = factors[size - 1] * np.where(homeowner, moving.owner_factor, 1.0)
+    return scale
 
 
 class WorkerColumns(Mapping[str, Floats]):
