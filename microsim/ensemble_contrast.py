@@ -135,9 +135,11 @@ def contrast_draws(
         rows[name] = [unit, x.mean(), y.mean(), split.mean, spread, split.mc_se, low, high]
         variance[name] = [split.parameters, split.replicates, split.interaction]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
-    table["note"] = ""
-    if min(draws, replicates) < 2:
-        table["note"] = "parameters and simulation are told apart by 2 draws and 2 replicates"
+    lone = "parameters and simulation are told apart by 2 draws and 2 replicates"
+    table["note"] = lone if min(draws, replicates) < 2 else ""
+    missing = (a.isna() | b.isna()).sum()
+    for name in missing.index[missing > 0]:
+        table.loc[name, "note"] = f"not defined in {missing[name]} of {draws * replicates} members"
     table = pd.concat([table, _ratios(a, b, tails)]).rename_axis("outcome")
     parts = ["parameters", "replicates", "interaction"]
     split_table = pd.DataFrame.from_dict(variance, orient="index", columns=parts)
