@@ -1,15 +1,17 @@
 """Households put by, live on what they have, borrow and repay."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from microsim.credit_parameters import CreditParameters
 from microsim.finance_parameters import CREDIT_BANDS
 from microsim.state import State, World
 
-__all__ = ["Budget", "budget", "credit_left"]
+__all__ = ["Budget", "budget", "credit_limits"]
 
 Ints = NDArray[np.int64]
 
@@ -60,47 +62,67 @@ def budget(put_by: Ints, take_home: Ints, need: Ints, state: State, world: World
     if not rules.active:
         nothing = np.zeros_like(living)
         return Budget(put_by, living, nothing, nothing, nothing, state.credit_score)
-    interest = np.rint(rules.interest_rate / 12.0 * state.debt).astype(np.int64)
-    principal = np.minimum(np.rint(rules.repayment_rate * state.debt).astype(np.int64), put_by)
-    at_hand = np.where(state.employed, take_home - put_by, state.savings - living)
-    paid = np.minimum(interest, at_hand)
-    owed = state.debt + interest - paid
-    left = credit_left(owed, state.credit_score, state.wage, rules)
-    return Budget(
-        saved=put_by - principal,
-        drawn=living + np.where(state.employed, 0, paid),
-        borrowed=np.minimum(need - living, left),
-        interest=interest,
-        repaid=paid + principal,
-        credit_score=_scores(paid < interest, state, world),
+    book = np.empty((5, len(need)), dtype=np.int64)
+    score = np.empty_like(state.credit_score)
+    _book(
+        put_by,
+        take_home,
+        need,
+        state.employed,
+        state.savings,
+        state.debt,
+        credit_limits(state.credit_score, state.wage, rules),
+        state.credit_score,
+        world.population.workers.credit_score,
+        np.array([rules.interest_rate / 12.0, rules.repayment_rate]),
+        np.array([rules.delinquency_points, rules.recovery_points, CREDIT_BANDS[0]]),
+        book,
+        score,
     )
+    saved, drawn, borrowed, interest, repaid = book
+    return Budget(saved, drawn, borrowed, interest, repaid, score)
 
 
-def credit_left(
-    debt: Ints, score: NDArray[np.int16], wage: NDArray[np.float64], rules: CreditParameters
+@njit(cache=True, nogil=True)
+def _book(
+    put_by: Any, take_home: Any, need: Any, employed: Any, savings: Any, debt: Any, limit: Any,
+    score: Any, start: Any, rates: Any, points: Any, book: Any, new_score: Any,
+) -> None:  # fmt: skip
+    """Write the month's five flows of every household into ``book`` (5, N), and its new score."""
+    for i in range(need.shape[0]):
+        interest = np.int64(np.rint(rates[0] * debt[i]))
+        living = min(need[i], savings[i])
+        principal = min(np.int64(np.rint(rates[1] * debt[i])), put_by[i])
+        at_hand = take_home[i] - put_by[i] if employed[i] else savings[i] - living
+        paid = min(interest, at_hand)
+        left = max(limit[i] - (debt[i] + interest - paid), 0)
+        book[0, i] = put_by[i] - principal
+        book[1, i] = living if employed[i] else living + paid
+        book[2, i] = min(need[i] - living, left)
+        book[3, i] = interest
+        book[4, i] = paid + principal
+        if paid < interest:
+            new_score[i] = max(score[i] - points[0], points[2])
+        else:
+            new_score[i] = min(score[i] + points[1], max(start[i], score[i]))
+
+
+def credit_limits(
+    score: NDArray[np.int16], wage: NDArray[np.float64], rules: CreditParameters
 ) -> Ints:
-    """Return what households may still borrow, (R,) cents.
+    """Return the debt at which nothing more is lent to households, (R,) cents.
 
-    The limit is the share of a year's wage that ``limits`` has for the band of the credit score.
+    It is the share of a year's wage that ``limits`` has for the band of the credit score.
 
     Parameters
     ----------
-    debt : (R,)
-        Cents.
     score : (R,)
     wage : (R,)
         Dollars a year.
     rules
     """
-    band = np.searchsorted(CREDIT_BANDS[1:-1], score, side="right")
-    limit = np.floor(100.0 * np.asarray(rules.limits)[band] * wage).astype(np.int64)
-    left: Ints = np.maximum(limit - debt, 0)
-    return left
-
-
-def _scores(delinquent: NDArray[np.bool_], state: State, world: World) -> NDArray[np.int16]:
-    rules, score = world.parameters.credit, state.credit_score.astype(np.int64)
-    fallen = np.maximum(score - rules.delinquency_points, CREDIT_BANDS[0])
-    start = world.population.workers.credit_score
-    risen = np.minimum(score + rules.recovery_points, np.maximum(start, score))
-    return np.where(delinquent, fallen, risen).astype(np.int16)
+    points = np.arange(CREDIT_BANDS[0], CREDIT_BANDS[-1] + 1)
+    band = np.searchsorted(CREDIT_BANDS[1:-1], points, side="right")
+    shares = 100.0 * np.asarray(rules.limits)[band]
+    limit: Ints = np.floor(shares[score - CREDIT_BANDS[0]] * wage).astype(np.int64)
+    return limit

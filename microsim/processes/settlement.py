@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.processes.balance_sheets import credit_left
+from microsim.processes.balance_sheets import credit_limits
 from microsim.processes.ledger import pay_from
 from microsim.processes.offers import claims, offer_list, payments, policies_of_offers
 from microsim.state import State, World
@@ -86,7 +86,7 @@ def _can_pay(
     if not (rules.active and rules.constrains_moves):
         return np.ones(len(movers), dtype=np.bool_)
     score, wage = state.credit_score[movers], state.wage[movers]
-    credit = credit_left(state.debt[movers], score, wage, rules)
+    credit = np.maximum(credit_limits(score, wage, rules) - state.debt[movers], 0)
     enough: NDArray[np.bool_] = state.savings[movers] + advance + credit >= cost
     return enough
 
