@@ -1,10 +1,13 @@
 """Scenarios that build on others."""
 
+from pathlib import Path
+
 import pytest
 
 from choicemodels.errors import SpecificationError
 from microsim import Scenario
 
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples/scenarios").glob("*.yaml"))
 SHOCK = """
 name: shock
 description: A shock.
@@ -90,3 +93,10 @@ def test_what_cannot_be_composed_is_refused(write, files, message):
     with pytest.raises(SpecificationError, match=message) as caught:
         Scenario.load(top)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_example_scenarios_are_scenarios(file):
+    scenario = Scenario.load(file)
+    assert scenario.name == file.stem
+    assert scenario.shocks or scenario.policies
