@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from choicemodels.errors import NestflowError, NestflowWarning
-from microsim.commands import calibrate, ensemble, estimate, harmonize, simulate
+from microsim.commands import calibrate, ensemble, estimate, grid, harmonize, simulate
 from microsim.commands.console import ERR
 
 __all__ = ["app", "main"]
@@ -33,6 +33,7 @@ for command in (
     simulate.contrast,
     ensemble.ensemble,
     calibrate.calibrate,
+    grid.grid,
 ):
     app.command()(command)
 

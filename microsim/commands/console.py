@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.progress import (
 
 from choicemodels.errors import SpecificationError
 
-__all__ = ["ERR", "OUT", "Out", "Seed", "TableFile", "named_options", "steps"]
+__all__ = ["ERR", "OUT", "Out", "Seed", "TableFile", "named_options", "steps", "worker_processes"]
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -66,3 +66,23 @@ def named_options(options: list[str] | None, what: str) -> dict[str, str]:
             raise SpecificationError(f"--{what} '{option}' is not of the form name=value.")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+@contextmanager
+def worker_processes(workers: int) -> Iterator[Any]:
+    """Start worker processes of one thread each; none for one worker."""
+    if workers < 1:
+        raise SpecificationError(f"--workers is {workers}; ask for at least 1.")
+    if workers == 1:
+        yield None
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise SpecificationError(
+            "--workers needs dask.distributed; install it with pip install 'nestflow[cluster]'."
+        ) from None
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    cluster = LocalCluster(n_workers=workers, **options)  # type: ignore[no-untyped-call]
+    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
+        yield client

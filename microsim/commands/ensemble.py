@@ -1,14 +1,12 @@
 """The command that runs scenarios under drawn parameters: ``ensemble``."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from choicemodels.errors import SpecificationError
-from microsim.commands.console import ERR, OUT, Seed, steps
+from microsim.commands.console import ERR, OUT, Seed, steps, worker_processes
 
 __all__ = ["ensemble"]
 
@@ -48,7 +46,7 @@ def ensemble(
     plans = [Scenario.load(path) for path in scenario or []]
     plans = plans if len(plans) > 1 else [Scenario.baseline(), *plans]
     people = load_population(population)
-    with steps() as step, _client(workers) as client:
+    with steps() as step, worker_processes(workers) as client:
         made = simulate_all(
             people,
             Behaviour(mobility=result),
@@ -72,23 +70,3 @@ def ensemble(
             OUT.print(saved.to_string(float_format="{:.4g}".format), soft_wrap=True, markup=False)
     share = f"; {100 * made.outside:.1f} % of the parameters drawn were not possible"
     ERR.print(f"saved {out}{share if made.outside else ''}")
-
-
-@contextmanager
-def _client(workers: int) -> Iterator[Any]:
-    """Start worker processes of one thread each; none for one worker."""
-    if workers < 1:
-        raise SpecificationError(f"--workers is {workers}; ask for at least 1.")
-    if workers == 1:
-        yield None
-        return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise SpecificationError(
-            "--workers needs dask.distributed; install it with pip install 'nestflow[cluster]'."
-        ) from None
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    cluster = LocalCluster(n_workers=workers, **options)  # type: ignore[no-untyped-call]
-    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
-        yield client

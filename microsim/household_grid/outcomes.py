@@ -7,7 +7,7 @@ from estimation.interaction.autocorrelation import moran_statistic
 from microsim.household_grid.run import GridRun
 from microsim.inequality import dissimilarity, gini, rank_order_information, theil
 
-__all__ = ["GRID_OUTCOMES", "grid_outcomes", "grid_series"]
+__all__ = ["GRID_OUTCOMES", "grid_outcomes", "grid_series", "grid_times"]
 
 GRID_OUTCOMES = {
     "decisions": "% of households a step",
@@ -49,7 +49,7 @@ def grid_outcomes(run: GridRun) -> "pd.Series[float]":
     "moves settled since" is what the moves at the shock exceed those at the end by; "moves of the
     poorest over others" compares the poorest fifth with the busiest of the other fifths.
     """
-    shock, width, last = _times(run)
+    shock, width, last = grid_times(run)
     before, at, end = slice(shock - width, shock), slice(shock, shock + width), slice(-width, None)
     steps = run.activity.groupby("step")[["decisions", "moves"]].sum()
     steps *= 100.0 / run.parameters.households
@@ -88,7 +88,7 @@ def grid_series(run: GridRun) -> pd.DataFrame:
     return sums[["decisions", "moves"]].assign(pressure=sums["felt"] / sums["households"])
 
 
-def _times(run: GridRun) -> tuple[int, int, int]:
+def grid_times(run: GridRun) -> tuple[int, int, int]:
     """Return the step of the shock, how many steps are averaged, and the last moment."""
     p = run.parameters
     shock = p.shock if p.shock is not None else p.steps // 2

@@ -1,7 +1,9 @@
 """A run of the household grid: from parameters and a seed to tidy tables."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,10 @@ from microsim.household_grid.kernel import Tally, step
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.state import GridState, initial_grid, periodic_distance, set_remote
 
-__all__ = ["GridRun", "simulate_grid"]
+__all__ = ["GridRun", "load_grid_run", "simulate_grid"]
+
+_NOTES = "run.json"
+_TABLES = ("households", "moves", "cells", "activity")
 
 # Households that take their turns together: few enough to stay in a processor's first cache.
 _BLOCK = 1_024
@@ -53,6 +58,20 @@ class GridRun:
     cells: pd.DataFrame
     activity: pd.DataFrame
 
+    def save(self, folder: str | Path) -> Path:
+        """Write the tables to Parquet files in a folder, parameters and seed to ``run.json``."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        for name in _TABLES:
+            getattr(self, name).to_parquet(path / f"{name}.parquet")
+        notes = {
+            "seed": self.seed,
+            "replicate": self.replicate,
+            "parameters": self.parameters.model_dump(mode="json"),
+        }
+        (path / _NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
+        return path
+
     def cells_at(self, moment: int) -> pd.DataFrame:
         """Return the cells, indexed by cell, when ``moment`` steps had been taken.
 
@@ -77,6 +96,27 @@ class GridRun:
         # Moves stand in the order in which they were made: the last of a household counts.
         home[taken["household"]] = taken["destination"]
         return home
+
+
+def load_grid_run(folder: str | Path) -> GridRun:
+    """Read a run that was saved.
+
+    Raises
+    ------
+    DataError
+        If the folder holds none.
+    """
+    path = Path(folder)
+    try:
+        notes = json.loads((path / _NOTES).read_text("utf-8"))
+        tables = {name: pd.read_parquet(path / f"{name}.parquet") for name in _TABLES}
+        parameters = GridParameters.model_validate(notes["parameters"])
+    except (OSError, ValueError, KeyError) as problem:
+        raise DataError(
+            f"{path} holds no run of the grid ({type(problem).__name__}); save one there, or check "
+            "the path."
+        ) from None
+    return GridRun(parameters, notes["seed"], notes["replicate"], **tables)
 
 
 def simulate_grid(

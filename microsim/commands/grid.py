@@ -1,0 +1,100 @@
+"""The household grid from the command line: ``grid``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from choicemodels.errors import SpecificationError
+from microsim.commands.console import ERR, OUT, named_options, steps, worker_processes
+
+if TYPE_CHECKING:
+    from microsim.household_grid.parameters import GridParameters
+
+__all__ = ["grid"]
+
+
+def grid(
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="paper, code or code_early; repeat it. paper unless given."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds of each, 1, 2 ...; at least 2.")] = 20,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/grid"),
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Parameter of the model, name=value; repeat it."),
+    ] = None,
+    film: Annotated[
+        bool, typer.Option("--film", help="Film the occupancy of the first seed.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes; 1 runs on the threads of this one.")] = 1,
+) -> None:
+    """Run the household grid model, and check what was published of it.
+
+    Writes the outcomes of all seeds, the tables and figures of the first, and a table of claims.
+
+    Example: nestflow grid --preset paper --seeds 20 --out runs/grid
+    """
+    from microsim.household_grid.claims import verdicts
+    from microsim.household_grid.ensemble import claims_ensemble
+
+    if seeds < 2:
+        raise SpecificationError(f"--seeds is {seeds}; a claim needs at least 2, best 20.")
+    names = list(dict.fromkeys(preset or ["paper"]))
+    changes = _changes(setting)
+    with steps() as step, worker_processes(workers) as client:
+        found = claims_ensemble(names, seeds, client=client, progress=step("Simulate"), **changes)
+        found.save(out)
+        for name in names:
+            step(f"Draw {name}")
+            _first_seed(found.parameters[name], out / name, film)
+            found.claims(name).to_csv(out / name / "claims.csv", index=False)
+    for name in names:
+        OUT.print(f"\n[bold]{name}[/bold], {seeds} seeds, intervals of 95 %")
+        table = found.claims(name)
+        shown = table[["number", "outcome", "mean", "low", "high", "verdict"]]
+        OUT.print(shown.to_string(index=False, float_format="{:,.3f}".format), soft_wrap=True)
+        OUT.print()
+        OUT.print(verdicts(table).to_string(header=False), soft_wrap=True, markup=False)
+    ERR.print(f"saved {out}")
+
+
+def _changes(setting: list[str] | None) -> dict[str, Any]:
+    """Read ``--set`` options as YAML would: numbers, lists and null."""
+    import yaml
+
+    changes = {}
+    for name, text in named_options(setting, "set").items():
+        try:
+            changes[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise SpecificationError(
+                f"--set {name}={text} has no value that can be read."
+            ) from None
+    return changes
+
+
+def _first_seed(parameters: "GridParameters", folder: Path, film: bool) -> None:
+    """Write the tables and figures of one run."""
+    from microsim.household_grid import figures
+    from microsim.household_grid.animation import animate_grid
+    from microsim.household_grid.run import simulate_grid
+
+    run = simulate_grid(parameters, seed=1)
+    other = simulate_grid(parameters.replace(income="exponential"), seed=1)
+    run.save(folder)
+    pages = {
+        "capacity": figures.capacity_map(run),
+        "occupancy": figures.occupancy_by_capacity(run),
+        "population": figures.population_maps(run),
+        "moves": figures.move_activity(run),
+        "median_incomes": figures.median_income_distributions(
+            {parameters.income: run, "exponential": other}
+        ),
+        "pressure": figures.pressure_series({parameters.income: run, "exponential": other}),
+    }
+    for name, figure in pages.items():
+        figure.savefig(folder / f"{name}.png", dpi=120)
+    if film:
+        animate_grid(run, folder / "occupancy.gif")

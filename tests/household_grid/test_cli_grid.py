@@ -1,0 +1,43 @@
+"""``nestflow grid``: the tables, figures and claims, and one sentence for a mistake."""
+
+import pandas as pd
+import pytest
+
+from microsim.household_grid.ensemble import load_grid_ensemble
+from microsim.household_grid.run import load_grid_run
+
+QUICK = ("--set", "households=600", "--set", "side=8", "--set", "steps=30")
+
+
+def test_it_writes_claims_tables_and_figures(nestflow, tmp_path):
+    out = tmp_path / "grid"
+    code, shown, said = nestflow("grid", "--preset", "code", "--seeds", "2", "--out", out, *QUICK)
+    assert code == 0, said
+    assert "households of the lowest incomes move most often" in shown
+    claims = pd.read_csv(out / "code" / "claims.csv")
+    assert set(claims["verdict"]) <= {"holds", "does not hold", "undecided"}
+    assert load_grid_run(out / "code").parameters.households == 600
+    assert len(load_grid_ensemble(out).outcomes) == 4
+    pages = {path.stem for path in (out / "code").glob("*.png")}
+    assert pages == {
+        "capacity", "occupancy", "population", "moves", "median_incomes", "pressure"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--preset", "papr"), "no preset 'papr' (did you mean 'paper'?)"),
+        (("--seeds", "1"), "--seeds is 1; a claim needs at least 2"),
+        (("--set", "occupancy=1"), "'occupancy' is 1; give a value of less than 1"),
+        (("--set", "weights=[1, 2]"), "there are 2 weights; give four"),
+        (("--set", "weights=[1"), "no value that can be read"),
+        (("--set", "side"), "not of the form name=value"),
+        (("--set", "steps=30", "--set", "shock=30"), "the last step is 29"),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(nestflow, tmp_path, options, message):
+    code, _, said = nestflow("grid", *options, "--out", tmp_path / "grid")
+    assert code == 2
+    assert message in said
+    assert not (tmp_path / "grid").exists()
