@@ -6,7 +6,8 @@ import numpy as np
 
 from microsim.policies import MovingAid, RelocationGrant
 from microsim.remote_work import REMOTE
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["CHECKS", "ConservationError", "assert_conserved"]
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["DISTANCE_CLASSES", "KM_PER_MILE", "distance_classes", "move_counts"]
 

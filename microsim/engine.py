@@ -40,8 +40,9 @@ from microsim.processes.ties import ties
 from microsim.recording import Record, Tables
 from microsim.run import Run, RunFolder, RunPlan, load_run
 from microsim.scenario import Scenario
-from microsim.state import Coupling, State, World, initial_state, make_world
+from microsim.state import State, initial_state
 from microsim.variables import VARIABLES, WorkerColumns
+from microsim.world import Coupling, World, make_world
 
 __all__ = ["simulate", "step"]
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import Streams
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["SCHEMA", "history_rows", "sampled_workers"]
 

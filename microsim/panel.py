@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from microsim.government_parameters import LEVELS, Level
 from microsim.processes.local_economy import commute_index
 from microsim.processes.tightness import openings_by_occupation
-from microsim.state import State, World
+from microsim.state import State
 from microsim.synthesis_parameters import INDUSTRIES
+from microsim.world import World
 
 __all__ = ["COUNTS", "PANEL", "PanelColumn", "metro_rows", "panel_table"]
 
@@ -36,7 +37,7 @@ COUNTS = (
     "grants",
     "constrained",
 )
-"""Columns that count what happened in the month; `microsim.state.Flows` has them."""
+"""Columns that count what happened in the month; `microsim.flows.Flows` has them."""
 
 LEAST_INTENSITY = 0.01
 """Labour intensity below which a firm's output is reckoned as if it were this."""

@@ -9,7 +9,8 @@ import pandas as pd
 from microsim.distances import move_counts
 from microsim.government_parameters import LEVELS
 from microsim.panel import COUNTS, metro_rows
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["Record", "Tables", "flow_totals", "national_row", "policy_rows"]
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from microsim.processes.balance_sheets import budget
 from microsim.processes.ledger import cents_by_metro, disbursements, withholding
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["accounts"]
 

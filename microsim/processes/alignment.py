@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.processes.intensity import displacement_intensity
-from microsim.state import Aligned, State, World
+from microsim.state import Aligned, State
 from microsim.synthesis_parameters import INDUSTRIES
+from microsim.world import World
 
 __all__ = ["alignment", "firm_factors", "tallied", "target_paths"]
 

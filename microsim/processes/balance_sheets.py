@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from microsim.credit_parameters import CreditParameters
 from microsim.finance_parameters import CREDIT_BANDS
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["Budget", "budget", "credit_limits"]
 

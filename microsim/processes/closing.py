@@ -10,8 +10,9 @@ from microsim.population import Population
 from microsim.processes.displacement import take_jobs
 from microsim.scenario import Scenario
 from microsim.shocks import PlantClosing
-from microsim.state import State, World
+from microsim.state import State
 from microsim.synthesis_parameters import INDUSTRIES
+from microsim.world import World
 
 __all__ = ["check_closings", "closing", "firms_that_close"]
 

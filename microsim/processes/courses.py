@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from microsim.policies import Retraining
 from microsim.processes.search_effort import search_effort
 from microsim.processes.tightness import finding_chances, tightness
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["Courses", "Outlook", "courses_for", "expected_earnings", "outlook", "values"]
 

@@ -11,7 +11,8 @@ from choicemodels.keyed_random import uniform_one
 from microsim.processes.alignment import firm_factors, tallied
 from microsim.processes.intensity import displacement_intensity
 from microsim.processes.macro import recession_factor
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["displacement", "take_jobs"]
 

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.policies import Eligibility, Programme
-from microsim.state import State, World
+from microsim.state import State
 from microsim.synthesis_parameters import EDUCATION_LEVELS
+from microsim.world import World
 
 __all__ = ["afforded", "meets", "would_claim"]
 

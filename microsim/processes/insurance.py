@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from microsim.policies import ExtendedInsurance
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import cents_by_metro, pay_from
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["insurance"]
 

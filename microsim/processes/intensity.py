@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.processes.macro import recession_factor
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["displacement_intensity"]
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from microsim.processes.macro import recession_factor
 from microsim.processes.place_programmes import wanted_positions
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["job_demand", "local_jobs"]
 

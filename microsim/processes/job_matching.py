@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from microsim.policies import JobMatching
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["job_matching"]
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from microsim.flows import Flows
 from microsim.government_parameters import LEVELS
-from microsim.state import Flows, State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["cents_by_metro", "disbursements", "pay_from", "withholding"]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["commute_index", "local_economy", "wage_level"]
 

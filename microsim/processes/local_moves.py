@@ -9,9 +9,10 @@ from scipy.special import ndtr, ndtri
 from microsim.distances import distance_classes
 from microsim.mobility_parameters import LocalMoveParameters
 from microsim.person_parameters import RINGS
-from microsim.state import State, World
+from microsim.state import State
 from microsim.synthesis_people import age_bracket
 from microsim.variables import moving_scale
+from microsim.world import World
 
 __all__ = ["local_moves", "monthly_chances", "truncated_lognormal"]
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microsim.shocks import Recession
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["macro", "recession_chances", "recession_factor"]
 

@@ -7,7 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import uniform_one
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["match"]
 

@@ -11,8 +11,9 @@ from microsim.processes.matching import match
 from microsim.processes.offers import active_offers, offer_list, offers
 from microsim.processes.search import hire
 from microsim.processes.settlement import settle, strike, unaided
-from microsim.state import State, World
+from microsim.state import State
 from microsim.variables import PlaceColumns, WorkerColumns
+from microsim.world import World
 
 __all__ = ["mobility", "monthly", "prospects"]
 

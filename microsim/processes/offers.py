@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from microsim.policies import MovingAid
 from microsim.processes.eligibility import afforded, meets, would_claim
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = [
     "Offer",

@@ -14,7 +14,8 @@ from microsim.policies import (
 )
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["hiring_subsidies", "place_programmes", "wanted_positions"]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from microsim.remote_work import REMOTE, telework_shares, turns_remote
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["remote_work"]
 

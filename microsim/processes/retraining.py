@@ -10,7 +10,8 @@ from microsim.policies import Retraining
 from microsim.processes.courses import Outlook, courses_for, outlook, values
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["retraining", "study_effort"]
 

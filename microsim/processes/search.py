@@ -10,7 +10,8 @@ from microsim.processes.matching import match
 from microsim.processes.retraining import study_effort
 from microsim.processes.search_effort import search_effort
 from microsim.processes.tightness import finding_chances, tightness
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["hire", "search"]
 

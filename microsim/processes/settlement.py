@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from microsim.processes.balance_sheets import credit_limits
 from microsim.processes.ledger import pay_from
 from microsim.processes.offers import claims, offer_list, payments, policies_of_offers
-from microsim.state import State, World
+from microsim.state import State
 from microsim.variables import moving_scale
+from microsim.world import World
 
 __all__ = ["Deals", "moving_costs", "settle", "strike", "unaided"]
 

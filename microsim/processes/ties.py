@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["ties"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.state import State, World
+from microsim.state import State
+from microsim.world import World
 
 __all__ = ["Tightness", "finding_chances", "openings_by_occupation", "tightness"]
 

@@ -14,8 +14,9 @@ from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.adoption import adopter_shares, adoption, adoption_hazards
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
 from microsim.variables import great_circle
+from microsim.world import make_world
 
 ADOPTION = {"kind": "ai_adoption"}
 NO_CONTAGION = {"industry_contagion": 0, "regional_contagion": 0}

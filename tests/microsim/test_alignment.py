@@ -15,7 +15,8 @@ from microsim.policies import Eligibility
 from microsim.processes.alignment import alignment, firm_factors, target_paths
 from microsim.processes.displacement import displacement
 from microsim.processes.eligibility import meets
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 AI = {"kind": "ai_displacement", "hazard": [{"month": 0, "rate": 0.01}]}
 ON = {"active": True, "displaced_before": 0}

@@ -15,7 +15,8 @@ from microsim.engine import step
 from microsim.finance_parameters import CREDIT_BANDS
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.accounts import accounts
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 CREDIT = {"active": True}
 

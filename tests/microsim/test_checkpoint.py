@@ -18,7 +18,8 @@ from microsim.checkpoint import pack, unpack
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.recording import Record
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 MONTHS, REPLICATES = 4, 2
 SHOCK = {"kind": "ai_displacement", "start_month": 1, "hazard": [{"month": 0, "rate": 0.1}]}

@@ -16,8 +16,9 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.processes.adoption import adopter_shares, adoption
 from microsim.processes.closing import closing, firms_that_close
 from microsim.processes.job_demand import job_demand
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
 from microsim.synthesis_parameters import INDUSTRIES
+from microsim.world import make_world
 
 METRO = 1
 

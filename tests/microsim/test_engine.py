@@ -13,7 +13,8 @@ from microsim import Scenario, load_run, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 MONTHS = 12
 SHOCK = {

@@ -12,7 +12,8 @@ from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.housing import housing, market_level
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 ON = {"active": True}
 

@@ -17,7 +17,8 @@ from microsim.government_parameters import InsuranceParameters
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.insurance import insurance
 from microsim.processes.search_effort import search_effort
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 MONTHS = 10
 STUCK = {"job_finding_rate": 0.02, "separation_rate": 0.03}

@@ -13,7 +13,8 @@ from microsim import Scenario, simulate
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.job_matching import job_matching
 from microsim.processes.search import search
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 HELP = {"kind": "job_matching", "factor": 2.0, "cost": 150}
 

@@ -12,7 +12,8 @@ from microsim import Scenario, simulate
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.job_demand import job_demand, local_jobs
 from microsim.processes.local_economy import commute_index, local_economy, wage_level
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 STILL = {"wage_trend": 0.0, "agglomeration": 0.0, "congestion": 0.0, "wage_curve": 0.0}
 

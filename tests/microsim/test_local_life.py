@@ -19,7 +19,8 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.processes.local_moves import local_moves, monthly_chances, truncated_lognormal
 from microsim.processes.ties import ties
 from microsim.remote_work import REMOTE, remote_status, telework_shares, teleworkable, turns_remote
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 SHOCK = {"kind": "remote_work", "share": 0.9, "start_month": 1, "months": 2}
 

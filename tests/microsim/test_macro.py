@@ -15,7 +15,8 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.processes.displacement import displacement
 from microsim.processes.job_demand import job_demand
 from microsim.processes.macro import macro, recession_chances, recession_factor
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 CHAIN = {"kind": "recession"}
 FIXED = {"kind": "recession", "timing": "fixed", "start_month": 2, "end_month": 4}

@@ -16,7 +16,8 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.outcomes import additionality
 from microsim.policies import MovingTaxCredit
 from microsim.processes.settlement import moving_costs
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 GRANT = {"kind": "relocation_grant", "amount": 10_000}
 CREDIT = {"kind": "moving_tax_credit", "share": 0.5, "maximum": 4_000}

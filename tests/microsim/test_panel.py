@@ -15,7 +15,8 @@ from microsim.outcomes import national_outcomes
 from microsim.panel import PANEL, metro_rows, panel_table
 from microsim.processes.tightness import openings_by_occupation
 from microsim.spatial import clustering
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 AI = {"kind": "ai_displacement", "hazard": [{"month": 0, "rate": 0.05}]}
 

@@ -12,7 +12,8 @@ from microsim.conservation import assert_conserved
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.place_programmes import place_programmes, wanted_positions
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 KINDS = {
     "innovation_district": {"positions": 5.0, "amount": 50_000},

@@ -15,7 +15,8 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.policies import Eligibility, RelocationGrant
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 GRANT = {"kind": "relocation_grant", "amount": 10_000}
 

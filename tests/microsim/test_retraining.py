@@ -16,7 +16,8 @@ from microsim.mobility_utility import MobilityUtility
 from microsim.processes.courses import courses_for, outlook, values
 from microsim.processes.retraining import retraining, study_effort
 from microsim.processes.search import search
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 EAGER = {"active": True, "constant": 2.0, "attention_unemployed": 1.0, "tuition": 100.0}
 COURSES = {"kind": "retraining", "covers": 0.5, "guidance": 30, "stipend": 200}

@@ -20,7 +20,8 @@ from microsim.processes.search import hire, search
 from microsim.processes.tightness import tightness
 from microsim.skill_parameters import SkillParameters
 from microsim.skills import postings, skill_distances, transferability
-from microsim.state import initial_state, make_world
+from microsim.state import initial_state
+from microsim.world import make_world
 
 SOC = load_data("occupations")["soc"]
 PAY = load_data("occupations")["wage_p50"].to_numpy(dtype=float)
