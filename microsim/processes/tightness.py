@@ -75,9 +75,9 @@ def finding_chances(market: Tightness, world: World) -> Floats:
     """Return the chance of finding a job at full effort, by metro and occupation, (M, O).
 
     ``job_finding_rate * (tightness / reference_tightness) ** matching_elasticity``, 1 or more where
-    jobs abound.
+    jobs abound, and 0 where there is none, whatever the elasticity.
     """
     labour = world.parameters.labour
     relative = market.jobs / labour.reference_tightness
-    chances: Floats = labour.job_finding_rate * relative**labour.matching_elasticity
-    return chances
+    chances = labour.job_finding_rate * relative**labour.matching_elasticity
+    return np.where(market.jobs > 0, chances, 0.0)

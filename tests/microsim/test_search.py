@@ -17,7 +17,7 @@ from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.matching import match
 from microsim.processes.search import hire, search
-from microsim.processes.tightness import tightness
+from microsim.processes.tightness import finding_chances, tightness
 from microsim.skill_parameters import SkillParameters
 from microsim.skills import postings, skill_distances, transferability
 from microsim.state import initial_state
@@ -218,6 +218,22 @@ def test_nobody_is_hired_beyond_the_positions(world_of, slack):
     assert (after.headcount == after.positions).mean() > 0.97
     at_work = np.bincount(after.firm[after.employed], minlength=len(after.headcount))
     assert_array_equal(at_work, after.headcount)
+
+
+def test_without_openings_nobody_finds_a_job_at_any_elasticity(world_of, slack):
+    """An elasticity of 0 makes the chance the same everywhere, but for where nothing is open."""
+    world = world_of()
+    rigid = Scenario.from_mapping({"parameters": {"labour": {"matching_elasticity": 0.0}}})
+    world = replace(world, scenario=rigid)
+    state = slack(world)
+    closed = world.population.firms.metro < 8
+    state = replace(state, positions=np.where(closed, state.headcount, state.positions))
+    market = tightness(np.ones(len(state.metro)), state, world)
+    chances = finding_chances(market, world)
+    assert (chances[:8] == 0.0).all()
+    assert (chances[8:] == rigid.parameters.labour.job_finding_rate).all()
+    hires = search(state, world).flows.hires
+    assert hires[:8].sum() == 0 < hires[8:].sum()
 
 
 def test_the_order_of_rows_does_not_matter(world_of, slack, shuffled):
