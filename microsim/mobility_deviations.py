@@ -10,7 +10,7 @@ because a logsum rises in each utility, and by as much as all of them do. A work
 above the chance at the ceiling does not move; the few others are evaluated exactly.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,18 @@ class Deviations:
             scale = product(term.worker, workers)
             parts.append(_part(scale, table, workers.codes(match_of(term))))
         return cls(tuple(parts), metro)
+
+    def only(self, workers: Ints) -> "Deviations":
+        """Return the deviations of some workers, (R,)."""
+        parts = (
+            replace(
+                part,
+                scale=part.scale[workers] if part.scale.ndim else part.scale,
+                code=part.code[workers],
+            )
+            for part in self.parts
+        )
+        return Deviations(tuple(parts), self.metro[workers])
 
     def ceiling(self) -> Floats | None:
         """Return the bound on what the deviations add to each worker's logsum, (N,).

@@ -79,6 +79,20 @@ class Choosers:
         deviations = Deviations.build(utility, workers, types, metro, places)
         return cls(utility, ids, metro, offer, staying, types, deviations)
 
+    def only(self, workers: Ints) -> "Choosers":
+        """Return some of the workers, who choose as they do among all."""
+        kinds = self.types
+        residuals = {part: values[workers] for part, values in kinds.residuals.items()}
+        return Choosers(
+            self.utility,
+            self.ids[workers],
+            self.metro[workers],
+            self.offer[workers],
+            self.staying[workers],
+            WorkerTypes(kinds.code[workers], kinds.parts, residuals),
+            self.deviations.only(workers),
+        )
+
     def rows(self, workers: Ints, view: Prospects) -> Floats:
         """Return the utilities of the destinations for some workers, (R, M)."""
         rows = np.empty((len(workers), len(self.utility.cbsa)))
@@ -106,9 +120,18 @@ def _below(
     moved = np.zeros(ids.shape[0], dtype=np.bool_)
     for i in prange(ids.shape[0]):
         gain = W[offer[i] + 1, kind[i], metro[i]] - staying[i]
+        u = uniform_one(key, ids[i], month)
         # log1p(exp(gain)) without overflow
-        softplus = gain + np.log1p(np.exp(-gain)) if gain > 0 else np.log1p(np.exp(gain))
-        moved[i] = uniform_one(key, ids[i], month) < -np.expm1(-softplus * years)
+        if gain > 0:
+            softplus = gain + np.log1p(np.exp(-gain))
+        else:
+            odds = np.exp(gain)
+            # The chance is below odds * years; nearly all draws lie above that, with room for
+            # rounding, and need no more.
+            if u > 1.001 * odds * years:
+                continue
+            softplus = np.log1p(odds)
+        moved[i] = u < -np.expm1(-softplus * years)
     return moved
 
 
@@ -116,16 +139,17 @@ def _below(
 def draw_destinations(u: Any, log_p: Any) -> Any:
     """Draw a destination for each row of log probabilities by inversion, (moves,) int64."""
     out = np.empty(u.shape[0], dtype=np.int64)
+    p = np.empty(log_p.shape[1])
     for i in range(u.shape[0]):
         total = 0.0
-        for j in range(log_p.shape[1]):
-            total += np.exp(log_p[i, j])
+        for j in range(p.shape[0]):
+            p[j] = np.exp(log_p[i, j])
+            total += p[j]
         running, last = 0.0, 0
-        for j in range(log_p.shape[1]):
-            p = np.exp(log_p[i, j])
-            if p > 0.0:
+        for j in range(p.shape[0]):
+            if p[j] > 0.0:
                 last = j
-            running += p
+            running += p[j]
             if running > u[i] * total:
                 break
         out[i] = last

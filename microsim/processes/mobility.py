@@ -86,8 +86,10 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     movers, destination = rule(who, view, world.streams, state.month)
     deals = strike(movers, destination, offer[movers], state, world)
     if deals.paid.any():
-        nothing = replace(who, offer=np.full_like(offer, -1))
-        anyway = unaided(deals, *rule(nothing, view, world.streams, state.month), state, world)
+        paid = deals.movers[deals.paid > 0]
+        nothing = replace(who.only(paid), offer=np.full_like(paid, -1))
+        again, where = rule(nothing, view, world.streams, state.month)
+        anyway = unaided(deals, paid[again], where, state, world)
         flows = replace(state.flows, inframarginal=state.flows.inframarginal + anyway)
         state = replace(state, flows=flows)
     movers = deals.movers

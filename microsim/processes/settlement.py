@@ -103,15 +103,12 @@ def unaided(deals: Deals, movers: Ints, destination: Ints, state: State, world: 
     deals
         From `strike`.
     movers, destination : (moves,)
-        Who would move without any offer, and where.
+        Who of those who are paid would move without any offer, and where.
     state, world
         Before the moves.
     """
     offer = np.full(len(state.metro), -1, dtype=np.int64)
-    rewarded = deals.movers[deals.paid > 0]
-    offer[rewarded] = deals.offer[deals.paid > 0]
-    same = offer[movers] >= 0
-    movers, destination = movers[same], destination[same]
+    offer[deals.movers] = deals.offer
     cost = moving_costs(movers, destination, state, world)
     qualifies = claims(offer[movers], destination, cost, world) > 0
     anyway = qualifies & _can_pay(movers, cost, np.zeros_like(cost), state, world)
