@@ -14,7 +14,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("0*.py"))
 
 
 def test_there_is_one_for_each_step():
-    assert [path.name[:2] for path in EXAMPLES] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert [path.name[:2] for path in EXAMPLES] == ["01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -70,7 +70,7 @@ CLAIMS = (
 
 
 def check_claims(
-    outcomes: pd.DataFrame, exponential: pd.DataFrame, *, level: float = 0.95
+    outcomes: pd.DataFrame, exponential: pd.DataFrame | None = None, *, level: float = 0.95
 ) -> pd.DataFrame:
     """Return what an ensemble says of every claim.
 
@@ -78,7 +78,7 @@ def check_claims(
     ----------
     outcomes, exponential
         A row a seed, columns `GRID_OUTCOMES`: of the preset, and of the same with exponential
-        incomes.
+        incomes. Without the second, claims that compare the two are left out.
     level
         Of the intervals, Student's t over seeds.
 
@@ -97,12 +97,16 @@ def check_claims(
     """
     if len(outcomes) < 2:
         raise DataError(f"{len(outcomes)} seed has no interval; run two or more, best 20.")
-    if not outcomes.index.equals(exponential.index):
+    if exponential is not None and not outcomes.index.equals(exponential.index):
         raise DataError("the ensembles have other seeds; run both with the same.")
     rows = []
     for claim in CLAIMS:
+        if claim.against_exponential and exponential is None:
+            continue
         for name, sign in claim.signs.items():
-            values = outcomes[name] - exponential[name] * claim.against_exponential
+            values = outcomes[name]
+            if claim.against_exponential and exponential is not None:
+                values = values - exponential[name]
             low, high = mean_interval(values.to_numpy(dtype=float), level)
             verdict = _verdict(sign * low, sign * high)
             unit = GRID_OUTCOMES[name]

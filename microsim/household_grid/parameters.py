@@ -189,6 +189,9 @@ class GridParameters(Group):
     remote_share: float = parameter(
         1.0, "share of households", _CODE, "Of those above remote_income.", ge=0, le=1
     )
+    remote_steps: int = parameter(
+        1, "steps", _PAPER, "Over which they become remote, evenly; all at once by default.", ge=1
+    )
     reopening: int | None = parameter(
         None, "step", "assumption", "At which nobody is remote any more; never without.", ge=1
     )

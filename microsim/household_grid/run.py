@@ -162,6 +162,8 @@ def simulate_grid(
     first = grid.households.cell.copy()
     every = every if every is not None else max(p.steps // 50, 1)
     recorded = {*range(0, p.steps, every), p.steps, p.shock, p.reopening}
+    shocked = range(0) if p.shock is None else range(p.shock, p.shock + p.remote_steps)
+    changes = {p.reopening, *shocked}
     record = _Record(grid, p.steps)
     within = np.arange(min(_BLOCK, p.households), dtype=np.int32)
     blocks = np.arange(-(-p.households // len(within)), dtype=np.int32)
@@ -170,8 +172,8 @@ def simulate_grid(
     for now in range(p.steps):
         if now in recorded:
             record.cells(now)
-        if now in (p.shock, p.reopening):
-            set_remote(grid, p, on=now == p.shock)
+        if now in changes:
+            set_remote(grid, p, now)
         moved = step(
             now, grid.keys, grid.rules, blocks, within, words, seen, grid.households, grid.cells,
             record.tally(now),

@@ -11,6 +11,7 @@ from microsim.household_grid.cities import draw_places
 from microsim.household_grid.households import draw_homes, draw_incomes, draw_preferences
 from microsim.household_grid.kernel import Cells, Households, Keys, Rules, settle
 from microsim.household_grid.parameters import GridParameters
+from microsim.remote_work import turns_remote
 
 __all__ = ["GridState", "grid_rules", "initial_grid", "periodic_distance", "set_remote"]
 
@@ -134,15 +135,21 @@ def grid_rules(parameters: GridParameters, income: Floats) -> Rules:
     )
 
 
-def set_remote(grid: GridState, parameters: GridParameters, *, on: bool) -> None:
-    """Make the households that earn more than ``remote_income`` remote, or nobody.
+def set_remote(grid: GridState, parameters: GridParameters, now: int) -> None:
+    """Make those households remote whom the shock has reached by now; nobody once re-opened.
 
-    Streams: "remote work", by household.
+    Streams: "remote work", "remote work: step", by household.
     """
-    h, p = grid.households, parameters
+    p, h = parameters, grid.households
+    open_again = p.reopening is not None and now >= p.reopening
+    if p.shock is None or now < p.shock or open_again:
+        h.remote[:] = False
+        return
     ids = np.arange(len(h.income), dtype=np.int64)
-    u = grid.streams.uniform("remote work", ids)
-    h.remote[:] = on & (h.income > p.remote_income) & (u < p.remote_share)
+    whether = grid.streams.uniform("remote work", ids)
+    when = grid.streams.uniform("remote work: step", ids)
+    chance = np.where(h.income > p.remote_income, p.remote_share, 0.0)
+    h.remote[:] = turns_remote(whether, when, chance, now - p.shock, p.remote_steps)
 
 
 def periodic_distance(a: Ints, b: Ints, side: int) -> Floats:

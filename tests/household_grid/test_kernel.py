@@ -127,7 +127,7 @@ def test_steps_are_those_of_the_model_written_out_plainly(preset):
     decided = moves = 0
     for when in range(p.steps):
         if when == p.shock:
-            set_remote(grid, p, on=True)
+            set_remote(grid, p, when)
             plain.remote[:] = True
         moved, tally = take_step(grid, p, when)
         for i in range(p.households):
@@ -249,12 +249,23 @@ def test_a_shock_that_makes_nobody_remote_is_none():
 
 
 def test_remote_are_those_above_the_threshold():
-    p = GridParameters.preset("paper", **SMALL, remote_income=30_000)
+    p = GridParameters.preset("paper", **SMALL, remote_income=30_000, reopening=7)
     grid = initial_grid(p, Streams(1))
-    set_remote(grid, p, on=True)
-    assert_array_equal(grid.households.remote, grid.households.income > 30_000)
-    set_remote(grid, p, on=False)
-    assert not grid.households.remote.any()
+    for now, who in ((3, 0.0), (4, 30_000.0), (7, 0.0)):
+        set_remote(grid, p, now)
+        assert_array_equal(grid.households.remote, (grid.households.income > who) & (who > 0))
+
+
+def test_remote_work_may_spread_over_steps():
+    p = GridParameters.preset("paper", households=4_000, shock=4, remote_steps=4, remote_share=0.5)
+    grid = initial_grid(p, Streams(1))
+    shares, before = [], grid.households.remote.copy()
+    for now in range(3, 9):
+        set_remote(grid, p, now)
+        assert (grid.households.remote >= before).all()
+        before = grid.households.remote.copy()
+        shares.append(before.mean())
+    assert_allclose(shares, [0, 0.125, 0.25, 0.375, 0.5, 0.5], atol=4 * 0.5 / np.sqrt(4_000))
 
 
 def test_work_draws_households_to_large_cells_and_remote_work_lets_them_go():

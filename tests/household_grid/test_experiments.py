@@ -1,0 +1,47 @@
+"""Deviations and open questions: each is one change, and each can be run."""
+
+import pytest
+
+from microsim.household_grid.ensemble import grid_ensemble
+from microsim.household_grid.experiments import (
+    DEVIATIONS,
+    deviation_sets,
+    deviation_table,
+    open_questions,
+)
+from microsim.household_grid.parameters import PRESETS, GridParameters
+
+SMALL = {"households": 600, "side": 8, "steps": 30, "shock": 15}
+
+
+def test_the_code_is_the_paper_with_deviations():
+    """What the preset changes is told of, but for its number of cities."""
+    told = [key for deviation in DEVIATIONS for key in deviation.changes]
+    assert {key for key in PRESETS["code"] if key != "city_rule"} <= set(told)
+    assert len({deviation.name for deviation in DEVIATIONS}) == len(DEVIATIONS)
+
+
+def test_each_deviation_differs_from_the_paper():
+    sets = deviation_sets(**SMALL)
+    paper = sets.pop("paper")
+    assert len(sets) == sum(bool(deviation.changes) for deviation in DEVIATIONS)
+    assert all(p != paper for p in sets.values())
+
+
+def test_the_table_tells_every_deviation_and_the_effect_of_those_that_run():
+    found = grid_ensemble(deviation_sets(**SMALL), 2)
+    table = deviation_table(found, ("moves",))
+    assert list(table.index) == [deviation.name for deviation in DEVIATIONS]
+    by_hand = (found.of("edges")["moves"] - found.of("paper")["moves"]).mean()
+    assert table.loc["edges", "moves"] == pytest.approx(by_hand)
+    assert table.loc["capacity as printed", ["moves", "claims"]].isna().all()
+
+
+def test_questions_change_what_they_ask():
+    base = GridParameters.preset("code", **SMALL)
+    sets = open_questions(base)
+    assert sets["base"] == base
+    assert sets["re-opened"].reopening == 22
+    assert sets["b2 times 0.5"].weights == (3.0, 2.0, -2.5e-4, 2.0)
+    assert sets["occupancy 0.50"].occupancy == 0.5
+    assert all(p != base for name, p in sets.items() if name != "base")
