@@ -187,6 +187,16 @@ def closings(before: State, after: State, world: World) -> str | None:
     if wrong.size:
         firm = world.population.firms.id[wrong[0]]
         return f"firm {firm} is closed, but has {after.positions[wrong[0]]} positions"
+    newly = np.bincount(
+        world.population.firms.metro,
+        before.positions * (after.closed & ~before.closed),
+        minlength=world.metros,
+    )
+    more = after.lost_positions - before.lost_positions
+    wrong = np.flatnonzero((more > newly + 1) | ((newly == 0) & (more != 0)))
+    if wrong.size:
+        m = wrong[0]
+        return f"metro {world.utility.cbsa[m]} lost {more[m]:+,} positions for good of {newly[m]:,}"
     return None
 
 

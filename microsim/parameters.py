@@ -87,6 +87,14 @@ class LabourParameters(Group):
         ge=0,
         le=1,
     )
+    lost_for_good: float = parameter(
+        1.0,
+        "share of the positions",
+        "assumption: employment that a place has lost does not come back [BlanchardKatz1992]",
+        "Positions of a plant that closes which the metro's other employers do not replace.",
+        ge=0,
+        le=1,
+    )
     stage_multipliers: FourFactors = parameter(
         (0.5, 1.0, 2.0, 3.0),
         "factor on the displacement hazard",

@@ -91,6 +91,9 @@ class State:
         Policy of remote work, as `Firms.remote`.
     closed : ndarray (F,) bool
         Which firms have closed for good.
+    lost_positions, closing_stock : ndarray (M,) int64
+        Positions that closed firms took with them and nobody replaced when a firm closed last,
+        and the workers whom the metro had then.
     aligned : Aligned
     price_index, rent_index : ndarray (M,) float64
         House prices and mean rents, 1 in the base year.
@@ -139,6 +142,8 @@ class State:
     stage: NDArray[np.int8]
     remote: NDArray[np.int8]
     closed: NDArray[np.bool_]
+    lost_positions: Ints
+    closing_stock: Ints
     aligned: Aligned
     price_index: Floats
     rent_index: Floats
@@ -241,6 +246,8 @@ def initial_state(world: World) -> State:
         stage=f.stage.copy(),
         remote=f.remote.copy(),
         closed=np.zeros(len(f), dtype=np.bool_),
+        lost_positions=np.zeros(world.metros, dtype=np.int64),
+        closing_stock=np.zeros(world.metros, dtype=np.int64),
         aligned=Aligned(np.ones(2), 0.0, np.zeros(len(f), dtype=np.bool_)),
         price_index=np.ones(world.metros),
         rent_index=np.ones(world.metros),

@@ -14,8 +14,9 @@ from microsim.state import State
 from microsim.synthesis_parameters import INDUSTRIES
 from microsim.world import World
 
-__all__ = ["check_closings", "closing", "firms_that_close"]
+__all__ = ["check_closings", "closing", "firms_that_close", "lost_jobs"]
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -23,7 +24,8 @@ def closing(state: State, world: World) -> State:
     """Close the firms that the scenario's plant closings name, in their month.
 
     Their workers count as displaced. All their positions, filled or open, are gone: a closed firm
-    hires and adopts nothing any more. Nothing is drawn.
+    hires and adopts nothing any more, and of its positions the metro's other employers do not
+    replace the share ``lost_for_good`` (see `lost_jobs`). Nothing is drawn.
     """
     due = [
         shock
@@ -35,10 +37,37 @@ def closing(state: State, world: World) -> State:
     closed = state.closed.copy()
     for shock in due:
         closed[firms_that_close(shock, state, world)] = True
+    gone = np.where(closed, state.positions, 0)
     lost = np.flatnonzero(state.employed & closed[state.firm])
     everyone = np.ones(len(lost), dtype=np.bool_)
     state = take_jobs(lost, everyone, everyone, state, world)
-    return replace(state, closed=closed, positions=np.where(closed, 0, state.positions))
+    state = replace(state, closed=closed, positions=np.where(closed, 0, state.positions))
+    return _without(gone, state, world)
+
+
+def lost_jobs(state: State, world: World) -> Floats:
+    """Return the positions of closed firms that their metros still lack, (M,).
+
+    Those lost, less ``jobs_per_worker`` for each worker by whom the metro has shrunk since: a place
+    recovers from lost jobs by those who leave ([BlanchardKatz1992]_).
+    """
+    stock = np.bincount(state.workplace(world), minlength=world.metros)
+    shrunk = np.maximum(state.closing_stock - stock, 0)
+    still: Floats = np.maximum(state.lost_positions - world.jobs_per_worker * shrunk, 0.0)
+    return still
+
+
+def _without(gone: Ints, state: State, world: World) -> State:
+    """Add what is lost for good of the positions ``gone``, (F,), where firms have just closed."""
+    by_metro = np.bincount(world.population.firms.metro, gone, minlength=world.metros)
+    share = world.parameters.labour.lost_for_good
+    stock = np.bincount(state.workplace(world), minlength=world.metros)
+    total = np.rint(lost_jobs(state, world) + share * by_metro).astype(np.int64)
+    return replace(
+        state,
+        lost_positions=np.where(by_metro > 0, total, state.lost_positions),
+        closing_stock=np.where(by_metro > 0, stock, state.closing_stock),
+    )
 
 
 def firms_that_close(shock: PlantClosing, state: State, world: World) -> Ints:

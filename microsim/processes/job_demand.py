@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from microsim.processes.closing import lost_jobs
 from microsim.processes.macro import recession_factor
 from microsim.processes.place_programmes import wanted_positions
 from microsim.state import State
@@ -39,7 +40,8 @@ def job_demand(state: State, world: World) -> State:
     """Move each metro's positions toward its first ratio of positions to workers, and local jobs.
 
     ``demand_speed`` of the gap is closed in a month; `local_jobs`, and the positions that
-    policies make employers want, come on top. In a recession, firms also withdraw
+    policies make employers want, come on top, and those of plants that closed are not wanted any
+    more (`lost_jobs`). In a recession, firms also withdraw
     ``1 - vacancy_factor`` of the metro's open positions. New positions go to firms in proportion to
     their headcount plus one, closed ones left out, and only vacancies are closed.
 
@@ -55,7 +57,7 @@ def job_demand(state: State, world: World) -> State:
     vacancies = state.positions - state.headcount
     available = np.bincount(firm_metro, vacancies, minlength=size).astype(np.int64)
     kept = recession_factor(world.parameters.macro.vacancy_factor, state, world)
-    target = world.jobs_per_worker * stock
+    target = world.jobs_per_worker * stock - lost_jobs(state, world)
     target = target + local_jobs(state, world) + wanted_positions(state, world)
     wanted = world.parameters.labour.demand_speed * (target - now)
     change = np.floor(wanted - (1.0 - kept) * available + u).astype(np.int64)

@@ -14,7 +14,7 @@ from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.adoption import adopter_shares, adoption
-from microsim.processes.closing import closing, firms_that_close
+from microsim.processes.closing import closing, firms_that_close, lost_jobs
 from microsim.processes.job_demand import job_demand
 from microsim.state import initial_state
 from microsim.synthesis_parameters import INDUSTRIES
@@ -88,6 +88,42 @@ def test_a_closed_firm_never_opens_again(world_of, plant, population, behaviour,
     # In a metro whose firms have all closed, nobody opens a position.
     every = replace(state, closed=np.ones_like(state.closed))
     assert_array_equal(job_demand(every, world).positions <= state.positions, True)
+
+
+@pytest.mark.parametrize("kept", [0.0, 1.0])
+def test_what_a_plant_took_is_not_refilled_until_people_have_left(world_of, plant, kept):
+    labour = {"demand_speed": 1.0, "lost_for_good": kept}
+    world = world_of(plant, labour=labour)
+    before = initial_state(world)
+    after = closing(before, world)
+    gone = before.positions.sum() - after.positions.sum()
+    assert after.lost_positions[METRO] == kept * gone
+    assert after.lost_positions.sum() == after.lost_positions[METRO]
+    assert after.closing_stock[METRO] == np.bincount(before.metro)[METRO]
+    calm = job_demand(before, world_of(labour=labour))
+    here = world.population.firms.metro == METRO
+    lacking = calm.positions[here].sum() - job_demand(after, world).positions[here].sum()
+    assert lacking == pytest.approx(kept * gone, abs=1)
+    # Whoever leaves takes a lost job's place along; whoever comes brings none back.
+    idle = np.flatnonzero((after.metro == METRO) & ~after.employed)
+    fewer = replace(after, metro=np.where(np.isin(np.arange(4000), idle[:3]), 0, after.metro))
+    ratio = world.jobs_per_worker[METRO]
+    assert lost_jobs(fewer, world)[METRO] == pytest.approx(max(kept * gone - 3 * ratio, 0))
+    more = replace(after, metro=np.where(after.metro == 0, METRO, after.metro))
+    assert lost_jobs(more, world)[METRO] == kept * gone
+
+
+def test_a_second_closing_adds_to_what_is_still_lacking(world_of, plant):
+    world = world_of(plant, {**plant, "start_month": 1})
+    first = closing(initial_state(world), world)
+    second = closing(replace(first, month=1), world)
+    gone = first.positions.sum() - second.positions.sum()
+    assert second.closed.sum() == 2
+    assert second.lost_positions[METRO] == first.lost_positions[METRO] + gone
+    assert_conserved(first, second, world, _only_closings())
+    wrong = replace(first, lost_positions=first.lost_positions + 1)
+    with pytest.raises(ConservationError, match=r"lost \+1 positions for good of 0"):
+        assert_conserved(first, wrong, world, _only_closings())
 
 
 def test_closed_firms_neither_adopt_nor_are_imitated(world_of, plant):
