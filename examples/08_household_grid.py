@@ -1,10 +1,12 @@
 """Step 8: a household grid before and after remote work, and what was published of it."""
 
-from microsim.household_grid.claims import verdicts
-from microsim.household_grid.ensemble import claims_ensemble
-from microsim.household_grid.outcomes import grid_outcomes
-from microsim.household_grid.parameters import GridParameters
-from microsim.household_grid.run import simulate_grid
+from microsim.household_grid import (
+    GridParameters,
+    claims_ensemble,
+    grid_outcomes,
+    simulate_grid,
+    verdicts,
+)
 
 # The model as its paper intends it, at a quarter of the size.
 small = {"households": 2_500, "side": 10, "steps": 200}

@@ -188,8 +188,14 @@ def _enter(i: Any, c: Any, households: Any, cells: Any) -> None:
 @njit(cache=True, nogil=True)
 def _leave(i: Any, c: Any, households: Any, cells: Any) -> None:
     member, n = cells.member, cells.residents[c]
-    start = cells.start[c]
-    at = start + np.searchsorted(member[start : start + n], households.rank[i])
+    start, rank = cells.start[c], households.rank[i]
+    at, end = start, start + n - 1
+    while at < end:
+        middle = (at + end) // 2
+        if member[middle] < rank:
+            at = middle + 1
+        else:
+            end = middle
     for k in range(at, start + n - 1):
         member[k] = member[k + 1]
     cells.residents[c] = n - 1
@@ -199,9 +205,12 @@ def _leave(i: Any, c: Any, households: Any, cells: Any) -> None:
 @njit(cache=True, nogil=True)
 def settle(home: Any, rules: Any, households: Any, cells: Any) -> None:
     """Let every household into its first home, the poorest first, and price all cells."""
-    order = np.argsort(households.rank)
+    order = np.empty_like(households.rank)
+    for i in range(order.shape[0]):
+        order[households.rank[i]] = i
     for k in range(order.shape[0]):
-        _enter(order[k], home[order[k]], households, cells)
+        i = np.int64(order[k])
+        _enter(i, home[i], households, cells)
     for c in range(cells.places.shape[0]):
         reprice(c, rules, households, cells)
 
@@ -223,7 +232,7 @@ def _score(i: Any, j: Any, here: Any, rules: Any, households: Any, cells: Any) -
 @njit(cache=True, nogil=True)
 def _search(i: Any, when: Any, key: Any, rules: Any, households: Any, cells: Any, seen: Any) -> Any:
     """Return the cell that a household likes best of those that it finds and its own."""
-    here, income, side = households.cell[i], households.income[i], rules.side
+    here, income, side = np.int64(households.cell[i]), households.income[i], rules.side
     best, best_score = here, _score(i, here, here, rules, households, cells)
     searches = int(rules.least_searches + rules.searches_per_dollar * income)
     exponent = rules.poorest_exponent + rules.exponent_per_dollar * income
@@ -344,7 +353,8 @@ def step(
             i = start + within[k]
             if i >= N:
                 continue
-            here = cell[i]
+            # One type of index throughout: each one more compiles the functions once more.
+            here = np.int64(cell[i])
             pressure = alpha * cost[here] * inverse[i]
             pressures[quintile[i]] += pressure
             logit = slope * pressure - intercept

@@ -2,6 +2,7 @@
 
 import pytest
 
+import microsim.household_grid
 from microsim.household_grid.ensemble import grid_ensemble
 from microsim.household_grid.experiments import (
     DEVIATIONS,
@@ -45,3 +46,11 @@ def test_questions_change_what_they_ask():
     assert sets["b2 times 0.5"].weights == (3.0, 2.0, -2.5e-4, 2.0)
     assert sets["occupancy 0.50"].occupancy == 0.5
     assert all(p != base for name, p in sets.items() if name != "base")
+
+
+def test_every_public_name_exists():
+    package = microsim.household_grid
+    assert all(hasattr(package, name) for name in package.__all__)
+    assert dir(package) == sorted(package.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'simulate'"):
+        _ = package.simulate
