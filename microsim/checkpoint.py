@@ -1,8 +1,8 @@
 """Where a replicate stands, in a file: what it takes to go on as if it had never been stopped.
 
 A checkpoint is one npz archive of numbers, written and read without pickle: every array and number
-of the state under its name, the moves so far, and the rows of the tables so far as JSON. Draws are
-keyed by agent and month, so that no generator needs to be stored.
+of the state under its name, the moves and tallies so far, and the rows of the tables so far as
+JSON. Draws are keyed by agent and month, so that no generator needs to be stored.
 """
 
 import io
@@ -25,7 +25,7 @@ __all__ = ["pack", "unpack"]
 Part = TypeVar("Part")
 Arrays = Mapping[str, NDArray[Any]]
 
-_MOVES, _ROWS = "moves", "rows"
+_MOVES, _ROWS, _STATE, _TALLIES = "moves", "rows", "state", "tallies"
 
 
 def pack(state: State, record: Record) -> bytes:
@@ -39,22 +39,23 @@ def pack(state: State, record: Record) -> bytes:
         Of the months before it. Its panels are left out: they are on file by month.
     """
     rows = json.dumps({"national": record.national, "policies": record.policies}, default=_plain)
-    arrays = dict(_leaves(state, "state"))
+    arrays = {**dict(_leaves(state, _STATE)), **dict(_leaves(record.tallies, _TALLIES))}
     arrays |= {_MOVES: record.moves, _ROWS: np.frombuffer(rows.encode(), dtype=np.uint8)}
     archive = io.BytesIO()
     np.savez(archive, allow_pickle=False, **arrays)
     return archive.getvalue()
 
 
-def unpack(path: Path, start: State) -> tuple[State, Record]:
+def unpack(path: Path, start: State, empty: Record) -> tuple[State, Record]:
     """Return the state and the record, still without panels, of a checkpoint.
 
     Parameters
     ----------
     path
         An npz archive of `pack`.
-    start
-        A state of the same replicate, which says what a state is made of.
+    start, empty
+        A state of the same replicate, and a record of none of its months: they say what these are
+        made of.
 
     Raises
     ------
@@ -65,8 +66,14 @@ def unpack(path: Path, start: State) -> tuple[State, Record]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         rows = json.loads(arrays[_ROWS].tobytes())
-        record = Record([], rows["national"], rows["policies"], arrays[_MOVES])
-        return _restored(start, arrays, "state"), record
+        record = Record(
+            panels=[],
+            national=rows["national"],
+            policies=rows["policies"],
+            moves=_alike(arrays[_MOVES], empty.moves, _MOVES),
+            tallies=_restored(empty.tallies, arrays, _TALLIES),
+        )
+        return _restored(start, arrays, _STATE), record
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as problem:
         raise DataError(
             f"{path} is no checkpoint of this run ({type(problem).__name__}: {problem}); remove "

@@ -168,6 +168,19 @@ def courses(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def rosters(before: State, after: State, world: World) -> str | None:
+    """Check that the displaced, local movers and graduates are as many by name as counted."""
+    flows = after.flows
+    for what, named, counted in (
+        ("displaced", int((after.displaced_in == after.month).sum()), int(flows.displaced.sum())),
+        ("moved within their metro", len(flows.local_movers), int(flows.local_moves.sum())),
+        ("completed a course", len(flows.graduates), int(flows.retrained.sum())),
+    ):
+        if named != counted:
+            return f"{counted:,} {what}, but {named:,} are known by name"
+    return None
+
+
 def stages(before: State, after: State, world: World) -> str | None:
     """Check that firms keep their stage of adoption or take the next one."""
     ahead = after.stage.astype(np.int64) - before.stage
@@ -207,6 +220,7 @@ CHECKS: Sequence[Check] = (
     jobs,
     occupations,
     courses,
+    rosters,
     closings,
     stages,
     money,

@@ -211,8 +211,8 @@ def _beginning(world: World, folder: RunFolder | None) -> tuple[State, Record]:
     state, replicate = initial_state(world), world.streams.replicate
     found = folder.checkpoint(replicate) if folder is not None else None
     if folder is None or found is None:
-        return state, Record.empty(world.metros)
-    state, record = unpack(found, state)
+        return state, Record.empty(world)
+    state, record = unpack(found, state, Record.empty(world))
     record.panels.extend(folder.read_months(replicate, state.month))
     return state, record
 

@@ -57,6 +57,12 @@ class Flows:
         Moves within metros, by `microsim.distances.DISTANCE_CLASSES`.
     movers, origin, destination : ndarray (moves,) int64
         Row of the worker, and the metros, of every move between metros.
+    remote : ndarray (moves,) bool
+        Which of these movers work from anywhere, and kept their job.
+    local_movers : ndarray (local moves,) int64
+        Rows of those who moved within their metro.
+    graduates : ndarray (retrained,) int64
+        Rows of those who completed a course.
     """
 
     separations: Ints
@@ -97,6 +103,9 @@ class Flows:
     movers: Ints
     origin: Ints
     destination: Ints
+    remote: NDArray[np.bool_]
+    local_movers: Ints
+    graduates: Ints
 
     @classmethod
     def none(cls, metros: int, policies: int) -> "Flows":
@@ -127,4 +136,7 @@ class Flows:
             movers=nobody,
             origin=nobody,
             destination=nobody,
+            remote=np.empty(0, dtype=np.bool_),
+            local_movers=nobody,
+            graduates=nobody,
         )

@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from microsim.distances import move_counts
 from microsim.government_parameters import LEVELS
+from microsim.groups import Tallies
 from microsim.panel import COUNTS, metro_rows
 from microsim.state import State
 from microsim.world import World
 
 __all__ = ["Record", "Tables", "flow_totals", "national_row", "policy_rows"]
+
+Ints = NDArray[np.int64]
 
 _POLICY_COLUMNS = ["replicate", "month", "policy", "grants", "inframarginal", "dollars"]
 
@@ -23,13 +27,16 @@ class Tables:
 
     Attributes
     ----------
-    metros, national, flows, policies : DataFrame
+    metros, national, flows, policies, groups, occupations, destinations : DataFrame
     """
 
     metros: pd.DataFrame
     national: pd.DataFrame
     flows: pd.DataFrame
     policies: pd.DataFrame
+    groups: pd.DataFrame
+    occupations: pd.DataFrame
+    destinations: pd.DataFrame
 
 
 @dataclass
@@ -44,17 +51,21 @@ class Record:
         Rows, without the date.
     moves : ndarray (M, M) int64
         From metro to metro.
+    tallies : Tallies
+        Events by kind of worker.
     """
 
     panels: list[pd.DataFrame]
     national: list[dict[str, Any]]
     policies: list[dict[str, Any]]
-    moves: np.ndarray[tuple[int, int], np.dtype[np.int64]]
+    moves: Ints
+    tallies: Tallies
 
     @classmethod
-    def empty(cls, metros: int) -> "Record":
+    def empty(cls, world: World) -> "Record":
         """Return the record of no month."""
-        return cls([], [], [], np.zeros((metros, metros), dtype=np.int64))
+        moves = np.zeros((world.metros, world.metros), dtype=np.int64)
+        return cls([], [], [], moves, Tallies.empty(world))
 
     def add(self, before: State, state: State, world: World, start: str) -> pd.DataFrame:
         """Add the month from ``before`` to ``state``, and return its metro panel."""
@@ -63,6 +74,7 @@ class Record:
         self.national.append(national_row(panel, state, world))
         self.policies.extend(policy_rows(state, world))
         np.add.at(self.moves, (state.flows.origin, state.flows.destination), 1)
+        self.tallies.add(before, state, world)
         return panel
 
     def tables(self, world: World) -> Tables:
@@ -70,11 +82,15 @@ class Record:
         national = pd.DataFrame(self.national)
         dates = pd.concat([panel["date"].iloc[:1] for panel in self.panels], ignore_index=True)
         national.insert(list(national.columns).index("month") + 1, "date", dates)
+        replicate, first_year = world.streams.replicate, dates.iloc[0].year
         return Tables(
-            pd.concat(self.panels, ignore_index=True),
-            national,
-            flow_totals(self.moves, world),
-            pd.DataFrame(self.policies, columns=_POLICY_COLUMNS),
+            metros=pd.concat(self.panels, ignore_index=True),
+            national=national,
+            flows=flow_totals(self.moves, self.tallies.remote_moves, world),
+            policies=pd.DataFrame(self.policies, columns=_POLICY_COLUMNS),
+            groups=self.tallies.group_table(replicate, first_year),
+            occupations=self.tallies.occupation_table(replicate, world),
+            destinations=self.tallies.destination_table(replicate, first_year),
         )
 
 
@@ -155,10 +171,15 @@ def policy_rows(state: State, world: World) -> list[dict[str, object]]:
     ]
 
 
-def flow_totals(
-    counts: np.ndarray[tuple[int, int], np.dtype[np.int64]], world: World
-) -> pd.DataFrame:
-    """Return the pairs of metros with moves between them, from counts (M, M)."""
+def flow_totals(counts: Ints, remote: Ints, world: World) -> pd.DataFrame:
+    """Return the pairs of metros with moves between them.
+
+    Parameters
+    ----------
+    counts, remote : (M, M)
+        Moves of all, and of those who work from anywhere.
+    world
+    """
     cbsa = world.population.metros.cbsa
     o, d = np.nonzero(counts)
     return pd.DataFrame(
@@ -167,5 +188,6 @@ def flow_totals(
             "origin": cbsa[o],
             "destination": cbsa[d],
             "moves": counts[o, d],
+            "remote_moves": remote[o, d],
         }
     )

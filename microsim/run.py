@@ -21,7 +21,7 @@ __all__ = ["Run", "RunFolder", "RunPlan", "load_run"]
 _FORMAT = 1
 _PACKAGES = ("nestflow", "numpy", "numba", "pandas", "scipy", "pyarrow")
 _PANEL = "metro_panel"
-_TABLES = ("national", "flows", "policies")
+_TABLES = ("national", "flows", "policies", "groups", "occupations", "destinations")
 _CHECKPOINTS = "checkpoints"
 _HISTORIES = "histories"
 _FINISHED, _BEGUN = "run.json", "begun.json"
@@ -92,11 +92,23 @@ class Run(RunPlan):
         repaid, debt, wages, and taxes and balance of each level of government, such as
         federal_taxes) and whether there was a recession.
     flows : DataFrame
-        Moves in all months: replicate, origin, destination, moves; pairs without a move left out.
+        Moves in all months: replicate, origin, destination, moves, and of these remote_moves, by
+        those who work from anywhere; pairs without a move left out.
     policies : DataFrame
         replicate, month, policy, grants (payments made), inframarginal (payments to households
         that would have done the same without, empty where a policy pays for no choice) and dollars
         paid.
+    groups : DataFrame
+        What workers did, one row for each replicate, calendar year, bracket of age, education and
+        displaced_recently (in the last 12 months): the counts of `microsim.groups.EVENTS`.
+    occupations : DataFrame
+        Who was displaced, in all months, one row for each replicate, cbsa and soc: occupation,
+        exposure (at the start), worker_months, employed_months and displaced, by metro and
+        occupation at the beginning of each month.
+    destinations : DataFrame
+        Where movers went, one row for each replicate, calendar year, remote (whether they work
+        from anywhere) and rent_ratio, the class of mean rent there over mean rent here: moves, and
+        the movers' mean origin_rent and destination_rent, dollars a month.
     folder : Path or None
         Where the run was written, if it was.
     """
@@ -105,6 +117,9 @@ class Run(RunPlan):
     national: pd.DataFrame
     flows: pd.DataFrame
     policies: pd.DataFrame
+    groups: pd.DataFrame
+    occupations: pd.DataFrame
+    destinations: pd.DataFrame
     folder: Path | None = None
 
     def histories(self) -> Any:
@@ -324,7 +339,9 @@ def load_run(folder: str | Path) -> Run:
     path = Path(folder)
     try:
         notes = json.loads((path / _FINISHED).read_text("utf-8"))
-        tables = {name: pd.read_parquet(path / f"{name}.parquet") for name in _TABLES}
+        tables: dict[str, Any] = {
+            name: pd.read_parquet(path / f"{name}.parquet") for name in _TABLES
+        }
         panel = [
             month
             for replicate in range(notes["replicates"])
@@ -344,9 +361,7 @@ def load_run(folder: str | Path) -> Run:
     return Run(
         scenario=Scenario.from_mapping(notes["scenario"], source=str(path / _FINISHED)),
         metros=pd.concat(panel, ignore_index=True),
-        national=tables["national"],
-        flows=tables["flows"],
-        policies=tables["policies"],
         folder=path,
+        **tables,
         **plan,
     )

@@ -54,6 +54,7 @@ def local_moves(state: State, world: World) -> State:
     flows = replace(
         state.flows,
         local_moves=np.bincount(distance_classes(miles), minlength=3),
+        local_movers=movers,
         moving_cost=state.flows.moving_cost + int(cost.sum()),
     )
     return replace(state, ring=ring, savings=savings, flows=flows)

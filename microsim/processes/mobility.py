@@ -138,6 +138,7 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
         movers=movers,
         origin=origin,
         destination=destination,
+        remote=remote,
     )
     state = replace(
         state,

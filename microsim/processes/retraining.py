@@ -76,7 +76,7 @@ def _end(state: State, world: World) -> State:
         course=course,
         course_left=left,
         programme=programme,
-        flows=replace(state.flows, retrained=learned, dropouts=ended - learned),
+        flows=replace(state.flows, retrained=learned, dropouts=ended - learned, graduates=done),
     )
 
 

@@ -24,7 +24,7 @@ from microsim.world import make_world
 MONTHS, REPLICATES = 4, 2
 SHOCK = {"kind": "ai_displacement", "start_month": 1, "hazard": [{"month": 0, "rate": 0.1}]}
 GRANT = {"kind": "relocation_grant", "amount": 10_000, "budget": 400_000}
-TABLES = ("metros", "national", "flows", "policies")
+TABLES = ("metros", "national", "flows", "policies", "groups", "occupations", "destinations")
 
 
 class Killed(BaseException):
@@ -241,13 +241,13 @@ def test_a_checkpoint_holds_the_whole_state(population, behaviour, scenario, tmp
     world = make_world(population, utility, scenario, MONTHS, Streams(1), first_month=1)
     start = initial_state(world)
     state = step(start, world)
-    record = Record.empty(world.metros)
+    record = Record.empty(world)
     record.add(state, state, world, "2024-01")
     # The flows of a month have as many rows as moves: they are none when a month begins.
     state = state.next_month(world)
     path = tmp_path / "state.npz"
     path.write_bytes(pack(state, record))
-    found, rows = unpack(path, start)
+    found, rows = unpack(path, start, Record.empty(world))
 
     def leaves(part):
         return {
@@ -263,6 +263,8 @@ def test_a_checkpoint_holds_the_whole_state(population, behaviour, scenario, tmp
             assert type(getattr(a, name)) is type(value)
     assert rows.national == record.national
     assert rows.policies == record.policies
+    for name, value in leaves(record.tallies).items():
+        assert_array_equal(getattr(rows.tallies, name), value, err_msg=name, strict=True)
     fewer = replace(start, metro=start.metro[1:])
     with pytest.raises(DataError, match=r"state\.metro is int64 \(4000,\) instead of"):
-        unpack(path, fewer)
+        unpack(path, fewer, Record.empty(world))
