@@ -4,13 +4,14 @@ A scenario is a YAML or TOML file, which may extend others. Unknown keys are ref
 error is one sentence that names the file, the place in it, the value and the remedy.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import PrivateAttr, ValidationError, model_validator
 
-from choicemodels.errors import SpecificationError, enumerate_some
+from choicemodels.errors import NestflowWarning, SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from microsim.parameters import Parameters
 from microsim.policies import ExtendedInsurance, Policy, Programme, Retraining
@@ -140,15 +141,29 @@ class Scenario(Part):
         Raises
         ------
         SpecificationError
-            If a shock or policy begins before the run or after its end.
+            If a shock or policy begins before the run.
+
+        Warns
+        -----
+        NestflowWarning
+            If one begins only after the run's end.
         """
         content: dict[str, Any] = {"shocks": [], "policies": []}
         for place, part in self._parts():
             try:
-                content[place.partition("[")[0]].append(part.counted(first, months))
+                content[place.partition("[")[0]].append(part.counted(first))
             except ValueError as problem:
                 raise SpecificationError(f"{self._source}: in '{place}', {problem}.") from None
-        return Scenario.from_mapping({**self.model_dump(), **content}, source=self._source)
+        dated = Scenario.from_mapping({**self.model_dump(), **content}, source=self._source)
+        late = [place for place, part in dated._parts() if part.start_month >= months]
+        if late:
+            warnings.warn(
+                f"{self._source}: {enumerate_some(late)} would begin after the run's {months} "
+                f"months from {first}, and does nothing; simulate more months.",
+                NestflowWarning,
+                stacklevel=3,
+            )
+        return dated
 
     def check_metros(self, cbsa: list[str]) -> None:
         """Raise if the scenario names a metro that the population does not have.

@@ -57,20 +57,18 @@ class Starting(Part):
                 raise ValueError(f"{key} is {date} and {key}_month is {count}; give one of the two")
         return self
 
-    def counted(self, first: str, months: int) -> dict[str, Any]:
+    def counted(self, first: str) -> dict[str, Any]:
         """Return its keys and values, dates counted as months of a run.
 
         Parameters
         ----------
         first
             First month of the run, "YYYY-MM".
-        months
-            How many there are.
 
         Raises
         ------
         ValueError
-            If a date lies before the run, or the beginning after it.
+            If a date lies before the run.
         """
         content = self.model_dump()
         for key in ("start", "end"):
@@ -82,11 +80,6 @@ class Starting(Part):
                 raise ValueError(
                     f"{key} is {date}, before the run's first month {first}; give a later month, "
                     "or start the run earlier"
-                )
-            if key == "start" and count >= months:
-                raise ValueError(
-                    f"start is {date}, after the end of the run's {months} months from {first}; "
-                    f"give an earlier month, or simulate at least {count + 1} months"
                 )
             content |= {key: None, f"{key}_month": count}
         return content

@@ -1,9 +1,11 @@
 """Shocks and policies dated by the calendar."""
 
+import warnings
+
 import pytest
 from pandas.testing import assert_frame_equal
 
-from choicemodels.errors import SpecificationError
+from choicemodels.errors import NestflowWarning, SpecificationError
 from microsim import Scenario, load_run, simulate
 
 GRANT = {"kind": "relocation_grant", "amount": 10_000}
@@ -59,7 +61,6 @@ def test_what_is_no_date_ends_in_a_sentence(part, message):
     ("part", "message"),
     [
         ({"start": "2023-12"}, r"a.yaml: in 'shocks\[1\]', start is 2023-12, before the run's fir"),
-        ({"start": "2024-07"}, "start is 2024-07, after the end of .* at least 7 months"),
         ({"start_month": 1, "end": "2023-06"}, "end is 2023-06, before the run's first month"),
         ({"start": "2024-05", "end_month": 2}, "end_month is 2, before start_month 4"),
     ],
@@ -69,3 +70,13 @@ def test_dates_outside_the_run_are_told(population, behaviour, part, message):
     scenario = Scenario.from_mapping(content, source="a.yaml")
     with pytest.raises(SpecificationError, match=message):
         simulate(population, behaviour, scenario, months=6)
+
+
+@pytest.mark.parametrize("part", [{"start": "2024-07"}, {"start_month": 6, "end_month": 7}])
+def test_what_begins_after_the_run_is_told_and_does_nothing(part):
+    scenario = Scenario.from_mapping({"shocks": [AI, {**FIXED, **part}]}, source="a.yaml")
+    with pytest.warns(NestflowWarning, match=r"a.yaml: shocks\[1\] would begin after the run's 6"):
+        scenario.dated("2024-01", 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scenario.dated("2024-01", 7)
