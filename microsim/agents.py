@@ -345,3 +345,8 @@ class Metros(_Columns):
         self._freeze("metros")
         if len(set(self.cbsa)) != len(self.cbsa):
             raise DataError("two metros have the same CBSA code; keep one row for each.")
+
+    @property
+    def principal_states(self) -> list[str]:
+        """Each metro's state by postal code; of several, the first."""
+        return [str(states).split("-")[0] for states in self.states]

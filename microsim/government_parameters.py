@@ -5,6 +5,7 @@ from functools import cache
 from typing import Annotated, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from choicemodels.datasets import load_data
@@ -195,6 +196,11 @@ class TaxParameters(Group):
         "What states do otherwise; a metro in several states has the first one's rules.",
     )
 
-    def by_state(self, name: str, states: list[str]) -> list[float]:
-        """Return the number ``name`` for each of ``states``."""
-        return _of_states(self, name, states)
+    def rates(self, states: list[str]) -> NDArray[np.float64]:
+        """Return the share of a wage that each level of government takes in ``states``, (L, S)."""
+        rates = np.zeros((len(LEVELS), len(states)))
+        if self.active:
+            rates[0] = self.federal_income_rate + self.payroll_rate
+            rates[1] = _of_states(self, "state_rate", states)
+            rates[2] = _of_states(self, "local_rate", states)
+        return rates

@@ -83,7 +83,7 @@ def local_start(population: Population, assumed: HousingParameters) -> LocalStar
     dwellings = np.rint(scale * stock / (1.0 - metros.vacancy_share)).astype(np.int64)
     started = assumed.loss_rate / 12.0 * assumed.building_months * dwellings
     traded = np.isin(np.array(INDUSTRIES)[firms.industry], TRADED)
-    rules = load_data("labour_laws").set_index("state").loc[_principal_states(metros)]
+    rules = load_data("labour_laws").set_index("state").loc[metros.principal_states]
     return LocalStart(
         households_per_worker=scale,
         workers=stock,
@@ -100,10 +100,6 @@ def local_start(population: Population, assumed: HousingParameters) -> LocalStar
         right_to_work=rules["right_to_work"].to_numpy(dtype=np.bool_),
         remote_incentive=np.array([REMOTE_INCENTIVES.get(c, 0.0) for c in metros.cbsa], float),
     )
-
-
-def _principal_states(metros: Metros) -> list[str]:
-    return [str(states).split("-")[0] for states in metros.states]
 
 
 def _supply_elasticity(metros: Metros, assumed: HousingParameters) -> Floats:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
+from choicemodels.keyed_random import Streams
 from microsim.agents import Firms, Metros, Workers, within
 from microsim.synthesis_parameters import SynthesisParameters
 
@@ -80,6 +82,14 @@ class Population:
                 "the firms' sizes do not add up to the workers who name them as employer; "
                 "set size to the count of workers by firm."
             )
+
+    @cached_property
+    def telework(self) -> NDArray[np.float64]:
+        """Each worker's draw of being able to work from anywhere, (N,), the same in all runs.
+
+        Stream: "telework", keyed by the population's seed.
+        """
+        return Streams(self.seed).uniform("telework", self.workers.id)
 
     def check(self) -> pd.DataFrame:
         """Return the margins that were aimed at beside those realized.

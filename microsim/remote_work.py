@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from choicemodels.keyed_random import Streams
 from microsim.firm_parameters import REMOTE_POLICIES
 from microsim.mobility_parameters import RemoteParameters
 from microsim.population import Population
@@ -28,13 +27,12 @@ def teleworkable(
 ) -> NDArray[np.bool_]:
     """Return who could do their work from anywhere, (N,), given their occupations (N,).
 
-    Drawn once for all months and scenarios, with the occupation's share ([DingelNeiman2020]_).
-    Keyed by the population's seed. Stream: "telework".
+    By `Population.telework`, drawn once for all months and scenarios, with the occupation's share
+    ([DingelNeiman2020]_).
     """
     if not rules.active:
         return np.zeros(len(occupation), dtype=np.bool_)
-    u = Streams(population.seed).uniform("telework", population.workers.id)
-    can: NDArray[np.bool_] = u < telework_shares(population, rules)[occupation]
+    can: NDArray[np.bool_] = population.telework < telework_shares(population, rules)[occupation]
     return can
 
 

@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from microsim.agents import Metros
-from microsim.government_parameters import TaxParameters
 from microsim.parameters import MovingParameters, Parameters
 from microsim.population import Population
 from microsim.remote_work import remote_status, teleworkable
@@ -178,17 +176,6 @@ def distance_cost(distance: Floats, moving: MovingParameters) -> Floats:
     return moving.cost_base + moving.cost_distance * far
 
 
-def wage_tax_rates(metros: Metros, taxes: TaxParameters) -> Floats:
-    """Return the share of a wage that all levels of government take in each metro, (M,)."""
-    if not taxes.active:
-        return np.zeros(len(metros))
-    states = [str(names).split("-")[0] for names in metros.states]
-    rates = np.full(len(metros), taxes.federal_income_rate + taxes.payroll_rate)
-    for name in ("state_rate", "local_rate"):
-        rates = rates + np.asarray(taxes.by_state(name, states))
-    return rates
-
-
 def location_quotients(population: Population, smoothing: float) -> Floats:
     """Return each occupation's share of a metro's workers over its share of the nation's, (O, M).
 
@@ -312,7 +299,8 @@ class PlaceColumns:
         for name, values in pair.items():
             np.fill_diagonal(values, STAY_PAIR[name])
         names = [v.name for v in _TABLE if v.kind == "metro" and hasattr(metros, v.name)]
-        kept = (1.0 - wage_tax_rates(metros, parameters.taxes)) / 1000.0
+        taken = parameters.taxes.rates(metros.principal_states).sum(axis=0)
+        kept = (1.0 - taken) / 1000.0
         metro = {
             **{name: getattr(metros, name) for name in names},
             "net_wage": metros.wage * kept,

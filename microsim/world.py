@@ -98,7 +98,7 @@ class World:
     @property
     def states(self) -> list[str]:
         """Each metro's state by postal code; of several, the first."""
-        return [str(states).split("-")[0] for states in self.population.metros.states]
+        return self.population.metros.principal_states
 
 
 def make_world(

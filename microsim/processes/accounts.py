@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from microsim.processes.balance_sheets import budget
-from microsim.processes.ledger import cents_by_metro, disbursements, withholding
+from microsim.processes.ledger import disbursements, withholding
 from microsim.state import State
 from microsim.world import World
 
@@ -28,15 +28,14 @@ def accounts(state: State, world: World) -> State:
     month_wage = state.wage * (100.0 / 12.0)
     employed = state.employed
     pay = np.where(employed, np.rint(month_wage), 0.0).astype(np.int64)
-    tax = withholding(state, world)
-    left = month_wage - tax.sum(axis=0)
+    withheld, collected = withholding(state, world)
+    left = month_wage - withheld
     put_by = np.where(employed, np.rint(money.saving_rate * left), 0.0).astype(np.int64)
     need = np.where(employed, 0.0, np.rint(money.drawdown_rate * month_wage)).astype(np.int64)
-    take_home = pay - tax.sum(axis=0)
+    take_home = pay - withheld
     book = budget(put_by, take_home, need, state, world)
     next_is_january = (world.first_month + state.month) % 12 + 1 == JANUARY
     birthday = world.parameters.demography.ageing and next_is_january
-    collected = np.stack([cents_by_metro(state.metro, t, world.metros) for t in tax])
     return replace(
         state,
         savings=state.savings + book.saved - book.drawn,

@@ -1,8 +1,10 @@
 """The governments' books: what was taken from whom, and paid out where."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from microsim.flows import Flows
@@ -52,23 +54,39 @@ def pay_from(
     )
 
 
-def withholding(state: State, world: World) -> Ints:
-    """Return what each government takes from a month's wages, (L, N) cents.
+def withholding(state: State, world: World) -> tuple[Ints, Ints]:
+    """Return what governments take from a month's wages.
 
     Flat rates on the wage: federal income and payroll tax, the state's and the local one where
     the worker lives. The unemployed pay nothing, also not on their benefits.
+
+    Returns
+    -------
+    withheld : (N,) int64
+        Cents that each worker pays to all levels.
+    collected : (L, M) int64
+        Cents that each level takes in each metro.
     """
     rules = world.parameters.taxes
-    tax = np.zeros((len(LEVELS), len(state.metro)), dtype=np.int64)
-    if not rules.active:
-        return tax
-    pay = np.where(state.employed, state.wage * (100.0 / 12.0), 0.0)
-    federal = np.full(world.metros, rules.federal_income_rate + rules.payroll_rate)
-    of_states = (rules.by_state(name, world.states) for name in ("state_rate", "local_rate"))
-    for level, rates in enumerate((federal, *of_states)):
-        rate = np.asarray(rates)[state.metro]
-        tax[level] = np.rint(rate * pay).astype(np.int64)
-    return tax
+    withheld = np.zeros(len(state.metro), dtype=np.int64)
+    collected = np.zeros((len(LEVELS), world.metros), dtype=np.int64)
+    if rules.active:
+        rates = rules.rates(world.states)
+        _withhold(state.wage, state.firm, state.metro, rates, withheld, collected)
+    return withheld, collected
+
+
+@njit(cache=True, nogil=True)
+def _withhold(wage: Any, firm: Any, metro: Any, rates: Any, withheld: Any, collected: Any) -> None:
+    """Add every worker's taxes, whole cents by level, to ``withheld`` and ``collected``."""
+    for i in range(wage.shape[0]):
+        if firm[i] < 0:
+            continue
+        pay = wage[i] * (100.0 / 12.0)
+        for level in range(rates.shape[0]):
+            cents = np.int64(np.rint(rates[level, metro[i]] * pay))
+            withheld[i] += cents
+            collected[level, metro[i]] += cents
 
 
 def disbursements(flows: Flows, world: World) -> Ints:
