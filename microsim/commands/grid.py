@@ -1,5 +1,6 @@
 """The household grid from the command line: ``grid``."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,9 @@ from choicemodels.errors import SpecificationError
 from microsim.commands.console import ERR, OUT, named_options, steps, worker_processes
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from microsim.household_grid.ensemble import GridEnsemble
     from microsim.household_grid.parameters import GridParameters
 
 __all__ = ["grid"]
@@ -28,6 +32,12 @@ def grid(
     film: Annotated[
         bool, typer.Option("--film", help="Film the occupancy of the first seed.")
     ] = False,
+    deviations: Annotated[
+        bool, typer.Option("--deviations", help="Run paper with each deviation of the code, too.")
+    ] = False,
+    questions: Annotated[
+        bool, typer.Option("--questions", help="Run what the authors leave open, too.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes; 1 runs on the threads of this one.")] = 1,
 ) -> None:
     """Run the household grid model, and check what was published of it.
@@ -37,12 +47,14 @@ def grid(
     Example: nestflow grid --preset paper --seeds 20 --out runs/grid
     """
     from microsim.household_grid.claims import verdicts
-    from microsim.household_grid.ensemble import claims_ensemble
+    from microsim.household_grid.ensemble import claims_ensemble, grid_ensemble
 
     if seeds < 2:
         raise SpecificationError(f"--seeds is {seeds}; a claim needs at least 2, best 20.")
     names = list(dict.fromkeys(preset or ["paper"]))
     changes = _changes(setting)
+    further = _experiments(names if questions else [], changes, deviations)
+    effects = {}
     with steps() as step, worker_processes(workers) as client:
         found = claims_ensemble(names, seeds, client=client, progress=step("Simulate"), **changes)
         found.save(out)
@@ -50,6 +62,11 @@ def grid(
             step(f"Draw {name}")
             _first_seed(found.parameters[name], out / name, film)
             found.claims(name).to_csv(out / name / "claims.csv", index=False)
+        for name, (sets, table_of) in further.items():
+            many = grid_ensemble(sets, seeds, client=client, progress=step(f"Simulate {name}"))
+            folder = many.save(out / name)
+            effects[name] = table_of(many)
+            effects[name].to_csv(folder / "effects.csv")
     for name in names:
         OUT.print(f"\n[bold]{name}[/bold], {seeds} seeds, intervals of 95 %")
         table = found.claims(name)
@@ -57,7 +74,33 @@ def grid(
         OUT.print(shown.to_string(index=False, float_format="{:,.3f}".format), soft_wrap=True)
         OUT.print()
         OUT.print(verdicts(table).to_string(header=False), soft_wrap=True, markup=False)
+    for name, table in effects.items():
+        OUT.print(f"\n[bold]{name}[/bold], claims that hold")
+        OUT.print(table["claims"].dropna().to_string(header=False), soft_wrap=True, markup=False)
     ERR.print(f"saved {out}")
+
+
+def _experiments(
+    questioned: list[str], changes: dict[str, Any], deviations: bool
+) -> Mapping[str, tuple["dict[str, GridParameters]", "Callable[[GridEnsemble], pd.DataFrame]"]]:
+    """Return the further parameter sets, and what makes a table of them, by folder."""
+    from functools import partial
+
+    from microsim.household_grid.experiments import (
+        deviation_sets,
+        deviation_table,
+        effect_table,
+        open_questions,
+    )
+    from microsim.household_grid.parameters import GridParameters
+
+    found: dict[str, tuple[dict[str, GridParameters], Callable[..., pd.DataFrame]]] = {}
+    if deviations:
+        found["deviations"] = (deviation_sets(**changes), deviation_table)
+    for name in questioned:
+        sets = open_questions(GridParameters.preset(name, **changes))
+        found[f"{name}/questions"] = (sets, partial(effect_table, baseline="base"))
+    return found
 
 
 def _changes(setting: list[str] | None) -> dict[str, Any]:

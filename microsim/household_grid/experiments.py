@@ -1,6 +1,6 @@
 """What the paper and its code differ in, and what its authors left open, as parameter sets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from microsim.household_grid.claims import check_claims, verdicts
 from microsim.household_grid.ensemble import GridEnsemble
+from microsim.household_grid.outcomes import GRID_OUTCOMES
 from microsim.household_grid.parameters import GridParameters
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Deviation",
     "deviation_sets",
     "deviation_table",
+    "effect_table",
     "holding",
     "open_questions",
 ]
@@ -158,7 +160,38 @@ DEVIATIONS = (
 """Every difference that was found, against the preset ``paper``."""
 
 
-def deviation_table(ensemble: GridEnsemble, outcomes: tuple[str, ...]) -> pd.DataFrame:
+def effect_table(
+    ensemble: GridEnsemble, baseline: str, outcomes: Iterable[str] = tuple(GRID_OUTCOMES)
+) -> pd.DataFrame:
+    """Return what each set of an ensemble changes of a baseline, and which claims hold in it.
+
+    Parameters
+    ----------
+    ensemble
+    baseline
+        Name of a set.
+    outcomes
+        Names in `GRID_OUTCOMES`.
+
+    Returns
+    -------
+    DataFrame
+        Index set; columns claims, the numbers of those that hold (exponential incomes not asked),
+        and for each outcome the mean difference from the baseline, paired by seed, with its
+        standard error in ``(outcome) mc_se``.
+    """
+    names = list(outcomes)
+    rows = {}
+    for name in ensemble.parameters:
+        found = ensemble.contrast(baseline, name).loc[names]
+        rows[name] = {"claims": holding(ensemble.of(name)), **found["difference"]}
+        rows[name] |= found["mc_se"].add_suffix(" mc_se")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("set")
+
+
+def deviation_table(
+    ensemble: GridEnsemble, outcomes: Iterable[str] = tuple(GRID_OUTCOMES)
+) -> pd.DataFrame:
     """Return the effect of each deviation on outcomes and on the verdicts.
 
     Parameters
@@ -171,20 +204,11 @@ def deviation_table(ensemble: GridEnsemble, outcomes: tuple[str, ...]) -> pd.Dat
     Returns
     -------
     DataFrame
-        Index deviation; columns says, does, an effect for each outcome with its standard error
-        in ``(outcome) mc_se``, and claims: the numbers of those that hold, exponential incomes not
-        asked. Where nothing can be run, or changes, effects are missing.
+        Index deviation; columns says, does, and those of `effect_table`. Where nothing can be run,
+        or changes, these are missing.
     """
-    rows = {}
-    for deviation in DEVIATIONS:
-        row: dict[str, Any] = {"says": deviation.says, "does": deviation.does}
-        if deviation.changes:
-            found = ensemble.contrast("paper", deviation.name)
-            row |= {name: found.loc[name, "difference"] for name in outcomes}
-            row |= {f"{name} mc_se": found.loc[name, "mc_se"] for name in outcomes}
-            row["claims"] = holding(ensemble.of(deviation.name))
-        rows[deviation.name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("deviation")
+    told = pd.DataFrame({d.name: {"says": d.says, "does": d.does} for d in DEVIATIONS}).T
+    return told.join(effect_table(ensemble, "paper", outcomes)).rename_axis("deviation")
 
 
 def holding(outcomes: pd.DataFrame) -> str:

@@ -206,8 +206,8 @@ def _leave(i: Any, c: Any, households: Any, cells: Any) -> None:
 def settle(home: Any, rules: Any, households: Any, cells: Any) -> None:
     """Let every household into its first home, the poorest first, and price all cells."""
     order = np.empty_like(households.rank)
-    for i in range(order.shape[0]):
-        order[households.rank[i]] = i
+    for k in range(order.shape[0]):
+        order[households.rank[k]] = k
     for k in range(order.shape[0]):
         i = np.int64(order[k])
         _enter(i, home[i], households, cells)

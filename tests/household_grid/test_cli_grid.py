@@ -1,11 +1,13 @@
 """``nestflow grid``: the tables, figures and claims, and one sentence for a mistake."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from microsim.household_grid import experiments
 from microsim.household_grid.ensemble import load_grid_ensemble
 from microsim.household_grid.run import load_grid_run
 
@@ -29,6 +31,29 @@ def test_it_writes_claims_tables_and_figures(nestflow, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
+def test_deviations_and_questions_are_run_when_asked(nestflow, tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).touch())
+    few = {"deviation_sets": ("paper", "edges"), "open_questions": ("base", "re-opened")}
+    for function, names in few.items():
+        whole = getattr(experiments, function)
+        some = partial(lambda whole, names, *a, **k: {n: whole(*a, **k)[n] for n in names}, whole)
+        monkeypatch.setattr(experiments, function, partial(some, names))
+    out = tmp_path / "grid"
+    code, shown, said = nestflow(
+        "grid", "--deviations", "--questions", "--seeds", "2", "--out", out, *QUICK
+    )
+    assert code == 0, said
+    assert "deviations, claims that hold" in shown
+    table = pd.read_csv(out / "deviations/effects.csv", index_col="deviation")
+    assert table.loc["edges", "says"] == "cities reach across the edges of the periodic grid"
+    many = load_grid_ensemble(out / "paper/questions")
+    effects = pd.read_csv(out / "paper/questions/effects.csv", index_col="set")
+    assert effects.loc["base", "moves"] == 0
+    by_hand = (many.of("re-opened")["moves"] - many.of("base")["moves"]).mean()
+    assert effects.loc["re-opened", "moves"] == pytest.approx(by_hand)
+    assert many.parameters["re-opened"].households == 600
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -39,6 +64,7 @@ def test_it_writes_claims_tables_and_figures(nestflow, tmp_path, monkeypatch):
         (("--set", "weights=[1"), "no value that can be read"),
         (("--set", "side"), "not of the form name=value"),
         (("--set", "steps=30", "--set", "shock=30"), "the last step is 29"),
+        (("--questions", "--set", "shock=null"), "the reopening is at step"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(nestflow, tmp_path, options, message):
