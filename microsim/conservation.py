@@ -50,19 +50,19 @@ def moves(before: State, after: State, world: World) -> str | None:
 def jobs(before: State, after: State, world: World) -> str | None:
     """Check that headcounts are the employed, in their metro, and change by the job flows."""
     size, firms = world.metros, world.population.firms
-    at_work = after.employed
-    employer = after.firm[at_work]
-    if not np.array_equal(np.bincount(employer, minlength=len(firms)), after.headcount):
+    # The first bin is that of the unemployed, who are employed by firm -1.
+    staff = np.bincount(after.firm + 1, minlength=len(firms) + 1)[1:]
+    if not np.array_equal(staff, after.headcount):
         return "a firm's headcount differs from the workers it employs"
-    away = firms.metro[employer] != after.metro[at_work]
-    if (away & (after.remote[employer] != REMOTE)).any():
+    away = np.flatnonzero(after.workplace(world) != after.metro)
+    if (after.remote[after.firm[away]] != REMOTE).any():
         return "a worker is employed in another metro than their own by a firm that is not remote"
     if (after.positions < after.headcount).any():
         return "a firm employs more workers than it has positions"
     flows = after.flows
     change = flows.hires - flows.separations - flows.displaced - flows.quits + flows.carried
-    was = np.bincount(before.metro[before.employed], minlength=size)
-    gap = np.bincount(after.metro[at_work], minlength=size) - was - change
+    was, now = (np.bincount(s.metro, s.employed, minlength=size) for s in (before, after))
+    gap = (now - was).astype(np.int64) - change
     if gap.any():
         m = int(np.flatnonzero(gap)[0])
         return f"employment in metro {world.utility.cbsa[m]} is off by {gap[m]:+d} jobs"

@@ -242,6 +242,8 @@ class MobilityUtility:
             if not (term.worker or term.match or term.mixed):
                 by_origin = by_origin + place
                 continue
+            if not place.any():  # what is nothing for those who stay, such as the cost of moving
+                continue
             value = product(term.worker, workers)
             for factor in term.mixed:
                 value = value * evaluate(factor, _Joined(workers, here, metro))

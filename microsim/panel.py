@@ -67,7 +67,7 @@ class Month:
 
     def share(self, who: NDArray[np.bool_]) -> Floats:
         """Return the share of every metro's workers for whom ``who`` (N,) holds, (M,)."""
-        count = np.bincount(self.state.metro[who], minlength=self.world.metros)
+        count = np.bincount(self.state.metro, who, minlength=self.world.metros)
         return ratio(count, self.population)
 
     def of_firms(self, values: NDArray[Any]) -> Floats:
@@ -84,8 +84,8 @@ class Month:
     @cached_property
     def employed(self) -> Ints:
         """Those with a job, (M,)."""
-        state = self.state
-        return np.bincount(state.metro[state.employed], minlength=self.world.metros)
+        count = np.bincount(self.state.metro, self.state.employed, minlength=self.world.metros)
+        return count.astype(np.int64)
 
     @cached_property
     def jobs(self) -> Floats:
@@ -160,9 +160,9 @@ def diversification(month: Month) -> Floats:
 
 def mean_wage(state: State, world: World) -> Floats:
     """Return the mean wage of the employed of every metro, (M,); 0 where nobody is."""
-    at_work = state.metro[state.employed]
-    total = np.bincount(at_work, state.wage[state.employed], minlength=world.metros)
-    return ratio(total, np.bincount(at_work, minlength=world.metros))
+    at_work = state.employed
+    total = np.bincount(state.metro, np.where(at_work, state.wage, 0.0), minlength=world.metros)
+    return ratio(total, np.bincount(state.metro, at_work, minlength=world.metros))
 
 
 def retraining_funds(month: Month) -> Floats:

@@ -144,7 +144,7 @@ def values(rows: Ints, courses: Courses, view: Outlook, state: State, world: Wor
     worth = (annuity * courses.completion * rank)[:, None] * gain - cost[:, None]
     exposure = world.exposure[state.month]
     with np.errstate(divide="ignore"):
-        pull = np.log(world.jobs.transferability[own]) + np.log(view.openings[metro])
+        pull = np.log(world.jobs.transferability)[own] + np.log(view.openings)[metro]
     utility = pull + assumed.value_of_money * worth
     less_exposed = exposure < exposure[own][:, None]
     return np.asarray(np.where(less_exposed, utility, -np.inf), dtype=np.float64)

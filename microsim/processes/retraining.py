@@ -133,13 +133,15 @@ def _begin(rows: Ints, offer: Ints, state: State, world: World) -> State:
 def _willing(
     rows: Ints, offer: Ints, view: Outlook, state: State, world: World
 ) -> NDArray[np.bool_]:
-    """Return which of the workers decide to retrain, and can pay for it, (R,)."""
-    courses = courses_for(offer, world)
-    logsum = logsumexp(values(rows, courses, view, state, world), axis=1)
+    """Return which of the workers can pay to retrain, and decide to, (R,)."""
+    willing = courses_for(offer, world).own <= state.savings[rows]
+    rows = rows[willing]
+    utility = values(rows, courses_for(offer[willing], world), view, state, world)
     ids = world.population.workers.id[rows]
     u = world.streams.uniform("retraining: decide", ids, state.month)
-    chance = expit(world.parameters.retraining.constant + logsum)
-    return np.asarray((u < chance) & (courses.own <= state.savings[rows]), dtype=np.bool_)
+    chance = expit(world.parameters.retraining.constant + logsumexp(utility, axis=1))
+    willing[willing] = u < chance
+    return willing
 
 
 def _enrol(rows: Ints, offer: Ints, view: Outlook, state: State, world: World) -> State:
