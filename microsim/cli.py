@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from choicemodels.errors import NestflowError, NestflowWarning
-from microsim.commands import calibrate, ensemble, estimate, grid, harmonize, simulate
+from microsim.commands import calibrate, ensemble, estimate, grid, harmonize, questions, simulate
 from microsim.commands.console import ERR
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ for command in (
     simulate.synthesize,
     simulate.simulate,
     simulate.contrast,
+    questions.questions,
     ensemble.ensemble,
     calibrate.calibrate,
     grid.grid,

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
 from microsim.outcomes import METRO_OUTCOMES, OUTCOMES, metro_outcomes, national_outcomes
-from microsim.paired import standard_error
+from microsim.paired import ratio_of_means, standard_error
+from microsim.rounding import rounded
 from microsim.run import Run
-from microsim.scenario import Scenario
 
-__all__ = ["Contrast", "contrast"]
+__all__ = ["Contrast", "contrast", "policy_caution", "require_comparable"]
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ class Contrast:
     def _rounded(self) -> pd.DataFrame:
         shown = self.table.copy()
         for column in ("baseline", "policy", "difference", "mc_se"):
-            shown[column] = [_digits(value) for value in shown[column]]
+            shown[column] = shown[column].map(rounded)
         return shown
 
     def to_markdown(self) -> str:
@@ -85,12 +85,6 @@ class Contrast:
     def to_csv(self, path: str | Path) -> None:
         """Write the table, unrounded, to a CSV file."""
         self.table.to_csv(path)
-
-
-def _digits(value: float) -> str:
-    if np.isnan(value):
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def contrast(baseline: Run, policy: Run) -> Contrast:
@@ -114,20 +108,13 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
     SpecificationError
         If the runs cannot be compared; the message says what differs.
     """
-    for name, words in _SAME.items():
-        a, b = getattr(baseline, name), getattr(policy, name)
-        if a != b:
-            raise SpecificationError(
-                f"the runs '{baseline.scenario.name}' and '{policy.scenario.name}' have different "
-                f"{words} ({a} and {b}), so that their difference is not the policy's; simulate "
-                "both with the same."
-            )
+    require_comparable(baseline, policy)
     a, b = national_outcomes(baseline), national_outcomes(policy)
     rows = {
         name: _row(OUTCOMES.get(name, "workers in all months"), a[name], b[name])
         for name in a.columns
     }
-    rows |= _policy_rows(a, b, _also_differs(baseline.scenario, policy.scenario))
+    rows |= _policy_rows(a, b, policy_caution(baseline, policy))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
     return Contrast(
         table=table.rename_axis("outcome"),
@@ -138,6 +125,18 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
     )
 
 
+def require_comparable(baseline: Run, policy: Run) -> None:
+    """Raise a SpecificationError unless the runs share people, months and draws."""
+    for name, words in _SAME.items():
+        a, b = getattr(baseline, name), getattr(policy, name)
+        if a != b:
+            raise SpecificationError(
+                f"the runs '{baseline.scenario.name}' and '{policy.scenario.name}' have different "
+                f"{words} ({a} and {b}), so that their difference is not the policy's; simulate "
+                "both with the same."
+            )
+
+
 def _row(unit: str, a: "pd.Series[float]", b: "pd.Series[float]") -> list[object]:
     """Return a row of paired means; the error is that of the mean of the differences."""
     difference = np.asarray(b - a, dtype=np.float64)
@@ -146,10 +145,10 @@ def _row(unit: str, a: "pd.Series[float]", b: "pd.Series[float]") -> list[object
     return [unit, a.mean(), b.mean(), difference.mean(), standard_error(difference), note]
 
 
-def _also_differs(baseline: Scenario, policy: Scenario) -> str:
-    """Return a warning if the scenarios differ in more than their policies."""
-    kinds = ("shocks", "parameters")
-    differ = [kind for kind in kinds if getattr(baseline, kind) != getattr(policy, kind)]
+def policy_caution(baseline: Run, policy: Run) -> str:
+    """Return a warning if the runs' scenarios differ in more than their policies."""
+    a, b = baseline.scenario, policy.scenario
+    differ = [kind for kind in ("shocks", "parameters") if getattr(a, kind) != getattr(b, kind)]
     return f"the runs differ in {' and '.join(differ)} too, not in policy alone" if differ else ""
 
 
@@ -183,16 +182,12 @@ def _ratio_row(unit: str, top: Floats, bottom: Floats, reason: str) -> list[obje
     nan = float("nan")
     if bottom.mean() == 0 or (bottom.mean() < 0 and "additional" in reason):
         return [unit, nan, nan, nan, nan, f"not defined: {reason}"]
-    value = float(top.mean() / bottom.mean())
-    n = len(top)
-    if n < 2:
+    value, error = ratio_of_means(top, bottom)
+    if len(top) < 2:
         return [unit, nan, value, nan, nan, _ONE]
-    without = bottom.sum() - bottom
-    if (without == 0).any():
+    if np.isnan(error):
         note = "no standard error: without one replicate the ratio is not defined"
         return [unit, nan, value, nan, nan, note]
-    left_out = (top.sum() - top) / without
-    error = float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
     return [unit, nan, value, nan, error, "of the policy alone; the error is jackknifed"]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["mean_interval", "standard_error"]
+__all__ = ["mean_interval", "ratio_of_means", "standard_error"]
 
 Floats = NDArray[np.float64]
 
@@ -25,3 +25,16 @@ def mean_interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
     half = standard_error(values) * t.ppf((1 + level) / 2, len(values) - 1)
     mean = float(values.mean())
     return mean - float(half), mean + float(half)
+
+
+def ratio_of_means(top: Floats, bottom: Floats) -> tuple[float, float]:
+    """Return the mean of ``top`` (R,) over that of ``bottom`` (R,), and its jackknifed error.
+
+    The error is NaN for a single value, and where leaving one out leaves nothing to divide by.
+    """
+    value, n = float(top.mean() / bottom.mean()), len(top)
+    without = bottom.sum() - bottom
+    if n < 2 or (without == 0).any():
+        return value, float("nan")
+    left_out = (top.sum() - top) / without
+    return value, float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
