@@ -181,6 +181,16 @@ def rosters(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def education(before: State, after: State, world: World) -> str | None:
+    """Check that education rises only, and only of those whom a university has just served."""
+    changed = after.education != before.education
+    if (after.education < before.education).any():
+        return "somebody has lost a level of education"
+    if (changed & ~(after.certified & ~before.certified)).any():
+        return "somebody has risen in education whom no university served"
+    return None
+
+
 def stages(before: State, after: State, world: World) -> str | None:
     """Check that firms keep their stage of adoption or take the next one."""
     ahead = after.stage.astype(np.int64) - before.stage
@@ -222,6 +232,7 @@ CHECKS: Sequence[Check] = (
     courses,
     rosters,
     closings,
+    education,
     stages,
     money,
     debts,

@@ -11,7 +11,7 @@ from microsim.place_parameters import HousingParameters
 from microsim.population import Population
 from microsim.synthesis_parameters import INDUSTRIES
 
-__all__ = ["TRADED", "LocalStart", "local_start"]
+__all__ = ["TRADED", "LocalStart", "local_start", "remote_incentives"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,7 +45,7 @@ class LocalStart:
     traded_jobs : ndarray (M,) int64
         Workers whom those firms employ.
     minimum_wage : ndarray (M,) float64
-        Dollars an hour in January 2024, of the metro's principal state.
+        Dollars an hour: of the metro's principal state in January 2024, or the scenario's.
     right_to_work : ndarray (M,) bool
         Whether that state has a right-to-work law.
     remote_incentive : ndarray (M,) float64
@@ -68,12 +68,14 @@ class LocalStart:
     remote_incentive: Floats
 
 
-def local_start(population: Population, assumed: HousingParameters) -> LocalStart:
+def local_start(
+    population: Population, assumed: HousingParameters, minimum_wage: float | None = None
+) -> LocalStart:
     """Measure the metros' markets before the first month.
 
     A worker stands for as many households as the weights say on average, in whole numbers, so that
     dwellings are counted one by one. As many are under construction as it takes to replace those
-    that are lost.
+    that are lost. ``minimum_wage`` is a scenario's for all states, if it has one.
     """
     w, metros, firms = population.workers, population.metros, population.firms
     size = len(metros)
@@ -96,10 +98,17 @@ def local_start(population: Population, assumed: HousingParameters) -> LocalStar
         supply_elasticity=_supply_elasticity(metros, assumed),
         traded=traded,
         traded_jobs=np.bincount(firms.metro, firms.size * traded, minlength=size).astype(np.int64),
-        minimum_wage=rules["minimum_wage"].to_numpy(dtype=np.float64),
+        minimum_wage=rules["minimum_wage"].to_numpy(dtype=np.float64)
+        if minimum_wage is None
+        else np.full(size, minimum_wage),
         right_to_work=rules["right_to_work"].to_numpy(dtype=np.bool_),
-        remote_incentive=np.array([REMOTE_INCENTIVES.get(c, 0.0) for c in metros.cbsa], float),
+        remote_incentive=remote_incentives(metros),
     )
+
+
+def remote_incentives(metros: Metros) -> Floats:
+    """Return the dollars that each metro offered to a remote worker who moves in, (M,)."""
+    return np.array([REMOTE_INCENTIVES.get(code, 0.0) for code in metros.cbsa], dtype=np.float64)
 
 
 def _supply_elasticity(metros: Metros, assumed: HousingParameters) -> Floats:

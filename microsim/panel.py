@@ -359,7 +359,7 @@ PANEL: tuple[PanelColumn, ...] = (
             m.population,
         ),
     ),
-    C("minimum_wage", "dollars an hour", "Of the principal state.", _start("minimum_wage")),
+    C("minimum_wage", "dollars an hour", "Least pay of a new job.", _start("minimum_wage")),
     C("right_to_work", "yes or no", "Law of the principal state.", _start("right_to_work")),
     C("remote_incentive", "dollars", "Offered to remote workers.", _start("remote_incentive")),
     C("retraining_funds", "dollars", "Spent on retraining in the month.", retraining_funds),

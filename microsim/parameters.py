@@ -101,6 +101,20 @@ class LabourParameters(Group):
         "assumption",
         "By the employer's stage of adoption: none, pilot, scaling, mature.",
     )
+    minimum_wage: float | None = parameter(
+        None,
+        "dollars per hour",
+        "data/labour_laws.csv: the states' law, January 2024",
+        "Least that a new job pays; without a number, what the metro's state says; 0 for none.",
+        ge=0,
+    )
+    full_time_hours: float = parameter(
+        2_080.0,
+        "hours per year",
+        "the hours of which [BLSOEWS2026] makes annual wages",
+        "Hours of a year's wage.",
+        gt=0,
+    )
     displacement_wage_loss: float = parameter(
         0.10,
         "share of the wage",

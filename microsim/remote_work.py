@@ -23,16 +23,20 @@ def telework_shares(population: Population, rules: RemoteParameters) -> NDArray[
 
 
 def teleworkable(
-    population: Population, occupation: NDArray[np.integer[Any]], rules: RemoteParameters
+    population: Population,
+    occupation: NDArray[np.integer[Any]],
+    rules: RemoteParameters,
+    gain: NDArray[np.floating[Any]] | float = 0.0,
 ) -> NDArray[np.bool_]:
     """Return who could do their work from anywhere, (N,), given their occupations (N,).
 
     By `Population.telework`, drawn once for all months and scenarios, with the occupation's share
-    ([DingelNeiman2020]_).
+    ([DingelNeiman2020]_), times 1 + ``gain``, a number or (N,).
     """
     if not rules.active:
         return np.zeros(len(occupation), dtype=np.bool_)
-    can: NDArray[np.bool_] = population.telework < telework_shares(population, rules)[occupation]
+    share = telework_shares(population, rules)[occupation]
+    can: NDArray[np.bool_] = population.telework < share * (1.0 + gain)
     return can
 
 

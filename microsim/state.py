@@ -47,6 +47,8 @@ class State:
     month : int
         From 0.
     age : ndarray (N,) int16
+    education : ndarray (N,) int8
+        As `Workers.education`; university partnerships raise it.
     metro : ndarray (N,) int64
     ring : ndarray (N,) int8
         Where in the metro, as `Workers.ring`.
@@ -118,6 +120,7 @@ class State:
 
     month: int
     age: NDArray[np.int16]
+    education: NDArray[np.int8]
     metro: Ints
     ring: NDArray[np.int8]
     network: Floats
@@ -175,7 +178,7 @@ class State:
         w = world.population.workers
         return {
             "age": self.age,
-            "education": w.education,
+            "education": self.education,
             "homeowner": w.homeowner,
             "household_size": w.household_size,
             "firm": self.firm,
@@ -199,7 +202,8 @@ class State:
     def remote_workers(self, world: World) -> NDArray[np.bool_]:
         """Return who works from anywhere, (N,)."""
         rules = world.parameters.remote
-        can = teleworkable(world.population, self.occupation, rules)
+        gain = world.telework_gain * self.connected if world.telework_gain > 0 else 0.0
+        can = teleworkable(world.population, self.occupation, rules, gain)
         return remote_status(self.firm, self.remote, can)
 
     def next_month(self, world: World) -> "State":
@@ -222,6 +226,7 @@ def initial_state(world: World) -> State:
     return State(
         month=0,
         age=w.age.copy(),
+        education=w.education.copy(),
         metro=w.metro.astype(np.int64),
         ring=w.ring.copy(),
         network=w.network.astype(np.float64),

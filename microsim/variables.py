@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from microsim.local_start import remote_incentives
 from microsim.parameters import MovingParameters, Parameters
 from microsim.population import Population
 from microsim.remote_work import remote_status, teleworkable
@@ -64,7 +65,7 @@ class Variable:
 
 _TABLE = (
     Variable("age", "worker", "years", "Age; a year older every January.", True),
-    Variable("college", "worker", "0 or 1", "Bachelor's degree or more."),
+    Variable("college", "worker", "0 or 1", "Bachelor's degree or more.", True),
     Variable("homeowner", "worker", "0 or 1", "Owns the home."),
     Variable("household_size", "worker", "persons", "Size of the household."),
     Variable("unemployed", "worker", "0 or 1", "Has no job.", True),
@@ -93,6 +94,8 @@ _TABLE = (
     Variable("employed_share", "metro", "share", "Adults employed in the base year."),
     Variable("owner_share", "metro", "share", "Households that own."),
     Variable("vacancy_share", "metro", "share", "Dwellings vacant."),
+    Variable("commute", "metro", "miles", "Mean way to work, times the time it takes.", True),
+    Variable("remote_incentive", "metro", "thousand dollars", "Offered to remote movers, 2024."),
     Variable("latitude", "metro", "degrees", "Latitude, weighted by population."),
     Variable("longitude", "metro", "degrees", "Longitude, weighted by population."),
     Variable("distance", "pair", "km", "Great-circle distance between the metros."),
@@ -174,6 +177,15 @@ def distance_cost(distance: Floats, moving: MovingParameters) -> Floats:
     """
     far = -np.expm1(-distance / moving.cost_distance_scale)
     return moving.cost_base + moving.cost_distance * far
+
+
+def mean_commute(population: Population) -> Floats:
+    """Return the mean way to work of each metro's workers, (M,); the nation's where none live."""
+    w, size = population.workers, len(population.metros)
+    stock = np.bincount(w.metro, minlength=size)
+    miles = np.bincount(w.metro, w.commute, minlength=size)
+    mean: Floats = np.where(stock > 0, miles / np.maximum(stock, 1), w.commute.mean(dtype=float))
+    return mean
 
 
 def location_quotients(population: Population, smoothing: float) -> Floats:
@@ -305,6 +317,8 @@ class PlaceColumns:
             **{name: getattr(metros, name) for name in names},
             "net_wage": metros.wage * kept,
             "warmth": (40.0 - metros.latitude) / 10.0,
+            "commute": mean_commute(population),
+            "remote_incentive": remote_incentives(metros) / 1000.0,
         }
         match = {
             "family": np.eye(len(metros)),
@@ -314,10 +328,22 @@ class PlaceColumns:
         rent = metros.home_value * population.parameters.finance.rent_yield / 12.0
         nobody, par = np.zeros(len(metros)), np.ones(len(metros))
         base = cls({**metro, "rent": rent}, pair, match)
-        return base.with_state(price_index=par, rent_index=par, wage_index=par, unemployment=nobody)
+        return base.with_state(
+            price_index=par,
+            rent_index=par,
+            wage_index=par,
+            commute_index=par,
+            unemployment=nobody,
+        )
 
     def with_state(
-        self, *, price_index: Floats, rent_index: Floats, wage_index: Floats, unemployment: Floats
+        self,
+        *,
+        price_index: Floats,
+        rent_index: Floats,
+        wage_index: Floats,
+        commute_index: Floats,
+        unemployment: Floats,
     ) -> "PlaceColumns":
         """Return those of the base year under indices (base year 1) and unemployment, all (M,)."""
         rent = self.metro["rent"] * rent_index
@@ -331,6 +357,7 @@ class PlaceColumns:
             "housing_cost": housing_cost,
             "net_income": net_wage - housing_cost,
             "unemployment": unemployment,
+            "commute": self.metro["commute"] * commute_index,
         }
         wage = self.match["expected_wage"] * wage_index
         match = {"expected_wage": wage, "expected_income": wage - housing_cost}

@@ -10,6 +10,7 @@ from choicemodels.keyed_random import Streams
 from microsim.local_start import LocalStart, local_start
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
+from microsim.policies import Broadband
 from microsim.population import Population
 from microsim.scenario import Scenario
 from microsim.shocks import AIAdoption, AIDisplacement, Recession, RemoteWork, exposure_path
@@ -91,6 +92,11 @@ class World:
         return tuple(shock for shock in self.scenario.shocks if isinstance(shock, RemoteWork))
 
     @property
+    def telework_gain(self) -> float:
+        """By how much a connection raises the chance that a job can be done from anywhere."""
+        return max((b.telework for _, b in self.scenario.policies_of(Broadband)), default=0.0)
+
+    @property
     def metros(self) -> int:
         """How many metros there are, M."""
         return len(self.population.metros)
@@ -135,7 +141,9 @@ def make_world(
         firm_order=order,
         firm_starts=starts,
         jobs_per_worker=staff / (1 - open_share) / np.maximum(stock, 1),
-        start=local_start(population, scenario.parameters.housing),
+        start=local_start(
+            population, scenario.parameters.housing, scenario.parameters.labour.minimum_wage
+        ),
         first_month=first_month,
         exposure=exposure_path(
             scenario.shocks,

@@ -22,6 +22,9 @@ class Broadband(PlaceProgramme):
         How many more positions a metro's employers want when all its households are connected.
         By default 0.06, the growth of employment in the seven years after broadband came
         ([Kolko2012]_).
+    telework
+        Share by which the chance rises that a connected worker's job can be done from anywhere;
+        whose employer is remote then is. The default is an assumption.
     """
 
     kind: Literal["broadband"]
@@ -29,3 +32,4 @@ class Broadband(PlaceProgramme):
     amount: float = Field(default=4_000.0, ge=0)
     pace: float = Field(default=0.03, ge=0, le=1)
     job_growth: float = Field(default=0.06, ge=0, le=1)
+    telework: float = Field(default=0.1, ge=0, le=1)

@@ -22,6 +22,8 @@ class Eligibility(Part):
         Dollars a year: the wage, or the last wage of the unemployed, is at most this.
     college
         Yes for those with a college degree only, no for those without.
+    remote
+        Yes for those who work from anywhere only, no for the others.
     exposure_at_least
         Exposure to AI of the worker's occupation, 0 to 1.
     origins
@@ -32,6 +34,7 @@ class Eligibility(Part):
     within_months: int | None = Field(default=None, ge=0)
     income_ceiling: float | None = Field(default=None, ge=0)
     college: bool | None = None
+    remote: bool | None = None
     exposure_at_least: float | None = Field(default=None, ge=0, le=1)
     origins: tuple[CBSA, ...] | None = Field(default=None, min_length=1)
 

@@ -16,7 +16,6 @@ COLLEGE = EDUCATION_LEVELS.index("bachelor")
 
 def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
     """Return who meets every condition of ``rule``, (N,)."""
-    workers = world.population.workers
     may = np.ones(len(state.metro), dtype=np.bool_)
     if rule.status == "unemployed":
         may &= ~state.employed
@@ -29,7 +28,9 @@ def meets(rule: Eligibility, state: State, world: World) -> NDArray[np.bool_]:
     if rule.income_ceiling is not None:
         may &= state.wage <= rule.income_ceiling
     if rule.college is not None:
-        may &= (workers.education >= COLLEGE) == rule.college
+        may &= (state.education >= COLLEGE) == rule.college
+    if rule.remote is not None:
+        may &= state.remote_workers(world) == rule.remote
     if rule.exposure_at_least is not None:
         may &= state.exposure(world) >= rule.exposure_at_least
     if rule.origins is not None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from microsim.mobility_utility import WorkerTypes
 from microsim.processes.choosing import Choosers, Prospects, choose, choose_fully
+from microsim.processes.local_economy import commute_index
 from microsim.processes.matching import match
 from microsim.processes.offers import active_offers, offer_list, offers
 from microsim.processes.search import hire
@@ -107,6 +108,7 @@ def current_places(state: State, world: World) -> PlaceColumns:
         price_index=state.price_index,
         rent_index=state.rent_index,
         wage_index=state.wage_index,
+        commute_index=commute_index(state, world),
         unemployment=unemployed / stock,
     )
 

@@ -42,8 +42,14 @@ def place_programmes(state: State, world: World) -> State:
             rows = _served(university, university.pace, g, state.certified, state, world)
             wage = state.wage.copy()
             wage[rows] *= 1.0 + university.premium
-            certified = _with(state.certified, rows)
-            state = replace(_buy(g, rows, state, world), certified=certified, wage=wage)
+            education = state.education.copy()
+            education[rows] = np.maximum(education[rows], university.level)
+            state = replace(
+                _buy(g, rows, state, world),
+                certified=_with(state.certified, rows),
+                education=education,
+                wage=wage,
+            )
     return state
 
 
@@ -57,7 +63,8 @@ def wanted_positions(state: State, world: World) -> Floats:
     usual = world.jobs_per_worker * np.bincount(state.metro, minlength=world.metros)
     wanted = state.sponsored.astype(np.float64)
     for _, broadband in world.scenario.policies_of(Broadband):
-        wanted += broadband.job_growth * usual * _share(state.connected, state, world)
+        here = state.connected & _in(broadband, state, world)
+        wanted += broadband.job_growth * usual * _share(here, state, world)
     for g, subsidy in world.scenario.policies_of(PlaceBasedHiring):
         left = subsidy.left(int(state.spent[g]))
         if not subsidy.runs(state.month) or (left is not None and left < subsidy.cents):

@@ -57,7 +57,8 @@ def hire(state: State, world: World, hired: Ints, employer: Ints, occupation: In
 
     A worker who had been displaced earns ``displacement_wage_loss`` less than before. In another
     occupation the wage changes by the ratio of the metro's median wages, and loses
-    ``distance_wage_loss`` for every unit of skill distance.
+    ``distance_wage_loss`` for every unit of skill distance. No job pays less than the minimum wage
+    of where it is, for ``full_time_hours`` a year.
     """
     firm, wage = state.firm.copy(), state.wage.copy()
     months_out, scarred = state.months_out.copy(), state.scarred.copy()
@@ -73,6 +74,8 @@ def hire(state: State, world: World, hired: Ints, employer: Ints, occupation: In
     rows = np.arange(len(changed))
     ratio = wages[rows, occupation[changed]] / wages[rows, was[changed]]
     wage[hired[changed]] *= ratio * np.exp(-world.parameters.skills.distance_wage_loss * distance)
+    least = world.start.minimum_wage * world.parameters.labour.full_time_hours
+    wage[hired] = np.maximum(wage[hired], least[metro])
     held[hired] = occupation
     flows = state.flows
     return replace(

@@ -148,7 +148,11 @@ def test_dear_metros_attract_fewer(population, behaviour):
     dear[3] = 2.0
     par = np.ones(16)
     places = world.places.with_state(
-        price_index=dear, rent_index=par, wage_index=par, unemployment=0 * par
+        price_index=dear,
+        rent_index=par,
+        wage_index=par,
+        commute_index=par,
+        unemployment=0 * par,
     )
     others = np.flatnonzero(np.arange(16) != 3)
     kinds = np.zeros(15, dtype=np.int64)

@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.local_start import local_start
 from microsim.mobility_utility import MobilityUtility
+from microsim.place_parameters import HousingParameters
 from microsim.processes.job_demand import job_demand, local_jobs
 from microsim.processes.local_economy import commute_index, local_economy, wage_level
 from microsim.state import initial_state
@@ -138,8 +140,8 @@ def test_wrong_assumptions_end_in_a_sentence(assumed, message):
         Scenario.from_mapping({"parameters": {"local_economy": assumed}})
 
 
-def test_every_state_has_its_laws(world_of):
-    start = world_of().start
+def test_every_state_has_its_laws(world_of, population):
+    start = local_start(population, HousingParameters())
     assert start.minimum_wage.min() == 7.25
     states = world_of().states
     assert_array_equal(start.right_to_work, [s in ("TX", "FL", "GA", "AZ") for s in states])

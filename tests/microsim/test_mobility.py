@@ -8,13 +8,24 @@ from scipy import stats
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from choicemodels.utility import UtilityTerm, product
-from microsim import Behaviour, MoveTruth, choice_table, flow_table, simulate, year_of_moves
+from microsim import (
+    Behaviour,
+    MoveTruth,
+    Scenario,
+    choice_table,
+    flow_table,
+    simulate,
+    year_of_moves,
+)
 from microsim.mobility_terms import split_terms
 from microsim.mobility_utility import MobilityUtility
 from microsim.parameters import Parameters
 from microsim.processes.choosing import draw_destinations
-from microsim.processes.mobility import monthly
+from microsim.processes.mobility import current_places, monthly
+from microsim.processes.offers import offers
+from microsim.state import initial_state
 from microsim.variables import VARIABLES, PlaceColumns, WorkerColumns, great_circle, variable_table
+from microsim.world import make_world
 
 
 def term(*factors, alternatives=None):
@@ -210,3 +221,51 @@ def test_a_grant_needs_a_model_that_knows_money(population, make):
     grant = make({"kind": "relocation_grant", "amount": 10})
     with pytest.raises(SpecificationError, match="no term moving_cost"):
         simulate(population, penniless, grant, months=1)
+
+
+def test_where_the_way_to_work_takes_longer_fewer_go(population):
+    cbsa = tuple(population.metros.cbsa)
+    truth = MoveTruth(cbsa, moving={"log(distance)": -0.5, "commute": -0.05})
+    world = make_world(
+        population,
+        MobilityUtility.build(Behaviour(truth), cbsa),
+        Scenario.baseline(),
+        1,
+        Streams(1),
+        first_month=1,
+    )
+    w = population.workers
+    miles = world.places.metro["commute"]
+    assert_allclose(miles[3], w.commute[w.metro == 3].mean(dtype=float))
+    par, longer = np.ones(16), np.ones(16)
+    longer[3] = 1.5
+    crowded = world.places.with_state(
+        price_index=par, rent_index=par, wage_index=par, commute_index=longer, unemployment=0 * par
+    )
+    V, slower = (world.utility.destinations(np.ones((1, 0)), p) for p in (world.places, crowded))
+    assert_allclose((slower - V)[0, :, 3], -0.05 * 0.5 * miles[3])
+    assert (np.delete(slower - V, 3, axis=2) == 0).all()
+    # The index that the months use follows the workers who live there.
+    state = initial_state(world)
+    full = replace(state, metro=np.where(state.metro == 0, 3, state.metro))
+    assert current_places(full, world).metro["commute"][3] > miles[3]
+
+
+def test_a_grant_may_be_for_remote_workers_alone(population, behaviour, make):
+    target = str(population.metros.cbsa[2])
+    grant = {"kind": "relocation_grant", "amount": 10_000, "destinations": [target]}
+    scenario = make({**grant, "eligibility": {"remote": True}}, quiet=True, remote={"active": True})
+    utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
+    world = make_world(population, utility, scenario, 1, Streams(1), first_month=1)
+    state = initial_state(world)
+    remote = state.remote_workers(world)
+    assert 0 < remote.sum() < len(remote)
+    assert_array_equal(offers(state, world)[1], remote)
+
+
+def test_what_metros_offer_remote_workers_is_a_variable(population):
+    tulsa = replace(
+        population.metros, cbsa=np.array(["46140", *population.metros.cbsa[1:]], object)
+    )
+    places = PlaceColumns.at_start(replace(population, metros=tulsa), Parameters())
+    assert places.metro["remote_incentive"][0] == 10.0

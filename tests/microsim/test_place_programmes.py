@@ -1,5 +1,7 @@
 """Policies for places: innovation districts, hiring subsidies, broadband, universities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -8,10 +10,11 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
-from microsim.conservation import assert_conserved
+from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility_utility import MobilityUtility
 from microsim.processes.place_programmes import place_programmes, wanted_positions
+from microsim.remote_work import REMOTE, telework_shares
 from microsim.state import initial_state
 from microsim.world import make_world
 
@@ -162,6 +165,54 @@ def test_a_university_raises_the_wages_of_those_who_finish(world_of, policy):
     assert after.certified[ready].mean() == pytest.approx(0.3, abs=0.06)
     assert_allclose(after.wage, state.wage * np.where(after.certified, 1.08, 1.0))
     assert after.certified.sum() == after.flows.payments[0]
+
+
+def test_broadband_makes_more_workers_remote_where_it_is(population, world_of, policy):
+    def remote(telework):
+        programme = policy("broadband", pace=1.0, telework=telework)
+        world = world_of(programme, remote={"active": True})
+        state = place_programmes(initial_state(world), world)
+        state = replace(state, remote=np.full_like(state.remote, REMOTE))
+        share = telework_shares(population, world.parameters.remote)[state.occupation]
+        chance = np.minimum((1 + telework) * share, 1)
+        return state.remote_workers(world), state.connected & state.employed, chance
+
+    (few, _, _), (many, connected, chance) = remote(0.0), remote(0.5)
+    assert connected.any()
+    assert (many >= few).all()
+    assert_array_equal(few[~connected], many[~connected])
+    assert many[connected].mean() > few[connected].mean() + 0.03
+    assert many[connected].mean() == pytest.approx(chance[connected].mean(), abs=0.05)
+
+
+def test_two_broadband_programmes_create_jobs_each_where_it_is(world_of, policy, here):
+    each = [policy("broadband", metros=[code], name=code, pace=1.0) for code in here]
+    both, one = world_of(*each), world_of(policy("broadband", pace=1.0))
+    wanted = [wanted_positions(place_programmes(initial_state(w), w), w) for w in (both, one)]
+    assert_allclose(wanted[0], wanted[1])
+
+
+@pytest.mark.parametrize(("award", "level"), [("certificate", 2), ("degree", 3)])
+def test_a_partnership_raises_education_and_lowers_nobodys(world_of, policy, award, level):
+    world = world_of(policy("university_partnership", pace=0.5, award=award))
+    before = initial_state(world)
+    after = step(before, world)
+    assert_conserved(before, after, world)
+    done = after.certified
+    assert done.any()
+    assert_array_equal(after.education[~done], before.education[~done])
+    assert_array_equal(after.education[done], np.maximum(before.education[done], level))
+    graduates = after.columns(world)["education"] >= 3
+    assert graduates.sum() > (before.education >= 3).sum() or award == "certificate"
+
+
+def test_education_that_rises_by_itself_is_caught(world_of):
+    world = world_of()
+    state = initial_state(world)
+    for change, message in ((1, "whom no university served"), (-1, "lost a level")):
+        education = np.clip(state.education + change, 0, 4).astype(np.int8)
+        with pytest.raises(ConservationError, match=message):
+            assert_conserved(state, replace(state, education=education), world)
 
 
 @pytest.mark.parametrize(
