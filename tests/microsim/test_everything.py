@@ -99,8 +99,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(population, personal, every
             population, personal, everything, **options, out=tmp_path, checkpoint=2, progress=stop
         )
     resumed = simulate(population, personal, everything, **options, out=tmp_path, resume=True)
-    for name in TABLES:
-        assert_frame_equal(getattr(resumed, name), getattr(whole, name), check_exact=True, obj=name)
+    for table in fields(Tables):
+        one, two = getattr(resumed, table.name), getattr(whole, table.name)
+        assert_frame_equal(one, two, check_exact=True, obj=table.name)
 
 
 def test_the_number_of_threads_changes_nothing(population, personal, everything, last):
