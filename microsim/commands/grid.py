@@ -122,20 +122,19 @@ def _first_seed(parameters: "GridParameters", folder: Path, film: bool) -> None:
     """Write the tables and figures of one run."""
     from microsim.household_grid import figures
     from microsim.household_grid.animation import animate_grid
-    from microsim.household_grid.run import simulate_grid
+    from microsim.household_grid.run import GridRun, simulate_grid
 
     run = simulate_grid(parameters, seed=1)
     other = simulate_grid(parameters.replace(income="exponential"), seed=1)
     run.save(folder)
+    laws: dict[str, GridRun] = {parameters.income: run, "exponential": other}
     pages = {
         "capacity": figures.capacity_map(run),
         "occupancy": figures.occupancy_by_capacity(run),
         "population": figures.population_maps(run),
         "moves": figures.move_activity(run),
-        "median_incomes": figures.median_income_distributions(
-            {parameters.income: run, "exponential": other}
-        ),
-        "pressure": figures.pressure_series({parameters.income: run, "exponential": other}),
+        "median_incomes": figures.median_income_distributions(laws),
+        "pressure": figures.pressure_series({f"{law} incomes": laws[law] for law in laws}),
     }
     for name, figure in pages.items():
         figure.savefig(folder / f"{name}.png", dpi=120)

@@ -86,10 +86,14 @@ def move_activity(run: GridRun) -> Figure:
     smooth = wide.rolling(window, min_periods=1).mean()
     for q, name, colour in zip(range(1, 6), _FIFTHS, COLOURS, strict=False):
         axes.plot(smooth.index, smooth[q], color=colour, label=name)
+    # The first homes are drawn at random: the moves that mend them would dwarf all later ones.
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.set_ylim(bottom=0.0)
+    axes.yaxis.set_major_formatter("{x:g}")
     _mark_shock(axes, run)
     axes.set_xlabel("Step")
     axes.legend(frameon=False, fontsize=9, title="Fifth of incomes")
-    plain_axes(axes, f"Moves a step, means over {window} steps")
+    plain_axes(axes, f"Moves a step, means over {window} steps; logarithms above 1")
     return figure
 
 
@@ -111,7 +115,8 @@ def median_income_distributions(runs: Mapping[str, GridRun]) -> Figure:
             text = f"at the {when}, standard deviation {median.std():,.0f}"
             axes.hist(median, bins=bins, color=colour, alpha=0.5, label=text)
         axes.set_xscale("log")
-        axes.legend(frameon=False, fontsize=9)
+        axes.margins(y=0.4)
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
         plain_axes(axes, f"Cells by median income, {label} incomes")
     panels[-1].set_xlabel("Dollars")
     return figure
