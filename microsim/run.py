@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -244,9 +245,7 @@ class RunFolder:
 
     def write_checkpoint(self, replicate: int, content: bytes) -> None:
         """Write where a replicate stands, in the place of its last checkpoint."""
-        path = self._checkpoint(replicate)
-        path.parent.mkdir(exist_ok=True)
-        self._replace(path, lambda part: part.write_bytes(content))
+        self._replace(self._checkpoint(replicate), lambda part: part.write_bytes(content))
 
     def checkpoint(self, replicate: int) -> Path | None:
         """Return the file of a replicate's last checkpoint, if there is one."""
@@ -272,17 +271,18 @@ class RunFolder:
         self._replace(self.path / name, lambda part: part.write_text(text, "utf-8"))
 
     def _write(self, path: Path, frame: pd.DataFrame, schema: Any = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._replace(path, lambda part: frame.to_parquet(part, index=False, schema=schema))
 
     def _replace(self, path: Path, write: Any) -> None:
         """Write beside and then rename, so that a killed run leaves no half file."""
         part = path.with_name(path.name + ".part")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             write(part)
             os.replace(part, path)
         except OSError as problem:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise DataError(
                 f"{path} cannot be written ({problem.strerror}); what was written before it "
                 "stands. Free some space, and resume or run again."
