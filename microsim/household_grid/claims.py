@@ -1,6 +1,7 @@
 """The published claims, each as numbers that an ensemble of seeds can bear out or not."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal
 
 import pandas as pd
@@ -87,7 +88,8 @@ def check_claims(
     DataFrame
         A row a claim and outcome: number, claim, outcome, unit, mean, low, high and verdict. It
         holds if the whole interval has the sign claimed, does not hold if the whole has the other,
-        and is undecided in between. Under exponential incomes the last claim compares a law with
+        and is undecided in between; it is not defined if some seed has no such outcome, as where
+        nobody of a fifth moves. Under exponential incomes the last claim compares a law with
         itself.
 
     Raises
@@ -126,12 +128,14 @@ def verdicts(table: pd.DataFrame) -> "pd.Series[str]":
     worst = {}
     for text, parts in table.groupby("claim", sort=False)["verdict"]:
         found = set(parts)
-        order = ("does not hold", "undecided", "holds")
+        order = ("does not hold", "not defined", "undecided", "holds")
         worst[text] = next(verdict for verdict in order if verdict in found)
     return pd.Series(worst, name="verdict", dtype=str).rename_axis("claim")
 
 
 def _verdict(one: float, other: float) -> str:
+    if isnan(one):
+        return "not defined"
     if min(one, other) > 0:
         return "holds"
     return "does not hold" if max(one, other) < 0 else "undecided"

@@ -22,7 +22,7 @@ def test_it_writes_claims_tables_and_figures(nestflow, tmp_path, monkeypatch):
     assert code == 0, said
     assert "households of the lowest incomes move most often" in shown
     claims = pd.read_csv(out / "code" / "claims.csv")
-    assert set(claims["verdict"]) <= {"holds", "does not hold", "undecided"}
+    assert set(claims["verdict"]) <= {"holds", "does not hold", "undecided", "not defined"}
     assert load_grid_run(out / "code").parameters.households == 600
     assert len(load_grid_ensemble(out).outcomes) == 4
     pages = {path.stem for path in (out / "code").glob("*.png")}

@@ -93,6 +93,15 @@ def test_a_verdict_needs_the_whole_interval():
     assert same.loc[7, "verdict"] == "undecided"
 
 
+def test_a_verdict_is_not_defined_where_a_seed_has_no_outcome():
+    rising = outcomes_like([1.0, 1.1, 0.9])
+    rising.loc[1, "distance of the richest over the poorest"] = np.nan
+    table = check_claims(rising).set_index("number")
+    assert table.loc[6, "verdict"] == "not defined"
+    assert table.loc[2, "verdict"] == "holds"
+    assert verdicts(table.reset_index()).iloc[5] == "not defined"
+
+
 def test_claims_need_seeds_to_compare():
     with pytest.raises(DataError, match="1 seed has no interval"):
         check_claims(outcomes_like([1.0]), outcomes_like([1.0]))
