@@ -125,7 +125,7 @@ DEVIATIONS = (
     Deviation(
         "overfull cells",
         "first homes are vacant places at random",
-        "code: cells drawn independently, a third of them overfull",
+        "code: cells drawn independently, a quarter of them overfull",
         {"placement": "independent"},
     ),
     Deviation(
