@@ -12,6 +12,7 @@ from microsim.household_grid.kernel import Tally, _shuffle, step
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.run import simulate_grid
 from microsim.household_grid.state import initial_grid, set_remote
+from microsim.inequality import rank_order_information
 
 MASK, SHIFT = np.uint64(2**32 - 1), np.uint64(32)
 SMALL = {"households": 240, "side": 6, "steps": 8, "shock": 4}
@@ -281,3 +282,27 @@ def test_work_draws_households_to_large_cells_and_remote_work_lets_them_go():
     # Once all are remote, no cell is better than one's own: nobody moves.
     moves = simulate_grid(p.replace(shock=100)).moves
     assert moves["step"].max() == 99
+
+
+def test_the_weight_of_housing_changes_nothing_of_the_code():
+    """It scores the cell that the household lives in, whichever it looks at."""
+    p = GridParameters.preset("code", households=900, side=10, steps=60)
+    dear = p.replace(weights=(3.0, 2.0, -5e-4, 50.0))
+    assert simulate_grid(dear).moves.equals(simulate_grid(p).moves)
+    repaired = [simulate_grid(q.replace(own_cost=False)).moves for q in (p, dear)]
+    assert not repaired[0].equals(repaired[1])
+
+
+def test_a_liking_for_ones_like_sorts_incomes():
+    """Sign of one term of the choice, the others off."""
+    p = GridParameters.preset(
+        "paper", households=2_000, side=10, steps=100, occupancy=0.5, pressure_weight=0.0,
+        decision_intercept=1.0, shock=None,
+    )  # fmt: skip
+    found = {}
+    for liking in (-1.0, 0.0, 1.0):
+        run = simulate_grid(p.replace(weights=(0, 0, liking, 0)))
+        income = run.households["income"].to_numpy()
+        found[liking] = rank_order_information(income, run.homes_at(100))
+    assert found[1.0] > found[0.0] + 0.2
+    assert found[-1.0] < found[1.0] - 0.2
