@@ -247,9 +247,11 @@ def test_a_personal_truth_is_recovered(population):
         normalization="rum",
     )
     result = fit(model, data)
-    z = (result.params - truth.params.reindex(result.params.index)) / result.bse
-    assert z.notna().all()
-    assert z.abs().max() < 3.5
+    gap = result.params - truth.params.reindex(result.params.index)
+    assert {"lambda:move", "(Intercept):stay"} <= set(gap.index)
+    assert (gap.abs() < 3 * result.bse).all()
+    wald = gap @ np.linalg.solve(result.cov_params(), gap)
+    assert stats.chi2.sf(wald, len(gap)) > 0.01
     run = simulate(population, Behaviour(mobility=result), months=2)
     expected = 1 - (1 - (moves["choice"] != "stay").mean()) ** (1 / 12)
     assert run.national["moves"].iloc[0] == pytest.approx(expected * len(moves), rel=0.3)
