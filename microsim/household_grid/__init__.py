@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         load_grid_ensemble,
     )
     from microsim.household_grid.experiments import open_questions
-    from microsim.household_grid.outcomes import grid_outcomes
+    from microsim.household_grid.outcomes import grid_outcomes, grid_segregation
     from microsim.household_grid.parameters import GridParameters
     from microsim.household_grid.run import GridRun, load_grid_run, simulate_grid
 
@@ -29,6 +29,7 @@ __all__ = [
     "claims_ensemble",
     "grid_ensemble",
     "grid_outcomes",
+    "grid_segregation",
     "load_grid_ensemble",
     "load_grid_run",
     "open_questions",
@@ -44,6 +45,7 @@ _HOMES = {
     "claims_ensemble": "ensemble",
     "grid_ensemble": "ensemble",
     "grid_outcomes": "outcomes",
+    "grid_segregation": "outcomes",
     "load_grid_ensemble": "ensemble",
     "load_grid_run": "run",
     "open_questions": "experiments",

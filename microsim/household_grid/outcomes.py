@@ -7,7 +7,13 @@ from estimation.interaction.autocorrelation import moran_statistic
 from microsim.household_grid.run import GridRun
 from microsim.inequality import dissimilarity, gini, rank_order_information, theil
 
-__all__ = ["GRID_OUTCOMES", "grid_outcomes", "grid_series", "grid_times"]
+__all__ = [
+    "GRID_OUTCOMES",
+    "grid_outcomes",
+    "grid_segregation",
+    "grid_series",
+    "grid_times",
+]
 
 GRID_OUTCOMES = {
     "decisions": "% of households a step",
@@ -69,8 +75,8 @@ def grid_outcomes(run: GridRun) -> "pd.Series[float]":
     for which, share in _occupancies(run).items():
         now, was = share.loc[last - width + 1 :].mean(), share.loc[shock - width + 1 : shock].mean()
         found[f"occupancy of the {which} cells, change"] = 100.0 * (now - was)
-    late, early = _segregation(run, last), _segregation(run, shock)
-    found |= late | {f"{name}, change": late[name] - early[name] for name in late}
+    late, early = grid_segregation(run, last), grid_segregation(run, shock)
+    found |= {**late, **(late - early).add_suffix(", change")}
     return pd.Series({name: float(found[name]) for name in GRID_OUTCOMES})
 
 
@@ -86,6 +92,43 @@ def grid_series(run: GridRun) -> pd.DataFrame:
     table = run.activity.assign(felt=felt).groupby("step")
     sums = table[["decisions", "moves", "felt", "households"]].sum()
     return sums[["decisions", "moves"]].assign(pressure=sums["felt"] / sums["households"])
+
+
+def grid_segregation(run: GridRun, moment: int) -> "pd.Series[float]":
+    """Return how far the incomes of cells differ when ``moment`` steps had been taken.
+
+    Households are first placed without regard to their incomes: at 0 it is what chance alone makes.
+
+    Parameters
+    ----------
+    run
+    moment
+        At which the cells were recorded.
+
+    Returns
+    -------
+    Series
+        Indexed "Theil between cells" (% of Theil's index), "rank-order information",
+        "dissimilarity" (of the richest and poorest fifth) and "Moran's I" (of median incomes); see
+        `microsim.inequality`.
+
+    Raises
+    ------
+    DataError
+        If the cells were not recorded at that moment.
+    """
+    cells = run.cells_at(moment)
+    income = run.households["income"].to_numpy()
+    home = run.homes_at(moment)
+    richest, poorest = cells["quintile_5"].to_numpy(), cells["quintile_1"].to_numpy()
+    return pd.Series(
+        {
+            "Theil between cells": 100.0 * theil(income, home).share_between,
+            "rank-order information": rank_order_information(income, home),
+            "dissimilarity": dissimilarity(richest, poorest),
+            "Moran's I": _moran(cells["median_income"].to_numpy(), run.parameters.side),
+        }
+    )
 
 
 def grid_times(run: GridRun) -> tuple[int, int, int]:
@@ -118,20 +161,6 @@ def _distance_gap(run: GridRun) -> float:
     """Return how much farther a move of the richest fifth goes; NaN if a fifth never moves."""
     distance = run.moves.groupby("quintile")["distance"].mean().reindex([1, 5])
     return float(distance[5] - distance[1])
-
-
-def _segregation(run: GridRun, moment: int) -> dict[str, float]:
-    """Return how far incomes differ between cells at a moment."""
-    income = run.households["income"].to_numpy()
-    home = run.homes_at(moment)
-    cells = run.cells_at(moment)
-    richest, poorest = cells["quintile_5"].to_numpy(), cells["quintile_1"].to_numpy()
-    return {
-        "Theil between cells": 100.0 * theil(income, home).share_between,
-        "rank-order information": rank_order_information(income, home),
-        "dissimilarity": dissimilarity(richest, poorest),
-        "Moran's I": _moran(cells["median_income"].to_numpy(), run.parameters.side),
-    }
 
 
 def _moran(median: np.ndarray, side: int) -> float:

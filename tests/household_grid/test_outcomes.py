@@ -13,7 +13,12 @@ from microsim.household_grid.ensemble import (
     grid_ensemble,
     load_grid_ensemble,
 )
-from microsim.household_grid.outcomes import GRID_OUTCOMES, grid_outcomes, grid_series
+from microsim.household_grid.outcomes import (
+    GRID_OUTCOMES,
+    grid_outcomes,
+    grid_segregation,
+    grid_series,
+)
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.run import simulate_grid
 
@@ -59,6 +64,16 @@ def test_outcomes_are_those_of_the_tables_by_hand(run):
     assert found["distance of the richest over the poorest"] == pytest.approx(
         distance[5] - distance[1]
     )
+
+
+def test_segregation_is_that_of_a_moment(run):
+    start, shock, end = (grid_segregation(run, moment) for moment in (0, 30, 60))
+    found = grid_outcomes(run)
+    assert_allclose(found[end.index], end)
+    assert_allclose(found[end.add_suffix(", change").index], end - shock)
+    fifths = run.cells_at(0)[["quintile_1", "quintile_5"]] / 200
+    by_hand = (fifths["quintile_1"] - fifths["quintile_5"]).abs().sum() / 2
+    assert start["dissimilarity"] == pytest.approx(by_hand)
 
 
 def test_pressure_is_the_mean_over_households_at_their_turns():
