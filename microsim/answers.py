@@ -109,7 +109,7 @@ def policy_answer(baseline: Run, policies: Sequence[Run]) -> Answer:
         columns[name], columns[f"{name}{SE}"] = part["value"], part["mc_se"]
         for note in part["note"].unique():
             if note:
-                notes += f" {name}, {', '.join(part.index[part['note'] == note])}: {note}."
+                notes += f" {name} ({', '.join(part.index[part['note'] == note])}): {note}."
     shown = with_errors(pd.DataFrame(columns), SE)
     shown.insert(0, "unit", list(PER_DOLLAR.values()))
     text = f"Against {baseline.scenario.name}. {_errors(baseline)}{notes}"

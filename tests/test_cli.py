@@ -146,7 +146,7 @@ def demonstration(tmp_path_factory):
 
     def run(name):
         out = tmp_path_factory.mktemp(name)
-        settings = Settings(6_000, 600, 16, 15, seed=3, replicates=2, cases=600, out=out)
+        settings = Settings(6_000, 600, 16, 12, seed=3, replicates=2, cases=600, out=out)
         return run_demo(settings, lambda step: lambda done, of: None)
 
     return run("first"), run("second")
@@ -159,7 +159,7 @@ def test_the_demonstration_writes_everything(demonstration):
         for suffix in (".md", ".tex", ".html"):
             assert (out / "tables" / f"{name}{suffix}").stat().st_size > 100
     assert len(list((out / "figures").glob("*.png"))) == 4
-    assert len(list((out / "simulations").glob("*/national.parquet"))) == 3
+    assert len(list((out / "simulations").glob("*/national.parquet"))) == 4
     page = demo.report.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 4
     assert not re.search(r"(src|href)=[\"']https?:", page)

@@ -38,7 +38,7 @@ def demo(
         ("Who moves, and where: nested logit", "mobility"),
         ("Flows between metros: PPML", "gravity"),
         ("The shock against the baseline", "shock"),
-        ("The $10,000 grant against the shock", "grant"),
+        ("The grant and retraining, per dollar", "per_dollar"),
     ):
         OUT.print(f"\n[bold]{title}[/bold]")
         OUT.print(str(done.tables[name]), soft_wrap=True, markup=False)
