@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from estimation.drawing import COLOURS, plain_axes
 from microsim.household_grid.outcomes import grid_series, grid_times
@@ -48,6 +49,9 @@ def occupancy_by_capacity(run: GridRun) -> Figure:
         means = by_size.mean()
         axes.plot(means["places"], means["occupancy"], "o-", color=colour, label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Places of a cell")
     axes.legend(frameon=False)
     plain_axes(axes, "Occupancy, mean over moments; lines join tenths of the cells")
