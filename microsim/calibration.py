@@ -55,6 +55,7 @@ class Knob:
 KNOBS = (
     Knob("labour.separation_rate", "layoffs and discharges", raises=True),
     Knob("labour.job_finding_rate", "unemployment rate", raises=False),
+    Knob("labour.job_change_rate", "quits", raises=True),
     Knob("labour.initial_vacancy_rate", "job openings rate", raises=True),
     Knob("moving.staying_shift", "interstate moves", raises=False, scale="level"),
     Knob("local_moves.renter_rate", "moves above 50 miles", raises=False),

@@ -78,7 +78,9 @@ def _saving(base: Baseline) -> Measured:
     sums = base.months.sum(numeric_only=True)
     taxes = sums[[name for name in sums.index if name.endswith("_taxes")]].sum()
     income = sums["wages"] + sums["benefits"] - taxes
-    return 100.0 * float((sums["saved"] - sums["drawn"]) / income)
+    assets = sums[["saved", "benefits"]].sum() - sums[["drawn", "moving_cost", "tuition"]].sum()
+    debts = sums[["borrowed", "credit", "interest"]].sum() - sums["repaid"]
+    return 100.0 * float((assets - debts) / income)
 
 
 def _burdened(base: Baseline) -> Measured:
@@ -97,6 +99,7 @@ MOMENTS: Mapping[str, Callable[[Baseline], Measured]] = {
     "unemployment rate": lambda base: base.share(("unemployed",), ("population",)),
     "job openings rate": lambda base: base.share(("vacancies",), ("vacancies", "employed")),
     "layoffs and discharges": lambda base: base.share(("separations", "displaced"), ("employed",)),
+    "quits": lambda base: base.share(("quits",), ("employed",)),
     "total separations": lambda base: base.share(
         ("separations", "displaced", "quits"), ("employed",)
     ),

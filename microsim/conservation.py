@@ -156,6 +156,22 @@ def occupations(before: State, after: State, world: World) -> str | None:
     return None
 
 
+def employers(before: State, after: State, world: World) -> str | None:
+    """Check that who has another employer changed jobs, lost the old one or moved."""
+    flows = after.flows
+    wrong = (flows.job_changes > flows.quits) | (flows.job_changes > flows.hires)
+    if wrong.any():
+        m = int(np.flatnonzero(wrong)[0])
+        return f"more changed jobs in metro {world.utility.cbsa[m]} than quit and were hired there"
+    kept = before.employed & after.employed
+    changed = int(np.count_nonzero(after.firm[kept] != before.firm[kept]))
+    lost = int(flows.separations.sum() + flows.displaced.sum())
+    caused = int(flows.job_changes.sum()) + lost + len(flows.movers)
+    if changed > caused:
+        return f"{changed:,} workers changed employer, but only {caused:,} had cause to"
+    return None
+
+
 def courses(before: State, after: State, world: World) -> str | None:
     """Check that those who retrain change by the courses begun and ended, and have months left."""
     flows = after.flows
@@ -228,6 +244,7 @@ CHECKS: Sequence[Check] = (
     people,
     moves,
     jobs,
+    employers,
     occupations,
     courses,
     rosters,

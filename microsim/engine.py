@@ -27,6 +27,7 @@ from microsim.processes.closing import check_closings, closing
 from microsim.processes.displacement import displacement
 from microsim.processes.housing import housing
 from microsim.processes.insurance import insurance
+from microsim.processes.job_changes import job_changes
 from microsim.processes.job_demand import job_demand
 from microsim.processes.local_economy import local_economy
 from microsim.processes.local_moves import local_moves
@@ -166,7 +167,8 @@ def step(state: State, world: World, types: WorkerTypes | None = None) -> State:
     state = displacement(state, world)
     state = place_programmes(state, world)
     state = job_demand(state, world)
-    sought = state = retraining(state, world)
+    state = retraining(state, world)
+    sought = state = job_changes(state, world)
     state = hiring_subsidies(sought, search(state, world), world)
     state = insurance(state, world)
     state = mobility(state, world, types)

@@ -20,10 +20,11 @@ class Flows:
     Attributes
     ----------
     separations, displaced, quits, hires, departures, arrivals, eligible, eligible_moves, grants, \
-    switches, retraining, retrained, dropouts \
+    switches, job_changes, retraining, retrained, dropouts \
     : ndarray (M,) int64
         Counts by metro. ``switches`` are hires in another occupation, ``retraining`` courses begun,
-        which end as ``retrained`` or ``dropouts``. ``quits`` are the jobs that movers leave;
+        which end as ``retrained`` or ``dropouts``. ``quits`` are the jobs that movers leave
+        and those left for another in the metro, the ``job_changes``, which are hires as well;
         ``eligible`` (for a grant) are counted where they live, ``eligible_moves`` and ``grants`` at
         the origin of the move.
     permits, completions, lost_dwellings : ndarray (M,) int64
@@ -75,6 +76,7 @@ class Flows:
     eligible_moves: Ints
     grants: Ints
     switches: Ints
+    job_changes: Ints
     retraining: Ints
     retrained: Ints
     dropouts: Ints
@@ -111,7 +113,7 @@ class Flows:
     def none(cls, metros: int, policies: int) -> "Flows":
         """Return the flows of a month in which nothing has happened yet."""
         zero, nobody = np.zeros(metros, dtype=np.int64), np.empty(0, dtype=np.int64)
-        by_metro = {f.name: zero for f in fields(cls)[:16]}
+        by_metro = {f.name: zero for f in fields(cls)[:17]}
         return cls(
             **by_metro,
             payments=np.zeros(policies, dtype=np.int64),

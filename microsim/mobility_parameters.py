@@ -70,9 +70,10 @@ class LocalMoveParameters(Group):
         True, "yes or no", "assumption: most moves are local", "Whether people move within metros."
     )
     renter_rate: float = parameter(
-        0.155,
+        0.152,
         "probability per year",
-        "assumption: near the CPS ASEC 2022, renters who moved within a county",
+        "assumption: calibrated to 23 % of moves above 50 miles, as docs/calibration.md shows; "
+        "near the CPS ASEC 2022, renters who moved within a county",
         "Chance that a renter of median age moves within the metro.",
         ge=0,
         lt=1,

@@ -33,17 +33,19 @@ class LabourParameters(Group):
     """Jobs lost, posted and found."""
 
     separation_rate: float = parameter(
-        0.0088,
+        0.0101,
         "share of the employed per month",
-        "assumption: with job finding and movers' search, keeps unemployment near 3.7 %",
+        "assumption: calibrated to layoffs and discharges of 1.0 % [BLSJOLTS2024], as "
+        "docs/calibration.md shows",
         "Ordinary loss of a job, which stays open.",
         ge=0,
         le=1,
     )
     job_finding_rate: float = parameter(
-        0.27,
+        0.365,
         "share of the unemployed per month",
-        "assumption: near CPS flows from unemployment to employment, 2023",
+        "assumption: calibrated to an unemployment rate of 3.7 % [BLSSituation2024], as "
+        "docs/calibration.md shows; some 29 % then find a job in a month",
         "Chance of finding a job where tightness equals its reference.",
         ge=0,
         le=1,
@@ -59,9 +61,32 @@ class LabourParameters(Group):
         0.5,
         "elasticity",
         "[PetrongoloPissarides2001]: surveys find 0.3 to 0.5",
-        "Response of job finding to a metro's tightness.",
+        "Response of job finding, and of job changes, to how many positions are open.",
         ge=0,
         le=1,
+    )
+    job_change_rate: float = parameter(
+        0.022,
+        "share of the employed per month",
+        "assumption: calibrated to quits of 2.1 % [BLSJOLTS2024], movers' among them, as "
+        "docs/calibration.md shows",
+        "Chance of finding another job in the metro where openings per job equal their reference.",
+        ge=0,
+        le=1,
+    )
+    reference_openings: float = parameter(
+        0.056,
+        "openings per employed worker",
+        "[BLSJOLTS2024]: 5.3 % of positions open, January 2024",
+        "Openings at which the job-change rate holds.",
+        gt=0,
+    )
+    job_change_gain: float = parameter(
+        0.01,
+        "share of the wage",
+        "assumption: small, as nobody's career ends; young men gain 10 % [TopelWard1992]",
+        "What a worker who goes from job to job earns more.",
+        ge=0,
     )
     initial_vacancy_rate: float = parameter(
         0.053,
@@ -226,9 +251,10 @@ class MoneyParameters(Group):
     """Households' accounts."""
 
     saving_rate: float = parameter(
-        0.037,
+        0.068,
         "share of the wage",
-        "[BEASaving2024]: of disposable income, December 2023; assumption: so for wages",
+        "assumption: calibrated to households' net saving of 3.7 % [BEASaving2024], as "
+        "docs/calibration.md shows; what the unemployed draw, moves and interest come off it",
         "What the employed put by.",
         ge=0,
         le=1,

@@ -23,7 +23,7 @@ SHAPES = {
     "travel_mode": (840, 9),
     "austria_flows": (72, 6),
     "canada_migration": (90, 9),
-    "calibration_targets": (11, 6),
+    "calibration_targets": (12, 6),
 }
 
 

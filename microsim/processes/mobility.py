@@ -132,7 +132,7 @@ def _relocate(state: State, world: World, movers: Ints, destination: Ints) -> St
     left = state.firm[movers[worked]]
     flows = replace(
         state.flows,
-        quits=np.bincount(origin[worked], minlength=size),
+        quits=state.flows.quits + np.bincount(origin[worked], minlength=size),
         departures=np.bincount(origin, minlength=size),
         arrivals=np.bincount(destination, minlength=size),
         carried=np.bincount(destination[remote], minlength=size)

@@ -21,7 +21,7 @@ def behaviour(population):
 
 
 QUIET = {
-    "labour": {"minimum_wage": 0.0},
+    "labour": {"minimum_wage": 0.0, "job_change_rate": 0.0},
     "remote": {"active": False},
     "ties": {"active": False},
     "local_moves": {"active": False},
