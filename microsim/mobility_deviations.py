@@ -11,8 +11,10 @@ above the chance at the ceiling does not move; the few others are evaluated exac
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from choicemodels.utility import product
@@ -32,7 +34,7 @@ class _Part:
 
     Attributes
     ----------
-    scale : ndarray (N,) or ()
+    scale : ndarray (N,) float64
         r of the formula.
     table : ndarray (C, M) float64
         x of the formula, the coefficient in it.
@@ -89,12 +91,7 @@ class Deviations:
     def only(self, workers: Ints) -> "Deviations":
         """Return the deviations of some workers, (R,)."""
         parts = (
-            replace(
-                part,
-                scale=part.scale[workers] if part.scale.ndim else part.scale,
-                code=part.code[workers],
-            )
-            for part in self.parts
+            replace(part, scale=part.scale[workers], code=part.code[workers]) for part in self.parts
         )
         return Deviations(tuple(parts), self.metro[workers])
 
@@ -107,23 +104,40 @@ class Deviations:
             return None
         bound = np.zeros(len(self.metro))
         for part in self.parts:
-            high = part.highest[part.code, self.metro]
-            low = part.lowest[part.code, self.metro]
-            bound += np.maximum(part.scale * high, part.scale * low)
+            _raise(part.scale, part.highest, part.lowest, part.code, self.metro, bound)
         return bound
 
     def rows(self, workers: Ints) -> Floats | float:
         """Return the deviations of some workers, (R, M); 0.0 if there are none."""
-        total: Floats | float = 0.0
+        if not self.parts:
+            return 0.0
+        total = np.zeros((len(workers), self.parts[0].table.shape[1]))
         for part in self.parts:
-            scale = part.scale[workers, None] if part.scale.ndim else part.scale
-            total = total + scale * part.table[part.code[workers]]
+            _add(part.scale, part.table, part.code, workers, total)
         return total
+
+
+@njit(cache=True, nogil=True)
+def _raise(scale: Any, highest: Any, lowest: Any, code: Any, metro: Any, bound: Any) -> None:
+    """Add a term's largest value to every worker's bound."""
+    for n in range(code.shape[0]):
+        high, low = highest[code[n], metro[n]], lowest[code[n], metro[n]]
+        bound[n] += max(scale[n] * high, scale[n] * low)
+
+
+@njit(cache=True, nogil=True)
+def _add(scale: Any, table: Any, code: Any, workers: Any, total: Any) -> None:
+    """Add a term to the deviations ``total`` (R, M) of some workers."""
+    for r in range(workers.shape[0]):
+        own, row = scale[workers[r]], code[workers[r]]
+        for j in range(table.shape[1]):
+            total[r, j] += own * table[row, j]
 
 
 def _part(scale: Floats, table: Floats, code: Ints) -> _Part:
     high = _highest_elsewhere(table)
-    return _Part(scale, table, code, high, -_highest_elsewhere(-table))
+    each = scale if scale.ndim else np.full(len(code), scale)
+    return _Part(each, np.ascontiguousarray(table), code, high, -_highest_elsewhere(-table))
 
 
 def _highest_elsewhere(table: Floats) -> Floats:

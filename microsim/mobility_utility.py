@@ -281,7 +281,7 @@ class MobilityUtility:
     def log_probability_rows(self, rows: Floats, origin: Ints) -> Floats:
         """Return log P(destination | move), (R, M), for utilities (R, M) from metros (R,)."""
         dense = self._dense(rows, np.arange(len(self.cbsa)) != origin[:, None])
-        log_p: Floats = self.behaviour.mobility.log_probabilities(*dense)[:, self.columns]
+        log_p: Floats = self.behaviour.mobility.log_probabilities(*dense)[:, self._places]
         return log_p
 
     def logsum_rows(self, rows: Floats, origin: Ints) -> Floats:
@@ -293,8 +293,17 @@ class MobilityUtility:
         """Lay utilities of destinations (R, M) out over the alternatives, "stay" left out."""
         shape = (len(V), len(self.behaviour.mobility.alternatives))
         full, available = np.zeros(shape), np.zeros(shape, dtype=bool)
-        full[:, self.columns], available[:, self.columns] = V, choice
+        full[:, self._places], available[:, self._places] = V, choice
         return full, available
+
+    @property
+    def _places(self) -> slice | Ints:
+        """Where the metros stand among the alternatives, (M,)."""
+        first, last = int(self.columns[0]), int(self.columns[-1])
+        # Neighbours in order, as they mostly are, are reached without a copy.
+        if np.array_equal(self.columns, np.arange(first, last + 1)):
+            return slice(first, last + 1)
+        return self.columns
 
 
 def _joined(code: Ints, parts: Floats, values: Floats) -> tuple[Ints, Floats] | None:

@@ -194,16 +194,19 @@ def choose(
     kept = np.ones(len(movers), dtype=np.bool_)
     u = streams.uniform(names[1], who.ids[movers], month)
     for block in _blocks(len(movers)):
-        rows, own = who.rows(movers[block], view), movers[block]
+        rows, own, draw = who.rows(movers[block], view), movers[block], u[block]
+        go = np.ones(len(own), dtype=np.bool_)
         if ceiling is not None:
             W = who.utility.logsum_rows(rows, who.metro[own]) + who.gain(own, view)
             # The same draw against the exact logsum, which stands here for a type's.
             one, here = np.zeros(len(own), dtype=np.int64), np.arange(len(own))
-            kept[block] = _below(
+            go = _below(
                 key, month, who.ids[own], who.staying[own], W[None, None], one - 1, one, here, years
             )
+            rows, own, draw = rows[go], own[go], draw[go]
         log_p = who.utility.log_probability_rows(rows, who.metro[own])
-        destination[block] = draw_destinations(u[block], log_p)
+        destination[block][go] = draw_destinations(draw, log_p)
+        kept[block] = go
     return movers[kept], destination[kept]
 
 
