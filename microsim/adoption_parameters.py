@@ -11,8 +11,8 @@ class AdoptionParameters(Group):
     pilot_intensity: float = parameter(
         0.002,
         "per month",
-        "assumption: with contagion some 4 % of firms a year at first, as users of AI rose from 3.7 "
-        "to 5.4 % in the five months to February 2024 [BonneyBreaux2024]",
+        "assumption: with contagion some 4 % of firms a year at first, as users of AI rose from "
+        "3.7 to 5.4 % in the five months to February 2024 [BonneyBreaux2024]",
         "Intensity of a small firm's first pilot where nobody has adopted.",
         ge=0,
     )
