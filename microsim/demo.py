@@ -89,7 +89,7 @@ def run_demo(settings: Settings, step: Step) -> Demo:
     found = [*answers(shock), policy_answer(shock, [grant, retraining])]
     save_answers(found, out / "tables")
     drawn = draw_figures(estimates, list(runs.values()), out / "figures")
-    report = write_demo_report(settings, estimates, tables, found, drawn)
+    report = write_demo_report(settings, estimates, drawn)
     tables = {**tables, **{answer.name: answer.shown for answer in found}}
     return Demo(population, estimates, runs, contrasts, tables, report)
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from choicemodels.datasets import load_data
 from estimation import Table, frame_table, table
 from microsim import figures
-from microsim.answers import Answer
 from microsim.comparison import Contrast
 from microsim.demo_estimates import Estimates, Settings
 from microsim.outcomes import OUTCOMES, national_outcomes
@@ -137,15 +136,11 @@ def _net_migration(run: Run) -> "pd.Series[float]":
 
 
 def write_demo_report(
-    settings: Settings,
-    estimates: Estimates,
-    tables: Mapping[str, Table],
-    found: Sequence[Answer],
-    drawn: Mapping[str, tuple[Path, str]],
+    settings: Settings, estimates: Estimates, drawn: Mapping[str, tuple[Path, str]]
 ) -> Path:
-    """Write the report, and return its file."""
-    html = {name: shown.to_html() for name, shown in tables.items()}
-    answered = {answer.name: answer.shown.to_html() for answer in found}
+    """Write the report of the tables in the demonstration's folder, and return its file."""
+    written = sorted((settings.out / "tables").glob("*.html"))
+    html = {path.stem: path.read_text(encoding="utf-8") for path in written}
     sections = [
         *_estimation_sections(settings, estimates, html, drawn),
         Section(
@@ -156,7 +151,7 @@ def write_demo_report(
             (html["outcomes"],),
             (drawn["monthly"],),
         ),
-        *_question_sections(answered, drawn),
+        *_question_sections(html, drawn),
         Section("What the shock changes", "The shock against the baseline.", (html["shock"],)),
         Section(
             "What the policies change",
@@ -218,7 +213,7 @@ def _estimation_sections(
 
 
 def _question_sections(
-    answered: Mapping[str, str], drawn: Mapping[str, tuple[Path, str]]
+    html: Mapping[str, str], drawn: Mapping[str, tuple[Path, str]]
 ) -> list[Section]:
     """Return a section for each of the five questions, asked of the shock."""
     questions = (
@@ -258,7 +253,7 @@ def _question_sections(
         Section(
             title,
             text,
-            tuple(answered[name] for name in names if name in answered),
+            tuple(html[name] for name in names if name in html),
             tuple(drawn[name] for name in shown),
         )
         for title, text, names, shown in questions

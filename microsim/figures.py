@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
@@ -42,6 +43,9 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
             axes.fill_between(
                 dates, by_month.min(axis=1), by_month.max(axis=1), color=colour, alpha=0.18, lw=0
             )
+        ticks = AutoDateLocator(maxticks=7)
+        axes.xaxis.set_major_locator(ticks)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
         plain_axes(axes, title)
     panels[0].legend(frameon=False, fontsize=9)
     return figure

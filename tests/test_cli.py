@@ -146,7 +146,7 @@ def demonstration(tmp_path_factory):
 
     def run(name):
         out = tmp_path_factory.mktemp(name)
-        settings = Settings(6_000, 600, 16, 12, seed=3, replicates=2, cases=600, out=out)
+        settings = Settings(6_000, 600, 16, 8, seed=3, replicates=2, cases=600, out=out)
         return run_demo(settings, lambda step: lambda done, of: None)
 
     return run("first"), run("second")
