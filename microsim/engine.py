@@ -117,7 +117,8 @@ def simulate(
     ConservationError
         If people, moves, jobs or money are not conserved: a fault of the program.
     """
-    scenario = scenario or Scenario.baseline()
+    scenario = Scenario.baseline() if scenario is None else scenario
+    _check_kinds(population, behaviour, scenario)
     first = _first_month(start)
     _check_counts(months, replicates)
     _check_folder(out, checkpoint, resume, histories)
@@ -264,10 +265,23 @@ def _first_month(start: str) -> pd.Period:
         raise SpecificationError(f"start is {start!r}; give a month such as '2024-01'.") from None
 
 
+def _check_kinds(population: object, behaviour: object, scenario: object) -> None:
+    """Refuse what is none of the three, such as the path of a scenario."""
+    for label, value, kind, remedy in (
+        ("population", population, Population, "synthesize or load one"),
+        ("behaviour", behaviour, Behaviour, "wrap the fitted model: Behaviour(mobility=result)"),
+        ("scenario", scenario, Scenario, "read it with Scenario.load or Scenario.from_mapping"),
+    ):
+        if not isinstance(value, kind):
+            raise SpecificationError(
+                f"the {label} is a {type(value).__name__}, not a {kind.__name__}; {remedy}."
+            )
+
+
 def _check_counts(months: int, replicates: int) -> None:
     for label, value in (("months", months), ("replicates", replicates)):
-        if value < 1:
-            raise SpecificationError(f"{label} is {value}; ask for at least 1.")
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise SpecificationError(f"{label} is {value!r}; ask for a whole number, at least 1.")
 
 
 def _check_folder(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from choicemodels.datasets import load_data
 from choicemodels.errors import DataError
@@ -24,7 +24,7 @@ _STATES = (
 )
 
 
-def _postal(code: str) -> str:
+def _postal(code: object) -> object:
     if code not in _STATES.split():
         raise ValueError(
             f"'{code}' is no state; give its postal code in capitals, such as 'TX', in quotes "
@@ -33,7 +33,7 @@ def _postal(code: str) -> str:
     return code
 
 
-StateCode = Annotated[str, AfterValidator(_postal)]
+StateCode = Annotated[str, BeforeValidator(_postal)]
 """A state's postal code."""
 
 

@@ -1,6 +1,6 @@
 """What the months assume of remote work, ties to a place, and moves within a metro."""
 
-from microsim.parameter_fields import Group, SixFactors, parameter
+from microsim.parameter_fields import Group, Share, SixFactors, parameter
 
 __all__ = ["LocalMoveParameters", "RemoteParameters", "TieParameters"]
 
@@ -23,7 +23,7 @@ class RemoteParameters(Group):
         "assumption: what a remote policy means",
         "Whether remote workers keep job and wage when they move; without it nobody is remote.",
     )
-    telework_by_occupation: dict[str, float] = parameter(
+    telework_by_occupation: dict[str, Share] = parameter(
         _TELEWORK,
         "share of jobs",
         "[DingelNeiman2020]: jobs that can be done entirely at home",

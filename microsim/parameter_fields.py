@@ -12,6 +12,7 @@ __all__ = [
     "FourShares",
     "Group",
     "Range",
+    "Share",
     "Shares",
     "SixFactors",
     "ThreeFactors",
@@ -57,6 +58,7 @@ SixFactors = Annotated[
 EightFactors = Annotated[
     tuple[float, float, float, float, float, float, float, float], AfterValidator(_not_negative)
 ]
+Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 ThreeShares = Annotated[tuple[float, float, float], AfterValidator(_shares)]
 FiveShares = Annotated[tuple[float, float, float, float, float], AfterValidator(_shares)]

@@ -132,6 +132,7 @@ class LabourParameters(Group):
         "data/labour_laws.csv: the states' law, January 2024",
         "Least that a new job pays; without a number, what the metro's state says; 0 for none.",
         ge=0,
+        le=1_000,
     )
     full_time_hours: float = parameter(
         2_080.0,
@@ -139,6 +140,7 @@ class LabourParameters(Group):
         "the hours of which [BLSOEWS2026] makes annual wages",
         "Hours of a year's wage.",
         gt=0,
+        le=8_760,
     )
     displacement_wage_loss: float = parameter(
         0.10,

@@ -36,7 +36,7 @@ class HousingParameters(Group):
         "elasticity",
         "assumption: amid the estimates surveyed by [AlbouyEhrlichLiu2016]",
         "By how much the demand for dwellings falls with their price.",
-        gt=0,
+        ge=0.05,
     )
     price_speed: float = parameter(
         0.10,

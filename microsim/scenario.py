@@ -68,6 +68,12 @@ class Scenario(Part):
                 raise ValueError(
                     f"'{policies[0][1].name}' {trouble}; set parameters.{group}.active to true"
                 )
+        for policy in self.policies:
+            if policy.eligibility.remote and not self.parameters.remote.active:
+                raise ValueError(
+                    f"'{policy.name}' is for remote workers, but nobody is remote; set "
+                    "parameters.remote.active to true"
+                )
         return self
 
     def policies_of(self, kind: type[P]) -> list[tuple[int, P]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["CBSA", "Lasting", "Month", "Part", "Starting"]
+__all__ = ["CBSA", "Dollars", "Lasting", "Month", "Part", "Starting"]
 
 
 def _code(value: Any) -> Any:
@@ -20,6 +20,8 @@ def _month(value: Any) -> Any:
 
 
 CBSA = Annotated[str, BeforeValidator(_code)]
+Dollars = Annotated[float, Field(ge=0, le=1e9)]
+"""A payment; sums of so many cents over everybody are still whole numbers of 64 bits."""
 Month = Annotated[str, BeforeValidator(_month)]
 """A month of the calendar, "YYYY-MM"."""
 

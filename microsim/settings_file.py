@@ -29,6 +29,7 @@ _TYPES = {
     "tuple_type": "a list",
     "dict_type": "keys and values",
     "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
 }
 
 
@@ -164,13 +165,15 @@ def _sentence(detail: ErrorDetails, path: str, model: type[BaseModel]) -> str:
         return f"'{path}' has {context['actual_length']} entries; give at least one"
     if kind == "value_error":
         where = f"in '{path}', " if path else ""
-        return f"{where}{context['error']}"
+        return f"{where}{str(context['error']).rstrip('.')}"
     return f"'{path}' is {value!r}: {detail['msg']}"
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
     path = ""
     for part in loc:
+        if part == "[key]":  # pydantic's mark of a key that is itself wrong
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 

@@ -90,7 +90,7 @@ class Recession(Lasting):
     timing: Literal["chain", "fixed"] = "chain"
     start_month: int = Field(default=12, ge=0)
     end_month: int = Field(default=23, ge=0)
-    severity: float = Field(default=1.0, ge=0)
+    severity: float = Field(default=1.0, ge=0, le=10)
 
 
 class AIAdoption(Starting):

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from microsim.policies.place_programme import PlaceProgramme
+from microsim.scenario_part import Dollars
 
 __all__ = ["Broadband"]
 
@@ -29,7 +30,7 @@ class Broadband(PlaceProgramme):
 
     kind: Literal["broadband"]
     name: str = "broadband"
-    amount: float = Field(default=4_000.0, ge=0)
+    amount: Dollars = 4_000.0
     pace: float = Field(default=0.03, ge=0, le=1)
     job_growth: float = Field(default=0.06, ge=0, le=1)
     telework: float = Field(default=0.1, ge=0, le=1)

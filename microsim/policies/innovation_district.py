@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from microsim.policies.place_programme import PlaceProgramme
+from microsim.scenario_part import Dollars
 
 __all__ = ["InnovationDistrict"]
 
@@ -28,4 +29,4 @@ class InnovationDistrict(PlaceProgramme):
     kind: Literal["innovation_district"]
     name: str = "innovation_district"
     positions: float = Field(default=0.5, ge=0, le=100)
-    amount: float = Field(default=100_000.0, ge=0)
+    amount: Dollars = 100_000.0

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from microsim.policies.programme import Programme
+from microsim.scenario_part import Dollars
 
 __all__ = ["JobMatching"]
 
@@ -27,7 +28,7 @@ class JobMatching(Programme):
     kind: Literal["job_matching"]
     name: str = "job_matching"
     factor: float = Field(ge=1)
-    cost: float = Field(ge=0)
+    cost: Dollars
 
     @property
     def cents(self) -> int:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from microsim.policies.moving_aid import MovingAid
+from microsim.scenario_part import Dollars
 
 __all__ = ["MovingTaxCredit"]
 
@@ -38,7 +39,7 @@ class MovingTaxCredit(MovingAid):
     kind: Literal["moving_tax_credit"]
     name: str = "moving_tax_credit"
     share: float = Field(default=1.0, ge=0, le=1)
-    maximum: float = Field(ge=0)
+    maximum: Dollars
     basis: Literal["cost", "flat"] = "cost"
     phase_out: tuple[float, float] | None = None
 

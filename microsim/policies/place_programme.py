@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from microsim.policies.programme import Programme
-from microsim.scenario_part import CBSA
+from microsim.scenario_part import CBSA, Dollars
 
 __all__ = ["PlaceProgramme"]
 
@@ -20,7 +20,7 @@ class PlaceProgramme(Programme):
     """
 
     metros: tuple[CBSA, ...] = Field(min_length=1)
-    amount: float = Field(ge=0)
+    amount: Dollars
 
     @property
     def cents(self) -> int:

@@ -41,7 +41,7 @@ class Programme(Lasting):
     name: str
     eligibility: Eligibility = Eligibility()
     take_up: float = Field(default=1.0, ge=0, le=1)
-    budget: float | None = Field(default=None, ge=0)
+    budget: float | None = Field(default=None, ge=0, le=1e13)
     paid_by: Level = "federal"
 
     @property

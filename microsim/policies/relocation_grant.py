@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from microsim.policies.moving_aid import MovingAid
+from microsim.scenario_part import Dollars
 
 __all__ = ["RelocationGrant"]
 
@@ -26,7 +26,7 @@ class RelocationGrant(MovingAid):
 
     kind: Literal["relocation_grant"]
     name: str = "relocation_grant"
-    amount: float = Field(ge=0)
+    amount: Dollars
 
     @property
     def most_cents(self) -> int:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from microsim.policies.programme import Programme
+from microsim.scenario_part import Dollars
 
 __all__ = ["Retraining"]
 
@@ -33,8 +34,8 @@ class Retraining(Programme):
     kind: Literal["retraining"]
     name: str = "retraining"
     covers: float = Field(default=1.0, ge=0, le=1)
-    guidance: float = Field(default=0.0, ge=0)
-    stipend: float = Field(default=0.0, ge=0)
+    guidance: Dollars = 0.0
+    stipend: Dollars = 0.0
     outreach: float = Field(default=1.0, ge=1)
     completion_gain: float = Field(default=0.0, ge=0, le=1)
     months: int | None = Field(default=None, ge=1, le=120)

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from microsim.policies.place_programme import PlaceProgramme
+from microsim.scenario_part import Dollars
 from microsim.synthesis_parameters import EDUCATION_LEVELS
 
 __all__ = ["UniversityPartnership"]
@@ -29,7 +30,7 @@ class UniversityPartnership(PlaceProgramme):
 
     kind: Literal["university_partnership"]
     name: str = "university_partnership"
-    amount: float = Field(default=6_000.0, ge=0)
+    amount: Dollars = 6_000.0
     award: Literal["certificate", "degree"] = "certificate"
     pace: float = Field(default=0.02, ge=0, le=1)
     premium: float = Field(default=0.05, ge=0, le=1)

@@ -315,3 +315,22 @@ def test_ageing_is_off_unless_asked_for(population, behaviour, make):
 def test_dates_follow_the_start(population, behaviour):
     run = simulate(population, behaviour, months=2, start="2029-12")
     assert list(run.national["date"]) == [pd.Timestamp("2029-12-01"), pd.Timestamp("2030-01-01")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"months": 2.5}, "months is 2.5; ask for a whole number, at least 1"),
+        ({"months": "3"}, "months is '3'; ask for a whole number"),
+        ({"replicates": 0}, "replicates is 0; ask for a whole number, at least 1"),
+        ({"scenario": "grant.yaml"}, "the scenario is a str, not a Scenario; read it with"),
+        ({"scenario": {}}, "the scenario is a dict, not a Scenario; read it with Scenario.load"),
+        ({"behaviour": None}, "the behaviour is a NoneType, not a Behaviour; wrap the fitted"),
+        ({"population": "people"}, "the population is a str, not a Population; synthesize"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(population, behaviour, change, message):
+    given = {"population": population, "behaviour": behaviour, "months": 1, **change}
+    with pytest.raises(SpecificationError, match=message) as caught:
+        simulate(**given)
+    assert "\n" not in str(caught.value)

@@ -21,6 +21,7 @@ class Row(NamedTuple):
 
 
 # Who has no benefit searches no harder for it.
+REFILLED = {"demand_speed": 0.5}
 NO_GAIN = {"reference_replacement": 0.0, "replacement_rate": 0.8, "duration": 12}
 TABLE = [
     Row("labour", "separation_rate", (0.005, 0.05), "separations", 1),
@@ -30,7 +31,7 @@ TABLE = [
     Row("labour", "position_loss", (0.0, 1.0), "vacancies", -1, shock="ai"),
     Row("labour", "stage_multipliers", ((0.1,) * 4, (3.0,) * 4), "displaced", 1, None, "ai"),
     Row("labour", "minimum_wage", (0.0, 60.0), "wages", 1),
-    Row("labour", "lost_for_good", (0.0, 1.0), "vacancies", -1, None, "plant_closing"),
+    Row("labour", "lost_for_good", (0.0, 1.0), "vacancies", -1, REFILLED, "plant_closing"),
     Row("macro", "separation_factor", (1.0, 5.0), "separations", 1, None, "recession"),
     Row("macro", "vacancy_factor", (1.0, 0.5), "vacancies", -1, None, "recession"),
     Row("adoption", "pilot_intensity", (0.0, 0.2), "adopting_firms", 1, None, "ai_adoption"),

@@ -32,9 +32,16 @@ def test_dated_examples_run(name, months, population, behaviour):
     run = simulate(population, behaviour, scenario, months=months)
     assert run.national["recession"].iloc[-1] == (name in ("full_ai", "recession_2025"))
     assert (run.national["displaced"].iloc[-1] > 0) == (name in ("full_ai", "plant_closing"))
-    if months > 1:
-        with pytest.raises(SpecificationError, match=f"simulate at least {months} months"):
-            simulate(population, behaviour, scenario, months=months - 1)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*would begin after the run:choicemodels.errors.NestflowWarning"
+)
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.yaml")))
+def test_examples_keep_every_law(name, population, behaviour):
+    scenario = Scenario.load(EXAMPLES / f"{name}.yaml")
+    run = simulate(population, behaviour, scenario, months=3)
+    assert list(run.national["population"]) == 3 * [len(population.workers)]
 
 
 def test_toml_and_yaml_say_the_same(tmp_path):
@@ -88,6 +95,35 @@ BAD = {
     "empty": ("", "the file is empty"),
     "comment only": ("# nothing\n", "the file is empty"),
     "list": ("- a\n- b\n", "holds a list"),
+    "no policy": ("policies: [null]", r"'policies\[0\]' is None; give keys and values"),
+    "too much money": (GRANT + "    amount: 1.0e+300\n", r"amount' is 1e\+300.*at most 1e\+09"),
+    "no end of money": (
+        GRANT + "    amount: 1\n    budget: 1.0e+99\n",
+        "budget' is 1e.99.*at most",
+    ),
+    "a state that YAML reads as no": (
+        "parameters: {taxes: {states: {NO: {state_rate: 0.1}}}}",
+        "'False' is no state; .* in quotes where YAML would read it as yes or no",
+    ),
+    "unknown state": (
+        "parameters: {insurance: {states: {XX: {duration: 3}}}}",
+        r"in 'parameters.insurance.states.XX', 'XX' is no state",
+    ),
+    "telework": (
+        "parameters: {remote: {telework_by_occupation: {'11': -1}}}",
+        "telework_by_occupation.11' is -1; give a value of at least 0",
+    ),
+    "severity": ("shocks: [{kind: recession, severity: 1000}]", "severity' is 1000.*at most 10"),
+    "rigid demand": ("parameters: {housing: {demand_elasticity: 1.0e-9}}", "at least 0.05"),
+    "remote workers of whom there are none": (
+        GRANT + "    amount: 1\n    eligibility: {remote: true}\n"
+        "parameters: {remote: {active: false}}",
+        "is for remote workers, but nobody is remote; set parameters.remote.active to true",
+    ),
+    "missing table": (
+        "shocks: [{kind: exposure, file: none.csv}]",
+        r"none.csv: there is no such file; check the path\.$",
+    ),
     "code": ("!!python/object/apply:os.getcwd []", "not well-formed YAML"),
 }
 
