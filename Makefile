@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO ?=
 BENCH ?=
 # Each peer lives in an environment of its own: their requirements exclude each other.
-PEERS := larch xlogit biogeme pyfixest
+PEERS := larch xlogit biogeme pyfixest mesa
 
 .PHONY: help demo test test-all lint bench clean
 

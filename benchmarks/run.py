@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import agents
 import harmonization
 import startup
 from agreement import DIFFERENCES, EXACT, SIMULATED, TRUTH, agree, differences, distance_from_truth
@@ -38,6 +39,7 @@ GROUPS = {
     "fullset": ("fullset",),
     "ppml": ("ppml2", "ppml3"),
     "harmonize": (),
+    "agents": (),
 }
 TOLERANCES = {"mixed": SIMULATED}
 
@@ -73,9 +75,10 @@ def interpreter(package: str) -> Path:
     return HERE.parent / ".venvs" / distribution(package) / "bin" / "python"
 
 
-def refuse_missing(problems: list[str]) -> None:
+def refuse_missing(problems: list[str], others: list[str]) -> None:
     """Stop before anything runs if a peer has no environment, and say how to make it."""
-    needed = sorted({distribution(p) for problem in problems for p in PEERS[problem]})
+    peers = {distribution(p) for problem in problems for p in PEERS[problem]}
+    needed = sorted(peers | set(others))
     missing = [package for package in needed if not interpreter(package).exists()]
     if not missing:
         return
@@ -207,7 +210,7 @@ def main() -> int:
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
     problems = [problem for group in GROUPS if group in wanted for problem in GROUPS[group]]
-    refuse_missing(problems)
+    refuse_missing(problems, ["mesa"] if "agents" in wanted else [])
     facts = machine(options.scale)
     warn_if_busy(facts)
     folder = results(options.scale)
@@ -222,6 +225,8 @@ def main() -> int:
         show(rows)
     if "harmonize" in wanted:
         rows += harmonization.bench(options.scale, folder, facts)
+    if "agents" in wanted:
+        rows += agents.bench(folder, facts, **agents.SIZES[options.scale])
     return int(any("failed" in r or r.get("agrees") is False for r in rows))
 
 
