@@ -17,6 +17,14 @@ __all__ = ["Table", "frame_table", "table"]
 
 _SIGNIFICANCE = "* p < 0.1, ** p < 0.05, *** p < 0.01. Standard errors in parentheses."
 _LABELS = {"(Intercept)": "Constant"}
+_TEX_SPECIAL = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
 _TEX_NEEDS = "% needs the packages booktabs, makecell, tabularx and threeparttable\n"
 
 
@@ -49,11 +57,14 @@ class Table:
         For what maketables offers beyond :meth:`save`.
     note : str
         What stands below the table.
+    latex_source : maketables.MTable, optional
+        What LaTeX is made of, if that is not ``source``.
     """
 
     data: pd.DataFrame
     source: Any
     note: str
+    latex_source: Any = None
 
     def __str__(self) -> str:
         rows = _split_cells(self.data)
@@ -84,7 +95,13 @@ class Table:
 
     def to_latex(self) -> str:
         """Return a LaTeX fragment."""
-        return _TEX_NEEDS + str(self.source.make(type="tex"))
+        source = self.source if self.latex_source is None else self.latex_source
+        made = str(source.make(type="tex"))
+        # Names such as origin^year may have what is special outside of formulas between dollars.
+        parts = re.split(r"(?<!\\)(\$[^$]*\$)", made)
+        parts[::2] = [re.sub(r"(?<!\\)_", r"\_", part) for part in parts[::2]]
+        parts[::2] = [part.replace("^", r"\textasciicircum{}") for part in parts[::2]]
+        return _TEX_NEEDS + "".join(parts)
 
     def to_html(self) -> str:
         """Return an HTML fragment with its own style."""
@@ -144,7 +161,19 @@ def frame_table(frame: pd.DataFrame, *, note: str = "", caption: str | None = No
     from maketables import MTable
 
     text = frame.astype(str)
-    return Table(text, MTable(text, notes=note, caption=caption), note)
+    plain = text.map(_latex).rename(index=_latex, columns=_latex)
+    titled = None if caption is None else _latex(caption)
+    return Table(
+        text,
+        MTable(text, notes=note, caption=caption),
+        note,
+        MTable(plain, notes=_latex(note), caption=titled),
+    )
+
+
+def _latex(text: object) -> str:
+    """Return text with what is special to LaTeX escaped."""
+    return str(text).translate(_TEX_SPECIAL)
 
 
 def table(

@@ -1,13 +1,15 @@
 """Summaries, tables and files."""
 
 import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from estimation import fit, load_result, table
+from estimation import fit, frame_table, load_result, table
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,25 @@ def test_tables_save_by_suffix(results, tmp_path, suffix):
         assert path.read_text(encoding="utf-8").count("|") > 20
     if suffix == ".tex":
         assert r"\begin{tabularx}" in path.read_text(encoding="utf-8")
+
+
+def test_what_is_special_to_latex_is_escaped(results):
+    frame = pd.DataFrame({"50 % of $10": ["a_b", "{x}^2"]}, index=["R&D", "no. #1"])
+    shown = frame_table(frame, note="100 %", caption="a \\ b")
+    made = shown.to_latex().split("threeparttable\n", 1)[1]
+    for piece in (
+        r"50 \% of \$10",
+        r"R\&D & a\_b",
+        r"no. \#1 & \{x\}\textasciicircum{}2",
+        r"100 \%",
+    ):
+        assert piece in made
+    assert r"\caption{a \textbackslash{} b}" in made
+    assert not re.search(r"(?<!\\)[%$#_]", made)
+    assert "50 % of $10" in shown.to_markdown()
+    fitted = table(results[0], labels={"gc": "cost_g"}).to_latex()
+    assert r"cost\_g" in fitted
+    assert "$R^2$" in fitted
 
 
 def test_a_table_beside_statsmodels(results, travel_mode):
