@@ -1,7 +1,6 @@
 """Who did what: a run's events by kind of worker, by occupation, and by where movers went."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,28 +100,32 @@ class Tallies:
     ) -> None:
         group, cells = _groups(before, state, world), counts[..., 0].size
         begun = (state.course >= 0) & ((before.course < 0) | (before.course_left == 1))
-        stayed = ~begun
-        stayed[state.flows.movers] = False
-        who: dict[str, Any] = {
-            "worker_months": slice(None),
-            "unemployed_months": ~state.employed,
+        # Rows of the few are quicker to count than masks of all.
+        rows = {
+            "unemployed_months": np.flatnonzero(~state.employed),
             "displaced": displaced,
-            "found_work": ~before.employed & state.employed,
+            "found_work": np.flatnonzero(~before.employed & state.employed),
             "moves": state.flows.movers,
             "local_moves": state.flows.local_movers,
-            "retraining": begun,
+            "retraining": np.flatnonzero(begun),
             "retrained": state.flows.graduates,
-            "stayed_months": stayed,
         }
+        found = {name: np.bincount(group[who], minlength=cells) for name, who in rows.items()}
+        found["worker_months"] = np.bincount(group, minlength=cells)
+        active = np.union1d(rows["moves"], rows["retraining"])
+        found["stayed_months"] = found["worker_months"] - np.bincount(
+            group[active], minlength=cells
+        )
         for event, name in enumerate(EVENTS):
-            found = np.bincount(group[who[name]], minlength=cells)
-            counts[..., event] += found.reshape(counts.shape[:-1])
+            counts[..., event] += found[name].reshape(counts.shape[:-1])
 
     def _add_occupations(self, displaced: Ints, before: State) -> None:
         metros, occupations, _ = self.occupations.shape
-        cell = before.metro * occupations + before.occupation
-        for i, who in enumerate((slice(None), before.employed, displaced)):
-            found = np.bincount(cell[who], minlength=metros * occupations)
+        cell, size = before.metro * occupations + before.occupation, metros * occupations
+        workers = np.bincount(cell, minlength=size)
+        without = np.bincount(cell[np.flatnonzero(~before.employed)], minlength=size)
+        lost = np.bincount(cell[displaced], minlength=size)
+        for i, found in enumerate((workers, workers - without, lost)):
             self.occupations[..., i] += found.reshape(metros, occupations)
 
     def _add_moves(self, year: int, before: State, state: State, world: World) -> None:
@@ -195,6 +198,9 @@ class Tallies:
 def _groups(before: State, state: State, world: World) -> Ints:
     """Return each worker's cell of age, education and recent displacement, (N,)."""
     recent = (state.displaced_in != -1) & (state.month - state.displaced_in <= RECENT_MONTHS)
-    cell = age_bracket(before.age) * len(EDUCATION_LEVELS) + world.population.workers.education
-    group: Ints = 2 * cell + recent
+    # Ages are few: their brackets are looked up, not searched for worker by worker.
+    cell = 2 * len(EDUCATION_LEVELS) * age_bracket(np.arange(before.age.max() + 1))
+    group: Ints = cell[before.age]
+    group += 2 * world.population.workers.education
+    group += recent
     return group
