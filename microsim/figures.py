@@ -43,9 +43,9 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
             axes.fill_between(
                 dates, by_month.min(axis=1), by_month.max(axis=1), color=colour, alpha=0.18, lw=0
             )
-        ticks = AutoDateLocator(maxticks=7)
+        ticks = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(ticks)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))  # type: ignore[no-untyped-call]
         plain_axes(axes, title)
     panels[0].legend(frameon=False, fontsize=9)
     return figure
