@@ -20,8 +20,8 @@ class Row(NamedTuple):
     shock: str | None = None
 
 
-# Who has no benefit searches no harder for it.
 REFILLED = {"demand_speed": 0.5}
+# Who has no benefit searches no harder for it.
 NO_GAIN = {"reference_replacement": 0.0, "replacement_rate": 0.8, "duration": 12}
 TABLE = [
     Row("labour", "separation_rate", (0.005, 0.05), "separations", 1),
