@@ -43,7 +43,7 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
             axes.fill_between(
                 dates, by_month.min(axis=1), by_month.max(axis=1), color=colour, alpha=0.18, lw=0
             )
-        ticks = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+        ticks = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(ticks)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))  # type: ignore[no-untyped-call]
         plain_axes(axes, title)
