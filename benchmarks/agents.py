@@ -59,9 +59,9 @@ def pose(population, behaviour, months: int, seeds: int, path: Path) -> None:
     import numpy as np
 
     from choicemodels.keyed_random import Streams
-    from microsim.mobility_utility import MobilityUtility
+    from microsim.mobility.utility import MobilityUtility
+    from microsim.mobility.variables import WorkerColumns
     from microsim.state import initial_state
-    from microsim.variables import WorkerColumns
     from microsim.world import make_world
 
     truth, plan = behaviour.mobility, scenario()

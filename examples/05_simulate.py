@@ -3,7 +3,7 @@
 from choicemodels import ChoiceData, NestedLogit
 from estimation import fit
 from microsim import Behaviour, Scenario, simulate, synthesize
-from microsim.moves import choice_table, sample_cases, year_of_moves
+from microsim.mobility.moves import choice_table, sample_cases, year_of_moves
 
 population = synthesize(workers=12_000, firms=1_200, metros=20, seed=1)
 

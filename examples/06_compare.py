@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from microsim import Behaviour, Scenario, contrast, simulate, synthesize
-from microsim.moves import MoveTruth
+from microsim.mobility.moves import MoveTruth
 
 scenarios = Path(__file__).parent / "scenarios"
 population = synthesize(workers=10_000, firms=1_000, metros=20, seed=1)

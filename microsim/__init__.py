@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microsim.behaviour import Behaviour
-    from microsim.comparison import Contrast, contrast
     from microsim.engine import simulate
-    from microsim.exposure import load_exposure
-    from microsim.moves import MoveTruth, choice_table, flow_table, year_of_moves
-    from microsim.population import Population, load_population
-    from microsim.run import Run, load_run
+    from microsim.mobility.behaviour import Behaviour
+    from microsim.mobility.moves import MoveTruth, choice_table, flow_table, year_of_moves
+    from microsim.people.exposure import load_exposure
+    from microsim.people.population import Population, load_population
+    from microsim.people.synthesis import synthesize
+    from microsim.results.comparison import Contrast, contrast
+    from microsim.results.run import Run, load_run
     from microsim.scenario import Scenario
-    from microsim.synthesis import synthesize
 
 __all__ = [
     "Behaviour",
@@ -33,21 +33,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Behaviour": "behaviour",
-    "Contrast": "comparison",
-    "MoveTruth": "moves",
-    "Population": "population",
-    "Run": "run",
+    "Behaviour": "mobility.behaviour",
+    "Contrast": "results.comparison",
+    "MoveTruth": "mobility.moves",
+    "Population": "people.population",
+    "Run": "results.run",
     "Scenario": "scenario",
-    "choice_table": "moves",
-    "contrast": "comparison",
-    "flow_table": "moves",
-    "load_exposure": "exposure",
-    "load_population": "population",
-    "load_run": "run",
+    "choice_table": "mobility.moves",
+    "contrast": "results.comparison",
+    "flow_table": "mobility.moves",
+    "load_exposure": "people.exposure",
+    "load_population": "people.population",
+    "load_run": "results.run",
     "simulate": "engine",
-    "synthesize": "synthesis",
-    "year_of_moves": "moves",
+    "synthesize": "people.synthesis",
+    "year_of_moves": "mobility.moves",
 }
 
 

@@ -11,10 +11,10 @@ import yaml
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.frames import closest
-from microsim.behaviour import Behaviour
 from microsim.calibration_report import MOMENTS, calibration_report
 from microsim.engine import simulate
-from microsim.population import Population
+from microsim.mobility.behaviour import Behaviour
+from microsim.people.population import Population
 from microsim.scenario import Scenario
 
 __all__ = ["KNOBS", "Calibration", "Knob", "calibrate"]

@@ -10,9 +10,9 @@ import pandas as pd
 from choicemodels.datasets import load_data
 from choicemodels.errors import SpecificationError
 from estimation import Table, frame_table
-from microsim.distances import DISTANCE_CLASSES
-from microsim.population import Population
-from microsim.run import Run
+from microsim.mobility.distances import DISTANCE_CLASSES
+from microsim.people.population import Population
+from microsim.results.run import Run
 
 __all__ = ["MOMENTS", "Baseline", "calibration_report", "load_targets", "report_table"]
 

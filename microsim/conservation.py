@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from microsim.mobility.remote_work import REMOTE
 from microsim.policies import MovingAid, RelocationGrant
-from microsim.remote_work import REMOTE
 from microsim.state import State
 from microsim.world import World
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from choicemodels.errors import SpecificationError
 from estimation import ChoiceResult, Table
-from microsim.answers import answers, policy_answer, save_answers
-from microsim.behaviour import Behaviour
-from microsim.comparison import Contrast, contrast
 from microsim.demo_estimates import Estimates, Settings, Step, estimate
 from microsim.demo_report import demo_tables, draw_figures, write_demo_report
 from microsim.engine import simulate
-from microsim.population import Population
-from microsim.run import Run
+from microsim.mobility.behaviour import Behaviour
+from microsim.people.population import Population
+from microsim.people.synthesis import synthesize
+from microsim.results.answers import answers, policy_answer, save_answers
+from microsim.results.comparison import Contrast, contrast
+from microsim.results.run import Run
 from microsim.scenario import Scenario
-from microsim.synthesis import synthesize
 
 __all__ = ["Demo", "Settings", "run_demo", "scenarios"]
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from choicemodels import ChoiceData, FlowData, Gravity, MultinomialLogit, NestedLogit
 from estimation import ChoiceResult, GravityResult, fit
-from microsim.moves import MoveTruth, choice_table, flow_table, sample_cases, year_of_moves
-from microsim.population import Population
+from microsim.mobility.moves import MoveTruth, choice_table, flow_table, sample_cases, year_of_moves
+from microsim.people.population import Population
 
 __all__ = ["Estimates", "Settings", "Step", "estimate"]
 

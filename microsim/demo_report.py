@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 
 from choicemodels.datasets import load_data
 from estimation import Table, frame_table, table
-from microsim import figures
-from microsim.comparison import Contrast
 from microsim.demo_estimates import Estimates, Settings
-from microsim.outcomes import OUTCOMES, national_outcomes
-from microsim.population import Population
-from microsim.report import Section, write_report
-from microsim.rounding import rounded
-from microsim.run import Run
+from microsim.people.population import Population
+from microsim.results import figures
+from microsim.results.comparison import Contrast
+from microsim.results.outcomes import OUTCOMES, national_outcomes
+from microsim.results.report import Section, write_report
+from microsim.results.rounding import rounded
+from microsim.results.run import Run
 
 __all__ = ["demo_tables", "draw_figures", "write_demo_report"]
 

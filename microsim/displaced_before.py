@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.keyed_random import Streams
-from microsim.agents import Workers
-from microsim.alignment_parameters import AlignmentParameters
+from microsim.assumptions.alignment import AlignmentParameters
+from microsim.people.agents import Workers
 
 __all__ = ["displaced_before"]
 

@@ -13,13 +13,12 @@ import pandas as pd
 
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
-from microsim.behaviour import Behaviour
-from microsim.checkpoint import pack, unpack
 from microsim.conservation import CHECKS, Check, assert_conserved
-from microsim.histories import history_rows, sampled_workers
-from microsim.mobility_utility import MobilityUtility, WorkerTypes
+from microsim.mobility.behaviour import Behaviour
+from microsim.mobility.utility import MobilityUtility, WorkerTypes
+from microsim.mobility.variables import VARIABLES, WorkerColumns
+from microsim.people.population import Population
 from microsim.policies import MovingAid
-from microsim.population import Population
 from microsim.processes.accounts import accounts
 from microsim.processes.adoption import adoption
 from microsim.processes.alignment import alignment
@@ -38,11 +37,12 @@ from microsim.processes.remote import remote_work
 from microsim.processes.retraining import retraining
 from microsim.processes.search import search
 from microsim.processes.ties import ties
-from microsim.recording import Record, Tables
-from microsim.run import Run, RunFolder, RunPlan, load_run
+from microsim.results.checkpoint import pack, unpack
+from microsim.results.histories import history_rows, sampled_workers
+from microsim.results.recording import Record, Tables
+from microsim.results.run import Run, RunFolder, RunPlan, load_run
 from microsim.scenario import Scenario
 from microsim.state import State, initial_state
-from microsim.variables import VARIABLES, WorkerColumns
 from microsim.world import Coupling, World, make_world
 
 __all__ = ["simulate", "step"]

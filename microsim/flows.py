@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.government_parameters import LEVELS
+from microsim.assumptions.governments import LEVELS
 
 __all__ = ["Flows"]
 
@@ -55,7 +55,7 @@ class Flows:
     carried : ndarray (M,) int64
         Remote workers who came with their job, less those who left with it.
     local_moves : ndarray (3,) int64
-        Moves within metros, by `microsim.distances.DISTANCE_CLASSES`.
+        Moves within metros, by `microsim.mobility.distances.DISTANCE_CLASSES`.
     movers, origin, destination : ndarray (moves,) int64
         Row of the worker, and the metros, of every move between metros.
     remote : ndarray (moves,) bool

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.datasets import load_data
-from microsim.agents import Metros
-from microsim.place_parameters import HousingParameters
-from microsim.population import Population
-from microsim.synthesis_parameters import INDUSTRIES
+from microsim.assumptions.places import HousingParameters
+from microsim.assumptions.synthesis import INDUSTRIES
+from microsim.people.agents import Metros
+from microsim.people.population import Population
 
 __all__ = ["TRADED", "LocalStart", "local_start", "remote_incentives"]
 

@@ -1,22 +1,22 @@
 """Every number that the months assume: its name, unit, default, bounds and source.
 
 A scenario may override any of them under its key ``parameters``; `parameter_table` shows them all,
-those of the synthesis (`microsim.synthesis_parameters`) among them. A source of "assumption" means
+those of the synthesis (`microsim.assumptions.synthesis`) among them. A source of "assumption" means
 that nobody measured it: vary it before you believe a result.
 """
 
 import pandas as pd
 from pydantic import BaseModel
 
-from microsim.adoption_parameters import AdoptionParameters
-from microsim.alignment_parameters import AlignmentParameters
-from microsim.credit_parameters import CreditParameters
-from microsim.government_parameters import InsuranceParameters, TaxParameters
-from microsim.mobility_parameters import LocalMoveParameters, RemoteParameters, TieParameters
-from microsim.parameter_fields import FourFactors, Group, parameter
-from microsim.place_parameters import HousingParameters, LocalEconomyParameters
-from microsim.skill_parameters import RetrainingParameters, SkillParameters
-from microsim.synthesis_parameters import SynthesisParameters
+from microsim.assumptions.adoption import AdoptionParameters
+from microsim.assumptions.alignment import AlignmentParameters
+from microsim.assumptions.credit import CreditParameters
+from microsim.assumptions.fields import FourFactors, Group, parameter
+from microsim.assumptions.governments import InsuranceParameters, TaxParameters
+from microsim.assumptions.mobility import LocalMoveParameters, RemoteParameters, TieParameters
+from microsim.assumptions.places import HousingParameters, LocalEconomyParameters
+from microsim.assumptions.skills import RetrainingParameters, SkillParameters
+from microsim.assumptions.synthesis import SynthesisParameters
 
 __all__ = [
     "DemographyParameters",

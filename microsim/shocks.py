@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from choicemodels.frames import closest
+from microsim.assumptions.synthesis import INDUSTRIES
 from microsim.scenario_part import CBSA, Lasting, Part, Starting
-from microsim.synthesis_parameters import INDUSTRIES
 
 __all__ = [
     "AIAdoption",
@@ -179,14 +179,14 @@ class ExposureTable(Starting):
             return content
         if "values" in content:
             raise ValueError("values and file are both given; give one of the two")
-        from microsim.exposure import load_exposure
+        from microsim.people.exposure import load_exposure
 
         table = load_exposure(content["file"], fill=False)
         return {**content, "values": dict(zip(table["soc"], table["exposure"], strict=True))}
 
     @model_validator(mode="after")
     def _known(self) -> "ExposureTable":
-        from microsim.exposure import load_exposure
+        from microsim.people.exposure import load_exposure
 
         known = list(load_exposure()["soc"])
         unknown = [code for code in self.values if code not in known]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from choicemodels.datasets import load_data
 from choicemodels.errors import DataError
-from microsim.population import Population
-from microsim.skill_parameters import SkillParameters
+from microsim.assumptions.skills import SkillParameters
+from microsim.people.population import Population
 
 __all__ = ["JobMarket", "job_market", "postings", "skill_distances", "transferability"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.apportion import cumulative_rounding
+from microsim.assumptions.governments import LEVELS
 from microsim.displaced_before import displaced_before
 from microsim.flows import Flows
-from microsim.government_parameters import LEVELS
-from microsim.remote_work import remote_status, teleworkable
+from microsim.mobility.remote_work import remote_status, teleworkable
 from microsim.world import World
 
 __all__ = ["Aligned", "State", "initial_state"]
@@ -174,7 +174,7 @@ class State:
         return exposure
 
     def columns(self, world: World) -> Mapping[str, NDArray[np.generic]]:
-        """Return the workers' columns as they stand now, for `microsim.variables`."""
+        """Return the workers' columns as they stand now, for `microsim.mobility.variables`."""
         w = world.population.workers
         return {
             "age": self.age,

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from choicemodels.keyed_random import Streams
 from microsim.local_start import LocalStart, local_start
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
+from microsim.mobility.variables import PlaceColumns
 from microsim.parameters import Parameters
+from microsim.people.population import Population
 from microsim.policies import Broadband
-from microsim.population import Population
 from microsim.scenario import Scenario
 from microsim.shocks import AIAdoption, AIDisplacement, Recession, RemoteWork, exposure_path
 from microsim.skills import JobMarket, job_market
-from microsim.variables import PlaceColumns
 
 __all__ = ["Coupling", "World", "make_world"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from choicemodels.datasets import data_path, load_data
 from choicemodels.errors import DataError
-from microsim.exposure import load_exposure
+from microsim.people.exposure import load_exposure
 
 COLUMNS = ["soc", "title", "exposure", "low", "high", "source"]
 
@@ -137,7 +137,7 @@ def test_a_folder_or_a_binary_file_is_not_a_table(tmp_path):
 
 def test_pandera_is_imported_only_for_a_users_own_file():
     code = (
-        "import sys; from microsim.exposure import load_exposure; load_exposure();"
+        "import sys; from microsim.people.exposure import load_exposure; load_exposure();"
         "assert 'pandera' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

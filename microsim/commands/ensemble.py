@@ -37,8 +37,8 @@ def ensemble(
     """
     from estimation import ChoiceResult, load_result
     from microsim import Behaviour, Scenario, load_population
-    from microsim.ensemble import ensemble as simulate_all
-    from microsim.ensemble_contrast import shared_draws
+    from microsim.ensembles.contrast import shared_draws
+    from microsim.ensembles.ensemble import ensemble as simulate_all
 
     result = load_result(mobility)
     if not isinstance(result, ChoiceResult):

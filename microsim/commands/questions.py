@@ -26,7 +26,7 @@ def questions(
     --policy runs/demo/simulations/relocation_grant --out runs/answers
     """
     from microsim import load_run
-    from microsim.answers import answers, policy_answer, save_answers
+    from microsim.results.answers import answers, policy_answer, save_answers
 
     baseline = load_run(run)
     found = answers(baseline)

@@ -116,7 +116,7 @@ def simulate(
             histories=histories,
             progress=step(f"Simulate {plan.name}"),
         )
-    from microsim.outcomes import national_outcomes
+    from microsim.results.outcomes import national_outcomes
 
     OUT.print(national_outcomes(done).T.to_string(), soft_wrap=True, markup=False)
     ERR.print(f"saved {out}")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from choicemodels.errors import DataError
 from microsim.household_grid.outcomes import GRID_OUTCOMES
-from microsim.paired import mean_interval
+from microsim.results.paired import mean_interval
 
 __all__ = ["CLAIMS", "Claim", "check_claims", "verdicts"]
 

@@ -15,7 +15,7 @@ from microsim.household_grid.claims import check_claims
 from microsim.household_grid.outcomes import GRID_OUTCOMES, grid_outcomes, grid_series
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.run import simulate_grid
-from microsim.paired import mean_interval, standard_error
+from microsim.results.paired import mean_interval, standard_error
 
 __all__ = ["GridEnsemble", "claims_ensemble", "grid_ensemble", "load_grid_ensemble"]
 

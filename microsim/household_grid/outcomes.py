@@ -5,7 +5,7 @@ import pandas as pd
 
 from estimation.interaction.autocorrelation import moran_statistic
 from microsim.household_grid.run import GridRun
-from microsim.inequality import dissimilarity, gini, rank_order_information, theil
+from microsim.results.inequality import dissimilarity, gini, rank_order_information, theil
 
 __all__ = [
     "GRID_OUTCOMES",
@@ -110,7 +110,7 @@ def grid_segregation(run: GridRun, moment: int) -> "pd.Series[float]":
     Series
         Indexed "Theil between cells" (% of Theil's index), "rank-order information",
         "dissimilarity" (of the richest and poorest fifth) and "Moran's I" (of median incomes); see
-        `microsim.inequality`.
+        `microsim.results.inequality`.
 
     Raises
     ------

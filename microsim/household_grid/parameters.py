@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError, model_val
 
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import closest
-from microsim.parameter_fields import Group, Range, parameter
+from microsim.assumptions.fields import Group, Range, parameter
 from microsim.settings_file import explain
 
 __all__ = ["PRESETS", "GridParameters"]

@@ -11,7 +11,7 @@ from microsim.household_grid.cities import draw_places
 from microsim.household_grid.households import draw_homes, draw_incomes, draw_preferences
 from microsim.household_grid.kernel import Cells, Households, Keys, Rules, settle
 from microsim.household_grid.parameters import GridParameters
-from microsim.remote_work import turns_remote
+from microsim.mobility.remote_work import turns_remote
 
 __all__ = ["GridState", "grid_rules", "initial_grid", "periodic_distance", "set_remote"]
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from microsim.government_parameters import Level
+from microsim.assumptions.governments import Level
 from microsim.policies.eligibility import Eligibility
 from microsim.scenario_part import Lasting
 
@@ -34,7 +34,7 @@ class Programme(Lasting):
         of the metro where a payment is counted.
     is_choice : bool
         Whether it pays for something that some would have done without it, who can be told: the
-        inframarginal payments of `microsim.run.Run.policies`.
+        inframarginal payments of `microsim.results.run.Run.policies`.
     """
 
     is_choice: ClassVar[bool] = False

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from microsim.assumptions.synthesis import EDUCATION_LEVELS
 from microsim.policies.place_programme import PlaceProgramme
 from microsim.scenario_part import Dollars
-from microsim.synthesis_parameters import EDUCATION_LEVELS
 
 __all__ = ["UniversityPartnership"]
 

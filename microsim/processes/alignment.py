@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from microsim.assumptions.synthesis import INDUSTRIES
 from microsim.processes.intensity import displacement_intensity
 from microsim.state import Aligned, State
-from microsim.synthesis_parameters import INDUSTRIES
 from microsim.world import World
 
 __all__ = ["alignment", "firm_factors", "tallied", "target_paths"]

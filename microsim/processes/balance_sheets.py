@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from microsim.credit_parameters import CreditParameters
-from microsim.finance_parameters import CREDIT_BANDS
+from microsim.assumptions.credit import CreditParameters
+from microsim.assumptions.finance import CREDIT_BANDS
 from microsim.state import State
 from microsim.world import World
 

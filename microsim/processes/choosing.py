@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from choicemodels.keyed_random import Streams, uniform_one
 from choicemodels.logit.random_utility import nested_errors, staying_error
-from microsim.mobility_deviations import Deviations
-from microsim.mobility_utility import MobilityUtility, WorkerTypes
-from microsim.variables import PlaceColumns, WorkerColumns
+from microsim.mobility.deviations import Deviations
+from microsim.mobility.utility import MobilityUtility, WorkerTypes
+from microsim.mobility.variables import PlaceColumns, WorkerColumns
 
 __all__ = ["Choosers", "Prospects", "choose", "choose_fully", "draw_destinations"]
 

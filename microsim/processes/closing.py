@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from choicemodels.errors import SpecificationError
-from microsim.population import Population
+from microsim.assumptions.synthesis import INDUSTRIES
+from microsim.people.population import Population
 from microsim.processes.displacement import take_jobs
 from microsim.scenario import Scenario
 from microsim.shocks import PlantClosing
 from microsim.state import State
-from microsim.synthesis_parameters import INDUSTRIES
 from microsim.world import World
 
 __all__ = ["check_closings", "closing", "firms_that_close", "lost_jobs"]

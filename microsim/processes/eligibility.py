@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from microsim.assumptions.synthesis import EDUCATION_LEVELS
 from microsim.policies import Eligibility, Programme
 from microsim.state import State
-from microsim.synthesis_parameters import EDUCATION_LEVELS
 from microsim.world import World
 
 __all__ = ["afforded", "meets", "would_claim"]

@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from microsim.assumptions.governments import LEVELS
 from microsim.flows import Flows
-from microsim.government_parameters import LEVELS
 from microsim.state import State
 from microsim.world import World
 

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from microsim.distances import distance_classes
-from microsim.mobility_parameters import LocalMoveParameters
-from microsim.person_parameters import RINGS
+from microsim.assumptions.mobility import LocalMoveParameters
+from microsim.assumptions.persons import RINGS
+from microsim.mobility.distances import distance_classes
+from microsim.mobility.variables import moving_scale
+from microsim.people.persons import age_bracket
 from microsim.state import State
-from microsim.synthesis_people import age_bracket
-from microsim.variables import moving_scale
 from microsim.world import World
 
 __all__ = ["local_moves", "monthly_chances", "truncated_lognormal"]

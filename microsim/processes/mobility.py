@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from microsim.mobility_utility import WorkerTypes
+from microsim.mobility.utility import WorkerTypes
+from microsim.mobility.variables import PlaceColumns, WorkerColumns
 from microsim.processes.choosing import Choosers, Prospects, choose, choose_fully
 from microsim.processes.local_economy import commute_index
 from microsim.processes.matching import match
@@ -13,7 +14,6 @@ from microsim.processes.offers import active_offers, offer_list, offers
 from microsim.processes.search import hire
 from microsim.processes.settlement import settle, strike, unaided
 from microsim.state import State
-from microsim.variables import PlaceColumns, WorkerColumns
 from microsim.world import World
 
 __all__ = ["mobility", "monthly", "prospects"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from microsim.remote_work import REMOTE, telework_shares, turns_remote
+from microsim.mobility.remote_work import REMOTE, telework_shares, turns_remote
 from microsim.state import State
 from microsim.world import World
 

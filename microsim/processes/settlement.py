@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from microsim.mobility.variables import moving_scale
 from microsim.processes.balance_sheets import credit_limits
 from microsim.processes.ledger import pay_from
 from microsim.processes.offers import claims, offer_list, payments, policies_of_offers
 from microsim.state import State
-from microsim.variables import moving_scale
 from microsim.world import World
 
 __all__ = ["Deals", "moving_costs", "settle", "strike", "unaided"]

@@ -12,7 +12,7 @@ from microsim.household_grid.kernel import Tally, _shuffle, step
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.run import simulate_grid
 from microsim.household_grid.state import initial_grid, set_remote
-from microsim.inequality import rank_order_information
+from microsim.results.inequality import rank_order_information
 
 MASK, SHIFT = np.uint64(2**32 - 1), np.uint64(32)
 SMALL = {"households": 240, "side": 6, "steps": 8, "shock": 4}

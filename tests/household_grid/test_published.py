@@ -10,7 +10,7 @@ from scipy.stats import t
 from microsim.household_grid.outcomes import grid_series
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.run import simulate_grid
-from microsim.inequality import gini
+from microsim.results.inequality import gini
 
 STORED = pd.read_csv(
     Path(__file__).parents[1] / "published/WeisEtAl2021/stored_run.csv", index_col="statistic"

@@ -10,10 +10,10 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.governments import LEVELS
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.government_parameters import LEVELS
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.accounts import accounts
 from microsim.state import initial_state
 from microsim.world import make_world

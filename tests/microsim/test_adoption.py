@@ -12,10 +12,10 @@ from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
+from microsim.mobility.variables import great_circle
 from microsim.processes.adoption import adopter_shares, adoption, adoption_hazards
 from microsim.state import initial_state
-from microsim.variables import great_circle
 from microsim.world import make_world
 
 ADOPTION = {"kind": "ai_adoption"}

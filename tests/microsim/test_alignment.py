@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import simulate
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.policies import Eligibility
 from microsim.processes.alignment import alignment, firm_factors, target_paths
 from microsim.processes.displacement import displacement

@@ -14,10 +14,10 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Behaviour, MoveTruth, load_run, simulate
-from microsim.checkpoint import pack, unpack
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
-from microsim.recording import Record
+from microsim.mobility.utility import MobilityUtility
+from microsim.results.checkpoint import pack, unpack
+from microsim.results.recording import Record
 from microsim.state import initial_state
 from microsim.world import make_world
 
@@ -106,7 +106,7 @@ def test_a_run_killed_while_it_writes_loses_nothing(run, whole, tmp_path, monkey
         move(part, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("microsim.run.os.replace", killed)
+        patch.setattr("microsim.results.run.os.replace", killed)
         with pytest.raises(Killed):
             run(out=tmp_path / "run", checkpoint=1)
     same(run(out=tmp_path / "run", checkpoint=1, resume=True), whole)

@@ -16,11 +16,11 @@ from choicemodels.logit.tree import branch_logsum, build_tree, log_probabilities
 from choicemodels.utility import product
 from estimation import fit
 from microsim import Behaviour, MoveTruth, choice_table, simulate, year_of_moves
-from microsim.mobility_terms import split_terms
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.terms import split_terms
+from microsim.mobility.utility import MobilityUtility
+from microsim.mobility.variables import PlaceColumns, WorkerColumns, first_columns
 from microsim.parameters import Parameters
 from microsim.processes.choosing import Choosers, Prospects, choose, choose_fully
-from microsim.variables import PlaceColumns, WorkerColumns, first_columns
 
 
 @dataclass(frozen=True)

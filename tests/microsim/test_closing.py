@@ -10,14 +10,14 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.synthesis import INDUSTRIES
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.adoption import adopter_shares, adoption
 from microsim.processes.closing import closing, firms_that_close, lost_jobs
 from microsim.processes.job_demand import job_demand
 from microsim.state import initial_state
-from microsim.synthesis_parameters import INDUSTRIES
 from microsim.world import make_world
 
 METRO = 1

@@ -12,7 +12,7 @@ from choicemodels.keyed_random import Streams
 from microsim import Scenario, load_run, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.state import initial_state
 from microsim.world import make_world
 

@@ -18,10 +18,10 @@ from choicemodels import ChoiceData, NestedLogit
 from choicemodels.errors import DataError, SpecificationError
 from estimation import fit, load_result
 from microsim import Behaviour, Scenario, choice_table, contrast, simulate, year_of_moves
-from microsim.ensemble import ensemble, load_ensemble
-from microsim.ensemble_contrast import shared_draws, split_variance
-from microsim.moves import MOVING, sample_cases
-from microsim.parameter_draws import draw_parameters
+from microsim.ensembles.contrast import shared_draws, split_variance
+from microsim.ensembles.draws import draw_parameters
+from microsim.ensembles.ensemble import ensemble, load_ensemble
+from microsim.mobility.moves import MOVING, sample_cases
 
 GRANT = {"kind": "relocation_grant", "amount": 10_000}
 SIZE = {"draws": 2, "replicates": 2, "months": 2}

@@ -8,10 +8,10 @@ from choicemodels import ChoiceData, NestedLogit
 from choicemodels.errors import SpecificationError
 from estimation import fit
 from microsim import Behaviour, MoveTruth, choice_table, simulate, synthesize, year_of_moves
-from microsim.mobility_utility import MobilityUtility
-from microsim.moves import MOVING, sample_cases
+from microsim.mobility.moves import MOVING, sample_cases
+from microsim.mobility.utility import MobilityUtility
+from microsim.mobility.variables import PlaceColumns, WorkerColumns
 from microsim.parameters import Parameters
-from microsim.variables import PlaceColumns, WorkerColumns
 
 FORMULA = " + ".join(MOVING) + " | 0"
 

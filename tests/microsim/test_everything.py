@@ -11,8 +11,8 @@ from pandas.testing import assert_frame_equal
 from choicemodels.keyed_random import Streams
 from microsim import Behaviour, MoveTruth, simulate
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
-from microsim.recording import Tables
+from microsim.mobility.utility import MobilityUtility
+from microsim.results.recording import Tables
 from microsim.state import initial_state
 from microsim.world import make_world
 

@@ -8,8 +8,8 @@ from choicemodels.keyed_random import Streams
 from microsim import simulate
 from microsim.conservation import rosters
 from microsim.engine import step
-from microsim.groups import RENT_BANDS, Tallies
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
+from microsim.results.groups import RENT_BANDS, Tallies
 from microsim.state import initial_state
 from microsim.world import make_world
 

@@ -3,7 +3,7 @@ import pytest
 
 from choicemodels.errors import DataError, SpecificationError
 from microsim import load_run, simulate
-from microsim.histories import SCHEMA
+from microsim.results.histories import SCHEMA
 
 MONTHS, SHARE = 4, 0.2
 SHOCK = {"kind": "ai_displacement", "start_month": 1, "hazard": [{"month": 0, "rate": 0.2}]}

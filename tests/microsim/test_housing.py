@@ -10,7 +10,7 @@ from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.housing import housing, market_level
 from microsim.state import initial_state
 from microsim.world import make_world

@@ -9,7 +9,7 @@ import pytest
 from choicemodels import FlowData, Gravity
 from estimation import fit
 from microsim import Behaviour, MoveTruth, simulate, synthesize
-from microsim.variables import great_circle
+from microsim.mobility.variables import great_circle
 
 
 def flows_of(run, metros):

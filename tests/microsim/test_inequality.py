@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from choicemodels.errors import DataError
-from microsim.inequality import dissimilarity, gini, rank_order_information, theil
+from microsim.results.inequality import dissimilarity, gini, rank_order_information, theil
 
 RNG = np.random.default_rng(7)
 INCOME = RNG.lognormal(10, 1, 400)

@@ -11,10 +11,10 @@ from choicemodels.datasets import load_data
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.governments import InsuranceParameters
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.government_parameters import InsuranceParameters
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.insurance import insurance
 from microsim.processes.search_effort import search_effort
 from microsim.state import initial_state

@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.job_matching import job_matching
 from microsim.processes.search import search
 from microsim.state import initial_state

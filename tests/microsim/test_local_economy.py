@@ -9,9 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.places import HousingParameters
 from microsim.local_start import local_start
-from microsim.mobility_utility import MobilityUtility
-from microsim.place_parameters import HousingParameters
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.job_demand import job_demand, local_jobs
 from microsim.processes.local_economy import commute_index, local_economy, wage_level
 from microsim.state import initial_state

@@ -11,14 +11,20 @@ from scipy import stats
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.mobility import LocalMoveParameters
 from microsim.conservation import ConservationError, assert_conserved
-from microsim.distances import distance_classes
 from microsim.engine import step
-from microsim.mobility_parameters import LocalMoveParameters
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.distances import distance_classes
+from microsim.mobility.remote_work import (
+    REMOTE,
+    remote_status,
+    telework_shares,
+    teleworkable,
+    turns_remote,
+)
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.local_moves import local_moves, monthly_chances, truncated_lognormal
 from microsim.processes.ties import ties
-from microsim.remote_work import REMOTE, remote_status, telework_shares, teleworkable, turns_remote
 from microsim.state import initial_state
 from microsim.world import make_world
 

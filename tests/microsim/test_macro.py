@@ -11,7 +11,7 @@ from scipy.stats import binomtest, chisquare
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.displacement import displacement
 from microsim.processes.job_demand import job_demand
 from microsim.processes.macro import macro, recession_chances, recession_factor

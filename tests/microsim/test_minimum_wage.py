@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.state import initial_state
 from microsim.world import make_world
 

@@ -17,14 +17,20 @@ from microsim import (
     simulate,
     year_of_moves,
 )
-from microsim.mobility_terms import split_terms
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.terms import split_terms
+from microsim.mobility.utility import MobilityUtility
+from microsim.mobility.variables import (
+    VARIABLES,
+    PlaceColumns,
+    WorkerColumns,
+    great_circle,
+    variable_table,
+)
 from microsim.parameters import Parameters
 from microsim.processes.choosing import draw_destinations
 from microsim.processes.mobility import current_places, monthly
 from microsim.processes.offers import offers
 from microsim.state import initial_state
-from microsim.variables import VARIABLES, PlaceColumns, WorkerColumns, great_circle, variable_table
 from microsim.world import make_world
 
 

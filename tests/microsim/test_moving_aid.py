@@ -12,10 +12,10 @@ from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
-from microsim.outcomes import additionality
+from microsim.mobility.utility import MobilityUtility
 from microsim.policies import MovingTaxCredit
 from microsim.processes.settlement import moving_costs
+from microsim.results.outcomes import additionality
 from microsim.state import initial_state
 from microsim.world import make_world
 

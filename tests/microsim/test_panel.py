@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from choicemodels.keyed_random import Streams
 from microsim import contrast, simulate
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
-from microsim.outcomes import national_outcomes
-from microsim.panel import PANEL, metro_rows, panel_table
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.tightness import openings_by_occupation
-from microsim.spatial import clustering
+from microsim.results.outcomes import national_outcomes
+from microsim.results.panel import PANEL, metro_rows, panel_table
+from microsim.results.spatial import clustering
 from microsim.state import initial_state
 from microsim.world import make_world
 

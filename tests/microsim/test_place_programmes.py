@@ -12,9 +12,9 @@ from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.remote_work import REMOTE, telework_shares
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.place_programmes import place_programmes, wanted_positions
-from microsim.remote_work import REMOTE, telework_shares
 from microsim.state import initial_state
 from microsim.world import make_world
 

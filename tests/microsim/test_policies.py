@@ -11,7 +11,7 @@ from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.policies import Eligibility, RelocationGrant
 from microsim.processes.eligibility import afforded, meets, would_claim
 from microsim.processes.ledger import pay_from

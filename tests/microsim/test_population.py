@@ -12,8 +12,8 @@ from choicemodels.apportion import apportion, cumulative_rounding, select, shift
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
+from microsim.assumptions.synthesis import INDUSTRIES, SynthesisParameters
 from microsim.parameters import Parameters, parameter_table
-from microsim.synthesis_parameters import INDUSTRIES, SynthesisParameters
 
 
 def test_margins_are_met(population):

@@ -9,18 +9,18 @@ import pytest
 
 from choicemodels.errors import DataError, SpecificationError
 from microsim import contrast, load_run, simulate
-from microsim.answers import answers, policy_answer, save_answers
-from microsim.groups import EVENTS, RENT_BANDS
-from microsim.per_dollar import per_dollar
-from microsim.questions import (
+from microsim.mobility.variables import great_circle
+from microsim.results.answers import answers, policy_answer, save_answers
+from microsim.results.groups import EVENTS, RENT_BANDS
+from microsim.results.per_dollar import per_dollar
+from microsim.results.questions import (
     destination_models,
     who_goes_where,
     who_is_displaced,
     who_moves,
     who_sends_and_receives,
 )
-from microsim.rounding import rounded, with_errors
-from microsim.variables import great_circle
+from microsim.results.rounding import rounded, with_errors
 
 SHOCK = {"kind": "ai_displacement", "hazard": [{"month": 0, "rate": 0.1}]}
 RECENT = {"status": "displaced", "within_months": 12}

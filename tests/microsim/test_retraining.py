@@ -12,7 +12,7 @@ from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.courses import courses_for, outlook, values
 from microsim.processes.retraining import retraining, study_effort
 from microsim.processes.search import search

@@ -12,13 +12,13 @@ from choicemodels.datasets import load_data
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.skills import SkillParameters
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
-from microsim.mobility_utility import MobilityUtility
+from microsim.mobility.utility import MobilityUtility
 from microsim.processes.matching import match
 from microsim.processes.search import hire, search
 from microsim.processes.tightness import finding_chances, tightness
-from microsim.skill_parameters import SkillParameters
 from microsim.skills import postings, skill_distances, transferability
 from microsim.state import initial_state
 from microsim.world import make_world

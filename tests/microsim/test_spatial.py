@@ -7,10 +7,10 @@ import pytest
 
 from choicemodels.errors import SpecificationError
 from microsim import Behaviour, MoveTruth, simulate, synthesize
-from microsim.outcomes import national_outcomes
-from microsim.spatial import clustering
-from microsim.synthesis_parameters import SynthesisParameters
-from microsim.variables import great_circle
+from microsim.assumptions.synthesis import SynthesisParameters
+from microsim.mobility.variables import great_circle
+from microsim.results.outcomes import national_outcomes
+from microsim.results.spatial import clustering
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from scipy.stats import kstest, spearmanr
 from choicemodels.errors import DataError
 from choicemodels.keyed_random import Streams
 from microsim import synthesize
-from microsim.finance_parameters import FinanceParameters
+from microsim.assumptions.finance import FinanceParameters
+from microsim.assumptions.synthesis import SynthesisParameters
+from microsim.mobility.variables import PlaceColumns
 from microsim.parameters import Parameters
-from microsim.synthesis_finance import finance_scores
-from microsim.synthesis_parameters import SynthesisParameters
-from microsim.variables import PlaceColumns
+from microsim.people.finance import finance_scores
 
 SIZE = {"workers": 40_000, "firms": 1_000, "metros": 20, "seed": 5}
 IDS = np.arange(100_000)

@@ -7,11 +7,11 @@ from scipy.stats import kstest, norm, spearmanr
 
 from choicemodels.errors import DataError, SpecificationError
 from microsim import synthesize
-from microsim.firm_parameters import SIZE_CLASSES, FirmParameters
+from microsim.assumptions.firms import SIZE_CLASSES, FirmParameters
+from microsim.assumptions.synthesis import SynthesisParameters
 from microsim.parameters import Parameters, parameter_table
-from microsim.synthesis_draws import weibull
-from microsim.synthesis_firms import wage_structure
-from microsim.synthesis_parameters import SynthesisParameters
+from microsim.people.draws import weibull
+from microsim.people.firms import wage_structure
 
 SIZE = {"workers": 40_000, "firms": 4_000, "metros": 20, "seed": 5}
 

@@ -9,11 +9,11 @@ from scipy.stats import chisquare, rankdata
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import load_population, synthesize
-from microsim.person_parameters import MARITAL_STATUSES, RACES, PersonParameters
-from microsim.synthesis_draws import allot, normal_scores, select_by_group
-from microsim.synthesis_parameters import SynthesisParameters
-from microsim.synthesis_people import age_bracket
-from microsim.variables import great_circle
+from microsim.assumptions.persons import MARITAL_STATUSES, RACES, PersonParameters
+from microsim.assumptions.synthesis import SynthesisParameters
+from microsim.mobility.variables import great_circle
+from microsim.people.draws import allot, normal_scores, select_by_group
+from microsim.people.persons import age_bracket
 
 SIZE = {"workers": 40_000, "firms": 1_000, "metros": 20, "seed": 5}
 MARRIED = MARITAL_STATUSES.index("married")

@@ -1,0 +1,1 @@
+"""Draws of the parameters by replicates by scenarios."""

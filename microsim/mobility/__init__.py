@@ -1,0 +1,1 @@
+"""The fitted choice between staying and moving, taken apart for the simulation."""

@@ -1,0 +1,1 @@
+"""Workers, firms and metros: their tables, and how a population is made."""
