@@ -107,7 +107,7 @@ class Population:
         return table.dropna(ignore_index=True)
 
     def fingerprint(self) -> str:
-        """Return a short hash of all that runs depend on, whatever the order of the workers' rows."""
+        """Return a short hash of all that runs depend on, in any order of the workers' rows."""
         digest = hashlib.blake2b(f"{self.seed}".encode(), digest_size=12)
         digest.update(self.wages.tobytes())
         digest.update(self.occupations.to_csv(index=False).encode())

@@ -100,8 +100,8 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
     Contrast
         The outcomes of `microsim.results.outcomes`, and of the policy: take-up (grants over
         eligible moves), additional moves (against the baseline), additionality (additional moves
-        over grants: the share of the grants that changed a decision, net of all feedback) and cost per
-        additional move.
+        over grants: the share of the grants that changed a decision, net of all feedback) and cost
+        per additional move.
 
     Raises
     ------
