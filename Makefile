@@ -32,7 +32,7 @@ demo: .venv/.installed ## install, then run the whole job once into runs/demo (o
 	$(BIN)/nestflow demo $(DEMO)
 
 test: .venv/.installed-test ## install what the tests need and run them
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: .venv/.installed-test ## the long Monte-Carlo proofs as well
 	$(BIN)/python -m pytest -n 2

@@ -10,9 +10,24 @@ from choicemodels import NestflowWarning
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+# Pages whose examples take several seconds each; what they show has tests of its own.
+LONG = {
+    "address_histories.md",
+    "after_the_estimate.md",
+    "census_tables.md",
+    "destination_choice.md",
+    "ensembles.md",
+    "families.md",
+    "household_grid.md",
+    "inference.md",
+    "migration_patterns.md",
+}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES],
+)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

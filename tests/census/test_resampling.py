@@ -23,6 +23,7 @@ def village():
     return generate_nation("village", seed=2)
 
 
+@pytest.mark.slow
 def test_draws_have_the_moments_of_the_table(village):
     tables, areas = village.tables, village.areas
     drawn = [resample(tables, areas, replicate, seed=5) for replicate in range(150)]
@@ -121,6 +122,7 @@ def test_a_draw_depends_on_its_own_label_alone():
         assert not np.allclose(other.before, first.before)
 
 
+@pytest.mark.slow
 def test_the_spread_of_a_statistic_is_that_of_its_table(village):
     tables = replace(
         village.tables, margins_of_error={"movers": village.tables.movers * 0.0 + 100.0}

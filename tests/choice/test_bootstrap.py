@@ -173,6 +173,7 @@ def generated(seed, cases):
     return ChoiceData.from_long(table, "case", "alt", "chosen")
 
 
+@pytest.mark.slow
 def test_it_agrees_with_the_sandwich_of_cases_and_of_clusters():
     """With 300 replicates the standard deviation of a standard error is 4 percent of it."""
     result = fit(MultinomialLogit("x"), generated(seed=0, cases=800))

@@ -192,6 +192,7 @@ def test_gmnl_stops_next_to_a_local_maximum(electricity, suppliers):
     assert suppliers.llf > near.llf + 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_other_seeds_find_the_same_maximum(electricity, suppliers, seed):
     other = fit(suppliers.model, electricity, start=RandomStarts(seed=seed), cov="hessian")
@@ -372,6 +373,7 @@ def drawn(seed, makers=500, choices=8):
     return model, data, pd.Series(truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_parameter_is_recovered(seed):
     model, data, truth = drawn(seed)
@@ -520,6 +522,7 @@ def test_functions_of_classes_refuse_other_models(travel_mode):
             function(flat)
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_is_chosen_by_bic():
     model, data, _ = drawn(2, makers=200)
     found = choose_classes(model, data, range(1, 4), start=FEW)

@@ -323,6 +323,7 @@ def test_without_the_correction_importance_sampling_misleads():
     assert abs(wrong.params["x"] - 1.0) > 8 * wrong.bse["x"]
 
 
+@pytest.mark.slow
 def test_constants_survive_uneven_sampling():
     data = generated(cases=3000, seed=11)
     model = MultinomialLogit("x + y")

@@ -317,6 +317,7 @@ def test_better_wages_everywhere_are_worth_what_they_are(result):
     assert found.welfare["wage_equivalent"].to_numpy() == pytest.approx(np.full(5, 8.0), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_standard_errors_by_the_parametric_bootstrap(result):
     found = equilibrium(ECONOMY, result, {"bay": Shock(productivity=0.1)})
     draws = bootstrap(found, replications=120, seed=3)

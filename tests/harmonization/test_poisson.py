@@ -53,6 +53,7 @@ def test_standard_errors_are_those_of_the_full_information(areas):
     np.testing.assert_allclose(effects["destination se"], se[C:], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_of_poisson_counts(areas):
     matrix = make_matrix(areas, density=1.0)
     seed = matrix.aggregate("county").to_frame()

@@ -75,6 +75,7 @@ def test_moves_on_any_day_are_answered_from_their_month_on(tmp_path):
     assert found.loc[2015, "movers"] / n == pytest.approx(moved * answered, abs=4 * error)
 
 
+@pytest.mark.slow
 def test_former_homes_lengthen_histories_and_change_no_answer(tmp_path):
     known = {"flaws": HistoryFlaws.none(), "years": 2}
     short = generate_histories(tmp_path / "a", truth(), 3000, former=0, **known)

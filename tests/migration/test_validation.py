@@ -277,6 +277,7 @@ def test_orders_of_steps_are_compared_with_the_first(nation):
     assert found["moved"].iloc[1] == pytest.approx(apart / matrices[0].total)
 
 
+@pytest.mark.slow
 def test_every_order_is_tried_unless_some_are_named(nation):
     found = step_orders(nation.raw, nation.tables)
     assert len(found) == 24
