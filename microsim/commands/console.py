@@ -83,6 +83,6 @@ def worker_processes(workers: int) -> Iterator[Any]:
             "--workers needs dask.distributed; install it with pip install 'nestflow[cluster]'."
         ) from None
     options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    cluster = LocalCluster(n_workers=workers, **options)  # type: ignore[no-untyped-call]
-    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
+    cluster = LocalCluster(n_workers=workers, **options)
+    with cluster, Client(cluster) as client:
         yield client

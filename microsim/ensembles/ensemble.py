@@ -271,7 +271,7 @@ def _on_workers(members: list[Member], client: Any) -> Iterator[None]:
 
     # Impure: whether a member has been run is for its folder to say, not for a key.
     futures = {client.submit(_run_member, member, pure=False): member for member in members}
-    for future in as_completed(futures):  # type: ignore[no-untyped-call]
+    for future in as_completed(futures):
         try:
             yield future.result()
         except KilledWorker:

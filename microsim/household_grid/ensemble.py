@@ -221,5 +221,5 @@ def _on_workers(
     from distributed import as_completed as finished
 
     futures = {client.submit(_run_member, sets[name], seed): (name, seed) for name, seed in members}
-    for future in finished(futures):  # type: ignore[no-untyped-call]
+    for future in finished(futures):
         yield futures.pop(future), future.result()
