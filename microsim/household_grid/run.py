@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.keyed_random import Streams
-from microsim.household_grid.kernel import Tally, step
+from microsim.household_grid.arrays import Tally
 from microsim.household_grid.parameters import GridParameters
-from microsim.household_grid.state import GridState, initial_grid, periodic_distance, set_remote
+from microsim.household_grid.state import (
+    GridState,
+    initial_grid,
+    periodic_distance,
+    scratch_for,
+    set_remote,
+)
+from microsim.household_grid.turns import step
 
 __all__ = ["GridRun", "load_grid_run", "simulate_grid"]
 
@@ -168,17 +175,17 @@ def simulate_grid(
     within = np.arange(min(_BLOCK, p.households), dtype=np.int32)
     blocks = np.arange(-(-p.households // len(within)), dtype=np.int32)
     words = np.empty(4 * -(-p.households // 4), dtype=np.uint32)
-    seen = np.empty((int(p.searches[1]) + 1, 2))
+    scratch = scratch_for(p)
     for now in range(p.steps):
         if now in recorded:
             record.cells(now)
         if now in changes:
             set_remote(grid, p, now)
         moved = step(
-            now, grid.keys, grid.rules, blocks, within, words, seen, grid.households, grid.cells,
-            record.tally(now),
+            now, grid.keys, grid.rules, blocks, within, words, scratch, grid.households,
+            grid.cells, grid.ranks, record.tally(now),
         )  # fmt: skip
-        record.moves(now, int(moved))
+        record.moves(int(moved))
         if progress is not None and (now + 1) % every == 0:
             progress(now + 1, p.steps)
     record.cells(p.steps)
@@ -202,7 +209,7 @@ class _Record:
         self._decisions = np.zeros((steps, 5), dtype=np.int64)
         self._moves = np.zeros((steps, 5), dtype=np.int64)
         self._pressure = np.zeros((steps, 5))
-        self._who = [np.empty(N, dtype=np.int32) for _ in range(3)]
+        self._who = np.empty((3, N), dtype=np.int32)
         self._moved: list[NDArray[np.int32]] = []
         self._snapshots: list[tuple[int, Ints, Floats, Floats, Ints]] = []
 
@@ -210,27 +217,23 @@ class _Record:
         """Return the room for what a step counts."""
         return Tally(self._decisions[now], self._moves[now], self._pressure[now], *self._who)
 
-    def moves(self, now: int, moved: int) -> None:
+    def moves(self, moved: int) -> None:
         """Keep the moves of a step."""
-        when = np.full(moved, now, dtype=np.int32)
-        self._moved.append(np.stack([when, *(column[:moved] for column in self._who)]))
+        self._moved.append(self._who[:, :moved].copy())
 
     def cells(self, now: int) -> None:
         """Keep the cells as they are, once everything adds up."""
         grid = self._grid
         grid.check()
         h, c = grid.households, grid.cells
-        by_quintile = np.bincount(
-            h.cell.astype(np.int64) * 5 + h.quintile, minlength=5 * len(c.places)
-        )
-        self._snapshots.append(
-            (now, c.residents.copy(), c.median.copy(), c.cost.copy(), by_quintile.reshape(-1, 5))
-        )
+        by_quintile = np.bincount(h.cell.astype(np.int64) * 5 + h.quintile, minlength=5 * len(c))
+        count, median, cost = c["residents"].copy(), c["median"].copy(), c["cost"].copy()
+        self._snapshots.append((now, count, median, cost, by_quintile.reshape(-1, 5)))
 
     def cell_table(self) -> pd.DataFrame:
         """Return all that was kept of the cells."""
         when, count, median, cost, by_quintile = zip(*self._snapshots, strict=True)
-        side, places = self._grid.rules.side, self._grid.cells.places
+        side, places = self._grid.rules.side, self._grid.cells["places"]
         cell = np.tile(np.arange(len(places)), len(when))
         places = np.tile(places, len(when))
         households = np.concatenate(count)
@@ -254,7 +257,8 @@ class _Record:
 
     def move_table(self) -> pd.DataFrame:
         """Return all moves."""
-        when, who, origin, destination = np.concatenate(self._moved, axis=1).astype(np.int64)
+        who, origin, destination = np.concatenate(self._moved, axis=1).astype(np.int64)
+        when = np.repeat(np.arange(len(self._moved)), [moved.shape[1] for moved in self._moved])
         return pd.DataFrame(
             {
                 "step": when,

@@ -4,16 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import zeta
 
 from choicemodels.errors import NestflowError
 from choicemodels.keyed_random import Streams
+from microsim.household_grid.arrays import CELL, Households, Keys, Ranks, Rules, Scratch
 from microsim.household_grid.cities import draw_places
 from microsim.household_grid.households import draw_homes, draw_incomes, draw_preferences
-from microsim.household_grid.kernel import Cells, Households, Keys, Rules, settle
 from microsim.household_grid.parameters import GridParameters
+from microsim.household_grid.turns import settle
 from microsim.mobility.remote_work import turns_remote
 
-__all__ = ["GridState", "grid_rules", "initial_grid", "periodic_distance", "set_remote"]
+__all__ = [
+    "GridState",
+    "grid_rules",
+    "initial_grid",
+    "periodic_distance",
+    "scratch_for",
+    "set_remote",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,14 +30,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class GridState:
-    """The grid at one moment; `microsim.household_grid.kernel.step` changes its arrays in place.
+    """The grid at one moment; `microsim.household_grid.turns.step` changes its arrays in place.
 
     Attributes
     ----------
     rules : Rules
     keys : Keys
     households : Households
-    cells : Cells
+    cells : ndarray (C,) of CELL
+    ranks : Ranks
     streams : Streams
         That everything is drawn from.
     """
@@ -36,7 +46,8 @@ class GridState:
     rules: Rules
     keys: Keys
     households: Households
-    cells: Cells
+    cells: NDArray[np.void]
+    ranks: Ranks
     streams: Streams
 
     def check(self) -> None:
@@ -48,11 +59,11 @@ class GridState:
             If a household was lost or counted twice: a fault of the program.
         """
         h, c = self.households, self.cells
-        number = len(c.places)
+        number = len(c)
         count = np.bincount(h.cell, minlength=number)
         total = np.bincount(h.cell, weights=h.income, minlength=number)
         # Incomes are whole dollars, so that their sums are exact.
-        if not (np.array_equal(count, c.residents) and np.array_equal(total, c.total)):
+        if not (np.array_equal(count, c["residents"]) and np.array_equal(total, c["total"])):
             raise NestflowError(
                 "households of the grid were lost between cells; this is a fault of nestflow, "
                 "please report it with the parameters and the seed."
@@ -76,6 +87,8 @@ def initial_grid(parameters: GridParameters, streams: Streams) -> GridState:
     income = draw_incomes(parameters, streams)
     home = draw_homes(parameters, places, streams)
     N, number = len(income), len(places)
+    rules = grid_rules(parameters, income)
+    exponent = rules.poorest_exponent + rules.exponent_per_dollar * income
     rank = np.empty(N, dtype=np.int32)
     rank[np.argsort(income, kind="stable")] = np.arange(N)
     households = Households(
@@ -83,27 +96,24 @@ def initial_grid(parameters: GridParameters, streams: Streams) -> GridState:
         inverse=1.0 / income,
         rank=rank,
         preferred=draw_preferences(parameters, places, streams),
+        nearest=1.0 / zeta(exponent) if rules.zipf else np.ones(N),
         remote=np.zeros(N, dtype=np.bool_),
         quintile=(rank.astype(np.int64) * 5 // N).astype(np.int8),
         cell=np.full(N, -1, dtype=np.int32),
-        sorted_income=np.sort(income),
     )
     # Nobody enters a cell without a vacant place: no cell ever has more than this.
     room = np.maximum(places, np.bincount(home, minlength=number))
-    cells = Cells(
-        places=places.astype(np.float64),
-        residents=np.zeros(number, dtype=np.int64),
-        total=np.zeros(number),
-        median=np.full(number, np.nan),
-        centre=np.zeros(number),
-        cost=np.zeros(number),
-        start=np.cumsum(room) - room,
+    cells = np.zeros(number, dtype=CELL)
+    cells["places"] = places
+    cells["start"], cells["end"] = np.cumsum(room) - room, np.cumsum(room)
+    ranks = Ranks(
         member=np.empty(int(room.sum()), dtype=np.int32),
+        slot=np.empty(N, dtype=np.int32),
+        income=np.sort(income),
     )
-    rules = grid_rules(parameters, income)
-    settle(home, rules, households, cells)
+    settle(home, rules, households, cells, ranks)
     keys = Keys(*(streams.key(f"grid: {name}") for name in Keys._fields))
-    return GridState(rules, keys, households, cells, streams)
+    return GridState(rules, keys, households, cells, ranks, streams)
 
 
 def grid_rules(parameters: GridParameters, income: Floats) -> Rules:
@@ -133,6 +143,13 @@ def grid_rules(parameters: GridParameters, income: Floats) -> Rules:
         empty_wins=p.empty_cells == "win",
         shuffled=p.order == "shuffled",
     )
+
+
+def scratch_for(parameters: GridParameters) -> Scratch:
+    """Make room for the longest search."""
+    most = int(max(parameters.searches)) // 2 * 2 + 2
+    radius, turn, dx, dy = np.empty((4, most))
+    return Scratch(radius, turn, dx, dy, found=np.empty(most, dtype=np.int64))
 
 
 def set_remote(grid: GridState, parameters: GridParameters, now: int) -> None:

@@ -10,13 +10,13 @@ from scipy.stats import chisquare, kstest
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.household_grid.cities import city_sizes, draw_places
+from microsim.household_grid.finding import _inverse_power, _steps, _zipf
 from microsim.household_grid.households import (
     draw_homes,
     draw_incomes,
     draw_preferences,
     power_law,
 )
-from microsim.household_grid.kernel import _distance
 from microsim.household_grid.parameters import PRESETS, GridParameters
 from microsim.household_grid.state import periodic_distance
 from microsim.parameters import parameter_table
@@ -130,13 +130,26 @@ def test_homes_take_no_place_twice_or_are_drawn_independently():
 @pytest.mark.parametrize(("zipf", "exponent"), [(True, 2.0), (True, 3.7), (False, 2.5)])
 def test_distances_follow_their_law(zipf, exponent):
     key = Streams(1).key("distance")
-    r = np.array([_distance(zipf, exponent, key, i, 0, 0)[0] for i in range(5_000)])
+    above = exponent - 1
+    if zipf:
+        r = np.array([_zipf(above, 1 / zeta(exponent), i, 0, key, 0)[0] for i in range(5_000)])
+    else:
+        r = np.array([_inverse_power(u, above) for u in (np.arange(5_000) + 0.5) / 5_000])
     if not zipf:
         assert kstest(r, lambda x: 1 - x ** (1 - exponent)).pvalue > 0.001
         return
     chances = np.arange(1, 5) ** -exponent / zeta(exponent)
     counts = np.append(np.bincount(r.astype(int), minlength=5)[1:5], (r > 4).sum())
     assert chisquare(counts, 5_000 * np.append(chances, 1 - chances.sum())).pvalue > 0.001
+
+
+def test_steps_lead_in_their_direction():
+    turn, radius = np.linspace(0, 1, 4_001), 1e9
+    found = np.array([_steps(radius, t) for t in turn])
+    angle = 2 * np.pi * turn
+    expected = radius * np.column_stack([np.cos(angle), np.sin(angle)])
+    # Rounded to whole steps, which differ by one where rounding falls on either side.
+    assert_allclose(found, expected, rtol=0, atol=0.5 + 1e-6)
 
 
 def test_distances_go_around_the_grid():
