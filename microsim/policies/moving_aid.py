@@ -1,5 +1,6 @@
 """What all policies that pay for a move share."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["MovingAid"]
 Floats = NDArray[np.float64]
 
 
-class MovingAid(Programme):
+class MovingAid(Programme, ABC):
     """Money for an eligible household that moves to another metro, once.
 
     It lowers the moving cost that the household reckons with; see `microsim.processes.offers`.
@@ -37,13 +38,13 @@ class MovingAid(Programme):
         return {"destinations": self.destinations or (), **super().metros_named}
 
     @property
+    @abstractmethod
     def most_cents(self) -> int:
         """The most that one household is paid, cents."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cents(self, share: float | Floats, cost: Floats) -> Floats:
         """Return what is paid for moves that cost ``cost`` cents, cents, not rounded."""
-        raise NotImplementedError
 
     @property
     def shares(self) -> tuple[float, ...]:
