@@ -176,6 +176,13 @@ def test_shared_draws_are_compared_with_independent_ones(population, behaviour, 
     assert table.loc["moves", "shared"] == pytest.approx((b - a).var())
     assert table.loc["moves", "independent"] == pytest.approx(a.var() + b.var())
     assert table.loc["moves", "ratio"] > 10
+    # A policy that adds many moves adds their own luck, and no more; jobs hardly notice.
+    grant = simulate(population, behaviour, make({**GRANT, "take_up": 0.3}), **options)
+    table = shared_draws(base, grant)
+    b = grant.national.groupby("replicate")["moves"].sum()
+    assert (b - a).mean() > 0.4 * a.mean()
+    assert table.loc["moves", "shared"] < 4.0 * (b - a).mean()
+    assert table.loc["mean unemployment rate", "ratio"] > 10
     with pytest.raises(SpecificationError, match="do not share their draws"):
         shared_draws(base, replace(grant, seed=2))
     with pytest.raises(SpecificationError, match="needs at least 2 replicates"):
