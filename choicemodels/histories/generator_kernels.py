@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from choicemodels.histories.kernels import first_day
@@ -10,10 +11,10 @@ from choicemodels.keyed_random import uniform_one
 
 __all__ = ["draw_people", "rows_at_most"]
 
-# What a number is drawn for; each takes a step too, the year of a life.
-_HOME, _MOVE, _DAY, _HOUSE, _UNDATED, _BOX, _BOX_DAY, _TIE, _DEATH, _LISTED, _PAST, _FORMER = range(
-    12
-)
+# What a number is drawn for; each takes a step too, the year of a life. They are numpy's numbers: a
+# literal would be compiled for one by one.
+_HOME, _MOVE, _DAY, _HOUSE, _UNDATED, _BOX = np.arange(6)
+_BOX_DAY, _TIE, _DEATH, _LISTED, _PAST, _FORMER = np.arange(6, 12)
 # Steps from here on are homes before those that are surveyed, counted backwards.
 _BACKWARDS = 100
 _STEPS = 128

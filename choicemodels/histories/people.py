@@ -100,4 +100,7 @@ def _people(table: "pa.Table", bounds: NDArray[np.int64]) -> People:
         for name in table.column_names
         if name != "person"
     }
+    for values in columns.values():
+        # Arrow's memory is read-only and copies are not: one of both is one compilation.
+        values.flags.writeable = False
     return People(bounds, columns)

@@ -214,6 +214,8 @@ def derivatives(
     tuple
         ``llf`` float, ``score`` (K + n_free,), ``hessian`` (K + n_free, K + n_free).
     """
+    # One layout is one compilation: what may not be written to is copied.
+    weights, beta = (np.require(values, requirements="W") for values in (weights, beta))
     size = len(X) + n_free
     bounds = chunk_bounds(len(chosen))
     chunks = len(bounds) - 1

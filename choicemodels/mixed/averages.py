@@ -40,7 +40,9 @@ def _probabilities_of_makers(
 ) -> None:
     """Fill probabilities of the rows and expected logsums of the cases."""
     K, Q, S = choices.X.shape[0], mixture.kind.shape[0], draws.shape[2]
-    rows, W, e, slope, c = prepare(mixture, draws.shape[1], K, most_rows, 1)
+    # A plain number: a literal one would have all these compiled once more.
+    one = np.int64(1)
+    rows, W, e, slope, c = prepare(mixture, draws.shape[1], K, most_rows, one)
     D, base = np.empty((most_rows, K)), np.empty(most_rows)
     row = np.zeros(2, dtype=np.int64)
     index, term = np.empty(most_rows + K, dtype=np.int64), np.empty(most_rows + K)
@@ -48,12 +50,12 @@ def _probabilities_of_makers(
         for i in range(choices.first[maker], choices.first[maker + 1]):
             n = choices.cases[i]
             first, reference = choices.offsets[n], choices.reference[n]
-            row[1] = take_case(n, choices, D, base, 0)
+            row[1] = take_case(n, choices, D, base, one - 1)
             P_rows[first : choices.offsets[n + 1]] = 0.0
             logsum[n] = 0.0
             for start in range(0, S, BLOCK):
                 drawn = draws[maker, :, start : start + BLOCK]
-                simulate(mixture, drawn, 1, D, base, row, rows, W, e, slope, c, index, term)
+                simulate(mixture, drawn, one, D, base, row, rows, W, e, slope, c, index, term)
                 for r in range(drawn.shape[1]):
                     own = W[rows.weight, r] * np.exp(W[rows.log_scale, r])
                     P_rows[reference] += own
