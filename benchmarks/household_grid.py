@@ -148,7 +148,7 @@ def plain(preset: str, households: str, side: str, steps: str) -> None:
 
     p = parameters(preset, int(households), int(side), int(steps))
     start = initial_grid(p, Streams(1))
-    cells = [Cell(*divmod(c, p.side), int(s)) for c, s in enumerate(start.cells.places)]
+    cells = [Cell(*divmod(c, p.side), int(s)) for c, s in enumerate(start.cells["places"])]
     grid = [cells[x * p.side : (x + 1) * p.side] for x in range(p.side)]
     h = start.households
     people = [
