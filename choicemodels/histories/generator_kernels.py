@@ -22,7 +22,7 @@ _MOST_FORMER = 6
 
 
 @njit(cache=True, nogil=True)
-def _draw(key: Any, person: int, purpose: int, step: int) -> float:
+def _draw(key: Any, person: int, purpose: Any, step: int) -> float:
     return float(uniform_one(key, person, purpose * _STEPS + step))
 
 

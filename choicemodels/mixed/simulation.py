@@ -157,7 +157,7 @@ class Rows(NamedTuple):
 
 @njit(cache=True)
 def prepare(
-    mixture: Mixture, dimensions: int, K: int, most_rows: int, most_cases: int
+    mixture: Mixture, dimensions: int, K: int, most_rows: int, most_cases: Any
 ) -> tuple[Rows, Any, Any, Any, Any]:
     """Lay out a workspace for makers of at most so many rows and cases.
 
@@ -209,7 +209,7 @@ def take_maker(maker: int, choices: Choices, D: Any, base: Any, row: Any) -> int
 
 
 @njit(cache=True)
-def take_case(n: int, choices: Choices, D: Any, base: Any, first: int) -> int:
+def take_case(n: int, choices: Choices, D: Any, base: Any, first: Any) -> Any:
     """Fill the differences of a case from the row ``first`` on; return where they end."""
     X, utility, c = choices.X, choices.base, choices.reference[n]
     row = first
@@ -311,7 +311,7 @@ def _probabilities_of_case(rows: Rows, W: Any, begin: int, end: int) -> bool:
 def simulate(
     mixture: Mixture,
     draws: Any,
-    count: int,
+    count: Any,
     D: Any,
     base: Any,
     row: Any,
