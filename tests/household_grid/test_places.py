@@ -10,7 +10,7 @@ from scipy.stats import chisquare, kstest
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.household_grid.cities import city_sizes, draw_places
-from microsim.household_grid.finding import _inverse_power, _steps, _zipf
+from microsim.household_grid.finding import _inverse_power, _steps, _zipf, find
 from microsim.household_grid.households import (
     draw_homes,
     draw_incomes,
@@ -18,7 +18,7 @@ from microsim.household_grid.households import (
     power_law,
 )
 from microsim.household_grid.parameters import PRESETS, GridParameters
-from microsim.household_grid.state import periodic_distance
+from microsim.household_grid.state import initial_grid, periodic_distance, scratch_for
 from microsim.parameters import parameter_table
 
 PAPER = GridParameters.preset("paper")
@@ -150,6 +150,20 @@ def test_steps_lead_in_their_direction():
     expected = radius * np.column_stack([np.cos(angle), np.sin(angle)])
     # Rounded to whole steps, which differ by one where rounding falls on either side.
     assert_allclose(found, expected, rtol=0, atol=0.5 + 1e-6)
+
+
+def test_who_goes_very_far_may_end_anywhere():
+    """The richest: distances above a million in one search of sixteen, some of them capped."""
+    p = GridParameters.preset("code", households=400, side=10, distance_exponents=(4.0, 1.2))
+    grid, scratch = initial_grid(p, Streams(1)), scratch_for(p)
+    counts = np.zeros(100)
+    for when in range(400):
+        found = find(0, 55, p.top_income, 0.0, when, grid.keys.search, grid.rules, scratch)
+        cells = scratch.found[:found][np.abs(scratch.dx[:found]) > 1e6]
+        assert ((cells >= 0) & (cells < 100)).all()
+        np.add.at(counts, cells, 1)
+    assert counts.sum() > 400
+    assert chisquare(counts).pvalue > 0.001
 
 
 def test_distances_go_around_the_grid():
