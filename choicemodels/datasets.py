@@ -15,6 +15,7 @@ __all__ = ["data_path", "load_data"]
 
 _FILES = {
     "ai_exposure": "ai_exposure.csv",
+    "ai_use": "ai_use.csv",
     "austria_flows": "austria_flows.csv",
     "calibration_targets": "calibration_targets.csv",
     "canada_migration": "canada_migration.csv",

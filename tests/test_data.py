@@ -15,6 +15,7 @@ SHAPES = {
     "ai_exposure": (33, 6),
     "states": (51, 8),
     "labour_laws": (51, 3),
+    "ai_use": (51, 2),
     "swissmetro": (10_728, 28),
     "mode_canada": (15_520, 12),
     "hc": (250, 19),

@@ -7,6 +7,7 @@ from microsim.assumptions.fields import (
     FiveFactors,
     FourShares,
     Group,
+    Share,
     Shares,
     ThreeShares,
     parameter,
@@ -45,6 +46,18 @@ _BACHELOR_BY_OCCUPATION = {
     "47": 0.09, "49": 0.10, "51": 0.12, "53": 0.13,
 }
 # fmt: on
+_ADOPTION_BY_INDUSTRY = {
+    "natural resources and construction": 0.014,
+    "manufacturing": 0.04,
+    "trade, transportation and utilities": 0.03,
+    "information": 0.181,
+    "financial activities": 0.06,
+    "professional and business services": 0.09,
+    "education and health services": 0.06,
+    "leisure and hospitality": 0.02,
+    "other services": 0.03,
+    "government": 0.054,
+}
 
 
 class SynthesisParameters(Group):
@@ -160,5 +173,20 @@ class SynthesisParameters(Group):
         "factor",
         "assumption: twice as likely",
         "How much likelier a large firm has begun.",
+        ge=0,
+    )
+    adoption_by_industry: dict[str, Share] = parameter(
+        _ADOPTION_BY_INDUSTRY,
+        "share of firms",
+        "[BonneyBreaux2024]: information and construction, February 2024; assumption: the others "
+        "between these",
+        "That use AI; only the odds against each other count.",
+    )
+    adoption_state_spread: float = parameter(
+        1.24,
+        "exponent",
+        "data/ai_use.csv, drawn apart until its ends differ as the lowest and the highest state "
+        "did in February 2024, 1.7 and 7.4 % [BonneyBreaux2024]",
+        "On the odds of data/ai_use.csv, the states' use of AI; with 0 all states are alike.",
         ge=0,
     )

@@ -8,6 +8,7 @@ from choicemodels.keyed_random import Streams
 from microsim.assumptions.synthesis import SynthesisParameters
 from microsim.people.agents import Firms
 from microsim.people.firms import make_traits, wage_structure
+from microsim.people.first_adopters import first_stages
 
 __all__ = ["make_firms"]
 
@@ -22,6 +23,7 @@ def make_firms(
     wage: Floats,
     employed: NDArray[np.bool_],
     industries: Floats,
+    ai_use: Floats,
     streams: Streams,
     assumed: SynthesisParameters,
 ) -> tuple[Firms, Ints, Ints]:
@@ -35,6 +37,8 @@ def make_firms(
         Of the workers, sorted by metro.
     industries : (O, I)
         Shares of the industries by occupation.
+    ai_use : (M,)
+        Log odds that a firm uses AI, as of `first_adopters.log_odds_by_metro`.
     streams, assumed
         Draws and assumptions.
 
@@ -67,7 +71,7 @@ def make_firms(
     employer[line] = np.repeat(ids, size)
     middle = np.cumsum(size) - size + size // 2
     industry = np.where(size > 0, desired[line[np.minimum(middle, len(line) - 1)]], 0)
-    stage = _stages(ids, size, streams, assumed)
+    stage = first_stages(size, industry, home, ai_use, streams, assumed)
     large = size >= assumed.large_firm
     made = Firms(
         id=ids,
@@ -106,13 +110,3 @@ def _desired_industry(
     edges = np.cumsum(industries, axis=1)[:, :-1]
     u = streams.uniform("synthesis: industry", workers)
     return np.asarray((u[:, None] > edges[occupation]).sum(axis=1), dtype=np.int64)
-
-
-def _stages(ids: Ints, size: Ints, streams: Streams, assumed: SynthesisParameters) -> Ints:
-    """Return the stage of adoption; large firms have begun more often."""
-    begun = 1.0 - assumed.adoption_shares[0]
-    large = size >= assumed.large_firm
-    chance = np.where(large, min(begun * assumed.large_adoption_factor, 1.0), begun)
-    u = streams.uniform("synthesis: adoption", ids) / chance
-    later = np.cumsum(assumed.adoption_shares[1:]) / begun if begun > 0 else np.ones(3)
-    return np.where(u < 1.0, 1 + np.searchsorted(later[:-1], u, side="right"), 0)

@@ -22,6 +22,7 @@ from microsim.people.agents import Metros, Workers
 from microsim.people.draws import look_up, ranks, select_by_group, standardize, start
 from microsim.people.finance import make_finances
 from microsim.people.firm_sizes import make_firms
+from microsim.people.first_adopters import log_odds_by_metro
 from microsim.people.margins import target_margins
 from microsim.people.persons import Profile, make_people
 from microsim.people.population import Population
@@ -93,8 +94,9 @@ def synthesize(
     owner = _owners(age, wage, household, metro, places, streams, assumed)
     savings = _savings(ids, age, wage, streams, assumed)
     industries = _industries(occupations)
+    ai_use = log_odds_by_metro(places, assumed)
     made, employer, industry = make_firms(
-        firms, metro, occupation, wage, ~unemployed, industries, streams, assumed
+        firms, metro, occupation, wage, ~unemployed, industries, ai_use, streams, assumed
     )
     profile = Profile(
         ids, age, education, metro, occupation, household, wage, owner, employed=~unemployed

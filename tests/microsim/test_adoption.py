@@ -51,12 +51,12 @@ def test_hazards_follow_the_formula(world_of, make):
     metros = world.population.metros
     distance = great_circle(metros.latitude, metros.longitude)
     begun = firms.stage > 0
-    steps = [0.002, 0.03, 0.02, 0.0]
+    steps = [0.0003, 0.005, 0.0035, 0.0]
     seen = adoption_hazards(2.0, state, world)
     for f in range(0, len(firms), 7):
         alike = firms.industry == firms.industry[f]
         weight = np.exp(-distance[firms.metro[f], firms.metro] / 150.0)
-        imitation = 3 * begun[alike].mean() + 3 * (weight * begun).sum() / weight.sum()
+        imitation = 14 * begun[alike].mean() + 70 * (weight * begun).sum() / weight.sum()
         large = 2.0 if state.headcount[f] >= 250 else 1.0
         intensity = 2.0 * large * steps[firms.stage[f]] * (1 + imitation)
         assert seen[f] == pytest.approx(1 - np.exp(-intensity), rel=1e-12)

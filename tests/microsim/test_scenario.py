@@ -91,6 +91,7 @@ BAD = {
         "within_months needs a status",
     ),
     "malformed": ("name: [a, b\nshocks: x", "line 2, column.*not well-formed YAML"),
+    "braces for a key": ("name: a\nparameters: {{a: 1}}", "line 2, .*stand where a key should"),
     "key twice": ("name: a\nname: b", "line 2, .*the key 'name' stands twice"),
     "empty": ("", "the file is empty"),
     "comment only": ("# nothing\n", "the file is empty"),
