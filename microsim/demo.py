@@ -169,6 +169,7 @@ def _simulate(
             seed=settings.seed,
             replicates=settings.replicates,
             out=settings.out / "simulations" / folder,
+            replace=True,
             progress=step(f"Simulate {settings.months} months: {scenario.name}"),
         )
         for folder, scenario in scenarios(settings.months).items()

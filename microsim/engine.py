@@ -63,6 +63,7 @@ def simulate(
     out: str | Path | None = None,
     checkpoint: int | None = None,
     resume: bool = False,
+    replace: bool = False,
     histories: float = 0.0,
     coupling: Coupling = "independent",
     progress: bool | Progress = False,
@@ -86,12 +87,15 @@ def simulate(
     start
         First month, "YYYY-MM".
     out
-        Folder to write to, a file a month, as the run goes. Nothing is written without it.
+        Folder to write to, a file a month, as the run goes. Nothing is written without it. A run
+        of the same plan that is there is begun anew.
     checkpoint
         Every how many months to write down where the run stands, so that it can be resumed.
     resume
         Go on with the run in ``out`` from its last checkpoint; the results are those of a run
         that was never stopped. A finished run is read, and one that is not there begun.
+    replace
+        Begin anew although ``out`` holds another run, finished or not; it is lost.
     histories
         Share of the workers, 0 to 1, whose months are written too; `Run.histories` reads them.
     coupling
@@ -113,7 +117,7 @@ def simulate(
     SpecificationError
         If the scenario, the model and the population do not fit together.
     DataError
-        If the folder cannot be written, or holds another run than the one to be resumed.
+        If the folder cannot be written, or holds another run that is not to be replaced.
     ConservationError
         If people, moves, jobs or money are not conserved: a fault of the program.
     """
@@ -121,7 +125,7 @@ def simulate(
     _check_kinds(population, behaviour, scenario)
     first = _first_month(start)
     _check_counts(months, replicates)
-    _check_folder(out, checkpoint, resume, histories)
+    _check_folder(out, checkpoint, resume, replace, histories)
     _check_coupling(coupling)
     scenario.check_metros(list(population.metros.cbsa))
     dated = scenario.dated(start, months)
@@ -142,7 +146,7 @@ def simulate(
         history_share=float(histories),
         coupling=coupling,
     )
-    folder = _open_folder(out, plan, resume)
+    folder = _open_folder(out, plan, resume, replace)
     if folder is not None and folder.finished:
         return load_run(folder.path)
     collected = []
@@ -285,7 +289,7 @@ def _check_counts(months: int, replicates: int) -> None:
 
 
 def _check_folder(
-    out: str | Path | None, checkpoint: int | None, resume: bool, histories: float
+    out: str | Path | None, checkpoint: int | None, resume: bool, replace: bool, histories: float
 ) -> None:
     if checkpoint is not None and checkpoint < 1:
         raise SpecificationError(
@@ -293,7 +297,16 @@ def _check_folder(
         )
     if not 0 <= histories <= 1:
         raise SpecificationError(f"histories is {histories:g}; give a share of workers, 0 to 1.")
-    asked = {"resume": resume, "checkpoint": checkpoint is not None, "histories": histories > 0}
+    if resume and replace:
+        raise SpecificationError(
+            "resume goes on with the run in the folder, and replace clears it; ask for one of them."
+        )
+    asked = {
+        "resume": resume,
+        "replace": replace,
+        "checkpoint": checkpoint is not None,
+        "histories": histories > 0,
+    }
     for name, wanted in asked.items():
         if wanted and out is None:
             raise SpecificationError(f"{name} needs the folder of the run; give it as out.")
@@ -304,10 +317,14 @@ def _check_coupling(coupling: str) -> None:
         raise SpecificationError(f"coupling is {coupling!r}; give 'independent' or 'full'.")
 
 
-def _open_folder(out: str | Path | None, plan: RunPlan, resume: bool) -> RunFolder | None:
+def _open_folder(
+    out: str | Path | None, plan: RunPlan, resume: bool, replace: bool
+) -> RunFolder | None:
     if out is None:
         return None
-    return RunFolder.reopen(out, plan) if resume else RunFolder.prepare(out, plan)
+    if resume:
+        return RunFolder.reopen(out, plan)
+    return RunFolder.prepare(out, plan, replace=replace)
 
 
 def _check_money(scenario: Scenario, utility: MobilityUtility) -> None:

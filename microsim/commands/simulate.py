@@ -86,6 +86,9 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Clear another run out of the folder.")
+    ] = False,
     histories: Annotated[
         float, typer.Option(help="Share of workers whose months are written, 0 to 1.")
     ] = 0.0,
@@ -113,6 +116,7 @@ def simulate(
             out=out,
             checkpoint=checkpoint,
             resume=resume,
+            replace=replace,
             histories=histories,
             progress=step(f"Simulate {plan.name}"),
         )

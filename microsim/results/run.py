@@ -173,15 +173,25 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def prepare(cls, out: str | Path, plan: RunPlan) -> "RunFolder":
-        """Make the folder, clear an earlier run's files out of it, and note the plan.
+    def prepare(cls, out: str | Path, plan: RunPlan, *, replace: bool = False) -> "RunFolder":
+        """Make the folder, clear an earlier run of the same plan out of it, and note the plan.
+
+        Parameters
+        ----------
+        out, plan
+        replace
+            Clear a run of any plan.
 
         Raises
         ------
         DataError
-            If the folder cannot be made, cleared or written.
+            If the folder holds a run of another plan that is not to be replaced, or cannot be
+            made, cleared or written.
         """
-        path = Path(out)
+        folder = cls(Path(out))
+        if not replace and (found := folder.notes()) is not None:
+            _require_same(found, _as_read(plan), folder)
+        path = folder.path
         try:
             path.mkdir(parents=True, exist_ok=True)
             # First what says that the other files are a run's: a clearing may be interrupted.
@@ -194,7 +204,6 @@ class RunFolder:
                 f"the run cannot be written to {path} ({problem.strerror}); give a folder that "
                 "you may write to."
             ) from None
-        folder = cls(path)
         folder._write_json(_BEGUN, plan.notes())
         return folder
 
@@ -208,17 +217,33 @@ class RunFolder:
             If the folder holds a run of another plan, or one begun with other versions.
         """
         folder = cls(Path(out))
-        name = _FINISHED if folder.finished else _BEGUN
-        try:
-            found = json.loads((folder.path / name).read_text("utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+        found = folder.notes()
+        if found is None:
             return cls.prepare(out, plan)
+        wanted = _as_read(plan)
+        _require_same(found, wanted, folder)
+        if not folder.finished:
+            _require_versions(found, wanted, folder)
+        return folder
+
+    def notes(self) -> dict[str, Any] | None:
+        """Return what the folder says of the run in it, None if there is none.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        """
+        file = self.path / (_FINISHED if self.finished else _BEGUN)
+        try:
+            found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (OSError, ValueError) as problem:
             raise DataError(
-                f"{folder.path / name} cannot be read ({problem}); remove it to begin the run anew."
+                f"{file} cannot be read ({problem}); remove it to begin the run anew."
             ) from None
-        _require_same(found, json.loads(json.dumps(plan.notes())), folder)
-        return folder
+        return found
 
     @property
     def finished(self) -> bool:
@@ -300,8 +325,14 @@ def _read(path: Path) -> pd.DataFrame:
         ) from None
 
 
+def _as_read(plan: RunPlan) -> dict[str, Any]:
+    """Return a plan's notes as they come back from a file."""
+    notes: dict[str, Any] = json.loads(json.dumps(plan.notes()))
+    return notes
+
+
 def _require_same(found: dict[str, Any], wanted: dict[str, Any], folder: RunFolder) -> None:
-    """Raise if the notes of a folder are not those of the run that is to be resumed."""
+    """Raise if the notes of a folder are of another plan than the one wanted."""
     problem = ""
     if found.get("scenario") != wanted["scenario"]:
         name, asked = found.get("scenario", {}).get("name"), wanted["scenario"]["name"]
@@ -312,16 +343,20 @@ def _require_same(found: dict[str, Any], wanted: dict[str, Any], folder: RunFold
             problem = f"{words} is {found.get(key)!r}, not {wanted[key]!r}"
     if problem:
         raise DataError(
-            f"{folder.path} holds another run: its {problem}; give another folder, or run "
-            "without resuming to replace it."
+            f"{folder.path} holds another run: its {problem}; give another folder, or replace it "
+            "(replace=True; on the command line --replace)."
         )
+
+
+def _require_versions(found: dict[str, Any], wanted: dict[str, Any], folder: RunFolder) -> None:
+    """Raise if a run that is to be resumed was begun with other versions."""
     was = found.get("versions", {})
     changed = [
         f"{name} {was.get(name)}"
         for name, now in wanted["versions"].items()
         if was.get(name) != now
     ]
-    if changed and not folder.finished:
+    if changed:
         raise DataError(
             f"the run in {folder.path} was begun with {', '.join(changed)}, and other versions "
             "may end in other numbers; go on with these, or run without resuming to begin anew."

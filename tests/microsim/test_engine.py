@@ -274,7 +274,14 @@ def test_runs_are_written_by_month_and_read_again(population, behaviour, make, t
     same(loaded, run)
     assert_frame_equal(loaded.policies, run.policies)
     assert loaded.scenario == run.scenario
-    # A shorter run in the same folder leaves nothing of the longer one behind.
+    # A finished run is not lost to another one that names its folder, unless that is asked for.
+    with pytest.raises(DataError, match=r"holds another run: its scenario is .*--replace"):
+        simulate(population, behaviour, months=1, out=tmp_path / "run")
+    with pytest.raises(SpecificationError, match="ask for one of them"):
+        simulate(population, behaviour, months=1, out=tmp_path / "run", resume=True, replace=True)
+    same(load_run(tmp_path / "run"), run)
+    # A shorter run in its place leaves nothing of the longer one behind; a second is the same.
+    simulate(population, behaviour, months=1, out=tmp_path / "run", replace=True)
     simulate(population, behaviour, months=1, out=tmp_path / "run")
     assert len(list((tmp_path / "run").rglob("month=*.parquet"))) == 1
     assert not list((tmp_path / "run").rglob("*.part"))
