@@ -49,8 +49,11 @@ def main() -> None:
         ERR.print(f"[red]error:[/red] {_escape(str(problem))}", soft_wrap=True)
         sys.exit(2)
     except OSError as problem:
-        place = f" '{problem.filename}'" if problem.filename else ""
-        ERR.print(f"[red]error:[/red] cannot use{_escape(place)}: {problem.strerror}.")
+        # Some of pandas' have only a sentence, neither a file nor a number.
+        said = problem.strerror or str(problem)
+        if problem.filename:
+            said = f"cannot use '{problem.filename}': {said}"
+        ERR.print(f"[red]error:[/red] {_escape(said.rstrip('.'))}.", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         ERR.print("stopped; what was finished before stands.")

@@ -12,10 +12,10 @@ from microsim.demo_estimates import Estimates, Settings
 from microsim.people.population import Population
 from microsim.results import figures
 from microsim.results.comparison import Contrast
-from microsim.results.outcomes import OUTCOMES, national_outcomes
 from microsim.results.report import Section, write_report
 from microsim.results.rounding import rounded
 from microsim.results.run import Run
+from microsim.results.summaries import outcomes_by_scenario, worst_margins
 
 __all__ = ["demo_tables", "draw_figures", "write_demo_report"]
 
@@ -30,12 +30,6 @@ def demo_tables(
     both = table(
         estimates.gravity_plain, estimates.gravity, heads=["sizes", "fixed effects"], digits=3
     )
-    summary = pd.DataFrame(
-        {run.scenario.name: national_outcomes(run).mean().map(rounded) for run in runs}
-    )
-    summary.insert(
-        0, "unit", [OUTCOMES.get(name, "workers in all months") for name in summary.index]
-    )
     return {
         "mobility": table(estimates.flat, estimates.mobility, heads=["multinomial", "nested"]),
         "truth": frame_table(
@@ -43,20 +37,16 @@ def demo_tables(
             note="z: how many standard errors the estimate lies from the truth.",
         ),
         "gravity": both,
-        "outcomes": frame_table(summary, note="Means over replicates."),
+        "outcomes": frame_table(
+            outcomes_by_scenario(runs),
+            note="Means over replicates, their Monte-Carlo errors in parentheses.",
+        ),
         **{name: _contrast_table(compared) for name, compared in contrasts.items()},
-        "margins": _margins(population),
+        "margins": frame_table(
+            worst_margins(population.check()),
+            note="The margin of each kind that is met least well.",
+        ),
     }
-
-
-def _margins(population: Population) -> Table:
-    """Say for each kind of margin how many there are, and how far the worst is off."""
-    check = population.check()
-    off = check["difference"].abs()
-    worst = check.loc[off.groupby(check["margin"], sort=False).idxmax()].set_index("margin")
-    shown = worst.rename(columns={"where": "worst at", "difference": "off by"}).map(rounded)
-    shown.insert(0, "margins", check["margin"].value_counts().reindex(shown.index).map(rounded))
-    return frame_table(shown, note="The margin of each kind that is met least well.")
 
 
 def _against_truth(estimates: Estimates) -> pd.DataFrame:

@@ -193,7 +193,16 @@ def test_runs_go_on_from_the_files(demo, nestflow, tmp_path):
     assert "cost per additional move" in shown
     people, run = tmp_path / "people", tmp_path / "run"
     sizes = ["--workers", "4000", "--firms", "400", "--metros", "16", "--seed", "3"]
-    assert nestflow("synthesize", *sizes, "--out", people)[0] == 0
+    code, shown, said = nestflow(
+        "synthesize", *sizes, "--out", people, "--margins", tmp_path / "margins.csv"
+    )
+    assert code == 0, said
+    assert "stage share of firms not large" in shown
+    assert len(shown.splitlines()) < 60
+    assert len(pd.read_csv(tmp_path / "margins.csv")) > 200
+    code, _, said = nestflow("synthesize", *sizes, "--out", people, "--margins", "no/such/x.csv")
+    assert code == 2
+    assert "non-existent directory: 'no/such'" in " ".join(said.split())
     simulate = ("simulate", people, "--mobility", out / "mobility.json", "--out", run)
     options = ("--checkpoint", "2", "--histories", "0.1")
     code, shown, said = nestflow(*simulate, "--months", "3", *options)

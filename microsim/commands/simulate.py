@@ -54,21 +54,29 @@ def synthesize(
     exposure: Annotated[
         Path | None, typer.Option(help="Your AI exposure, a CSV keyed by SOC code.")
     ] = None,
+    margins: Annotated[
+        Path | None, typer.Option(help="Save every target beside what came out, CSV.")
+    ] = None,
 ) -> None:
-    """Make a population of workers, firms and metros.
+    """Make a population of workers, firms and metros, and show the margins met least well.
 
     Example: nestflow synthesize --workers 50000 --firms 5000 --out runs/people
     """
     from microsim import load_exposure
     from microsim import synthesize as make
+    from microsim.results.summaries import worst_margins
 
     with steps() as step:
         step("Synthesize")
         table = load_exposure(exposure) if exposure is not None else None
         population = make(workers, firms, metros, seed, exposure=table)
         population.save(out)
-    OUT.print(population.check().to_string(), soft_wrap=True, markup=False)
+    check = population.check()
+    OUT.print(worst_margins(check).to_string(), soft_wrap=True, markup=False)
     ERR.print(f"saved {out}")
+    if margins is not None:
+        check.to_csv(margins, index=False)
+        ERR.print(f"saved {margins}")
 
 
 def simulate(
@@ -120,9 +128,9 @@ def simulate(
             histories=histories,
             progress=step(f"Simulate {plan.name}"),
         )
-    from microsim.results.outcomes import national_outcomes
+    from microsim.results.summaries import outcomes_by_scenario
 
-    OUT.print(national_outcomes(done).T.to_string(), soft_wrap=True, markup=False)
+    OUT.print(outcomes_by_scenario([done]).to_string(), soft_wrap=True, markup=False)
     ERR.print(f"saved {out}")
 
 
