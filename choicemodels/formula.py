@@ -7,6 +7,8 @@ pairs.
 """
 
 import ast
+import keyword
+from dataclasses import dataclass
 from itertools import product as every
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import ColumnSource, require_columns
-from choicemodels.utility import Term, product, variables
+from choicemodels.utility import FUNCTIONS, Term, product, variables
 
 __all__ = ["expand", "split_outside", "split_parts", "term_values"]
 
@@ -91,14 +93,14 @@ def expand(rhs: str, frame: ColumnSource, *, drop_intercept: bool = False) -> tu
             f"cannot read the formula part '{rhs}' ({str(problem).splitlines()[0]}); "
             "write for example 'cost + time + log(income):cost'."
         ) from None
-    categories = {}
+    categories: dict[str, list[Any] | None] = {}
     for text in sorted(factors):
         name, levels = _levels(text, frame)
-        if levels is not None:
-            categories[name] = levels
-        else:
+        if levels is None:
             require_columns(frame, variables(text))
-    structure = _structure(formula, frame, categories)
+        for variable in [name] if levels is not None else variables(text):
+            categories[variable] = levels or categories.get(variable)
+    structure = _structure(formula, categories)
     terms = [term for scoped in structure for term in _columns(scoped)]
     return tuple(t for t in terms if not (drop_intercept and not t.factors))
 
@@ -106,7 +108,12 @@ def expand(rhs: str, frame: ColumnSource, *, drop_intercept: bool = False) -> tu
 def _text(factor: Any) -> str:
     """Return a factor as an expression, in backticks if it is a name that Python cannot read."""
     text = str(factor.expr)
-    return f"`{text}`" if factor.eval_method.value == "lookup" and not text.isidentifier() else text
+    return _quoted(text) if factor.eval_method.value == "lookup" else text
+
+
+def _quoted(name: str) -> str:
+    """Return a column's name as Python can read it, in backticks where it could not."""
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"`{name}`"
 
 
 def _levels(factor: str, frame: ColumnSource) -> tuple[str, list[Any] | None]:
@@ -162,23 +169,39 @@ def _unique(column: "pd.Series[Any]", name: str) -> list[Any]:
         )
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = set(column.unique())
-        return [level for level in column.cat.categories if level in present]
-    return sorted(pd.unique(column).tolist(), key=lambda level: (str(type(level)), level))
+        levels = [level for level in column.cat.categories if level in present]
+    else:
+        levels = sorted(pd.unique(column).tolist(), key=lambda level: (str(type(level)), level))
+    for level in levels:
+        if not isinstance(level, str | int | float) or level in (np.inf, -np.inf):
+            raise DataError(
+                f"the category '{name}' has the level {level}, a {type(level).__name__}, which a "
+                f"formula cannot write; make the levels text: table['{name}'].astype(str)."
+            )
+    return levels
 
 
-def _structure(formula: Any, frame: ColumnSource, categories: dict[str, list[Any]]) -> Any:
-    """Let formulaic code the categories, on one row that carries all their levels."""
+def _structure(formula: Any, categories: dict[str, list[Any] | None]) -> Any:
+    """Let formulaic code the categories, on one row that carries all their levels.
+
+    Parameters
+    ----------
+    formula
+        Of formulaic.
+    categories
+        The levels of every variable that is used; None for a number.
+    """
     from formulaic.errors import FormulaicError
 
     one_row = {
-        name: pd.Categorical(categories[name][:1], categories=categories[name])
-        if name in categories
-        else np.ones(1)
-        for name in map(str, frame.columns)
+        name: np.ones(1) if levels is None else pd.Categorical(levels[:1], categories=levels)
+        for name, levels in categories.items()
     }
     try:
         with np.errstate(all="ignore"):  # log(0) and the like: this row is not the data
-            matrix = formula.get_model_matrix(pd.DataFrame(one_row), na_action="ignore")
+            matrix = formula.get_model_matrix(
+                pd.DataFrame(one_row), na_action="ignore", context=dict(FUNCTIONS)
+            )
         spec = matrix.model_spec
     except (FormulaicError, ValueError, NameError) as problem:
         raise SpecificationError(f"cannot code the formula '{formula}': {problem}") from None
@@ -194,29 +217,48 @@ def _structure(formula: Any, frame: ColumnSource, categories: dict[str, list[Any
     return pairs
 
 
-def _pieces(scoped_factor: Any, encoder_state: Any) -> list[str | None]:
-    """Return the expressions that one factor contributes: itself, or one for each level."""
+@dataclass(frozen=True)
+class _Piece:
+    """What one factor contributes to a column: an expression, none for the constant.
+
+    Attributes
+    ----------
+    expression : str or None
+    category : tuple of (str, tuple) or None
+        Of a categorical factor, the column and all its levels.
+    """
+
+    expression: str | None
+    category: tuple[str, tuple[Any, ...]] | None = None
+
+
+def _pieces(scoped_factor: Any, encoder_state: Any) -> list[_Piece]:
+    """Return what one factor contributes: itself, or an expression for each level."""
     text = str(scoped_factor.factor.expr)
     if text == "1":
-        return [None]
+        return [_Piece(None)]
     kind, state = encoder_state[text]
     if kind.value != "categorical":
-        return [_text(scoped_factor.factor.factor)]
+        return [_Piece(_text(scoped_factor.factor.factor))]
     levels = list(state["contrasts"].levels)
+    name = _category(text) or text
+    category = (name, tuple(levels))
     if scoped_factor.reduced:
         base = getattr(state["contrasts"].contrasts, "base", None)
         levels.remove(base if base in levels else levels[0])
-    name = _category(text) or text
-    quoted = name if name.isidentifier() else f"`{name}`"
-    return [f"{quoted} == {level!r}" for level in levels]
+    return [_Piece(f"{_quoted(name)} == {level!r}", category) for level in levels]
 
 
-def _columns(scoped: tuple[list[list[str | None]], list[str]]) -> list[Term]:
+def _columns(scoped: tuple[list[list[_Piece]], list[str]]) -> list[Term]:
     pieces, names = scoped
     # formulaic varies the first factor fastest.
     combinations = [tuple(reversed(c)) for c in every(*reversed(pieces))]
     return [
-        Term(_plain(name), tuple(piece for piece in combination if piece is not None))
+        Term(
+            _plain(name),
+            tuple(piece.expression for piece in combination if piece.expression is not None),
+            levels=tuple(piece.category for piece in combination if piece.category is not None),
+        )
         for name, combination in zip(names, combinations, strict=True)
     ]
 
@@ -248,7 +290,7 @@ def term_values(term: Term, table: pd.DataFrame, *, what: str = "the table") -> 
     """
     require_columns(table, sorted(term.variables), what=what)
     for name in sorted(term.variables):
-        # A comparison would read a missing value as False.
+        # The expression would tell less of a missing text than this sentence does.
         if not pd.api.types.is_float_dtype(table[name]):
             rows = np.flatnonzero(table[name].isna())
             if len(rows):
@@ -256,6 +298,8 @@ def term_values(term: Term, table: pd.DataFrame, *, what: str = "the table") -> 
                     f"the column '{name}' is missing in {len(rows):,} rows of {what} (first: rows "
                     f"{enumerate_some(rows.tolist())}); drop these rows or fill them."
                 )
+    for name, levels in term.levels:
+        _refuse_new_levels(table[name], levels, what)
     values = product(term.factors, table)
     if np.isfinite(values.sum()) or np.isfinite(values).all():
         return values
@@ -265,3 +309,16 @@ def term_values(term: Term, table: pd.DataFrame, *, what: str = "the table") -> 
         f"{enumerate_some(rows.tolist())}); drop these rows, fill them, or mend the "
         "transformation: a logarithm needs values above zero."
     )
+
+
+def _refuse_new_levels(column: "pd.Series[Any]", levels: tuple[Any, ...], what: str) -> None:
+    """Refuse a category that the model does not know: it would pass for the base level."""
+    rows = np.flatnonzero(~column.isin(levels))
+    if len(rows):
+        found = column.iloc[rows].drop_duplicates().tolist()
+        raise DataError(
+            f"the category '{column.name}' is {enumerate_some(found)} in {len(rows):,} rows of "
+            f"{what} (first: rows {enumerate_some(rows.tolist())}), which the model was not fitted "
+            f"to; it knows {enumerate_some(list(levels), 12)}. Drop these rows, or give them one "
+            "of these levels, of the same type."
+        )

@@ -9,7 +9,7 @@ variables, numbers, arithmetic, comparisons and the functions below, and nothing
 import ast
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self, TypeAlias
 
@@ -72,22 +72,37 @@ class Term:
         Expressions whose product is the column; empty for a constant.
     alternatives : tuple of str or None
         The alternatives whose utility it enters; None for all.
+    levels : tuple of (str, tuple)
+        The categories among its variables, each with all levels that the model knows, the base
+        among them.
     """
 
     name: str
     factors: tuple[str, ...]
     alternatives: tuple[str, ...] | None = None
+    levels: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
         """Names of the variables that the factors use."""
         return frozenset().union(*(variables(factor) for factor in self.factors))
 
+    def part(self, factors: tuple[str, ...]) -> Self:
+        """Return the term of some of its factors, with the levels of their variables."""
+        part = replace(self, factors=factors)
+        levels = tuple(pair for pair in self.levels if pair[0] in part.variables)
+        return replace(part, levels=levels)
+
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Rebuild a term from its fields, lists for tuples, as JSON has them."""
         only = saved["alternatives"]
-        return cls(saved["name"], tuple(saved["factors"]), None if only is None else tuple(only))
+        return cls(
+            saved["name"],
+            tuple(saved["factors"]),
+            None if only is None else tuple(only),
+            tuple((name, tuple(levels)) for name, levels in saved["levels"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -237,7 +252,7 @@ def _value(node: ast.expr, columns: Columns, whole: str) -> Any:
             return _OPERATORS[type(operator)](a, b)
         case ast.Compare(left=left, ops=[operator], comparators=[right]):
             a, b = (_value(side, columns, whole) for side in (left, right))
-            return _COMPARISONS[type(operator)](a, b)
+            return _compare(_COMPARISONS[type(operator)], a, b)
         case ast.Call(func=func, args=args):
             numbers = [_number(_value(arg, columns, whole), whole) for arg in args]
             try:
@@ -247,6 +262,13 @@ def _value(node: ast.expr, columns: Columns, whole: str) -> Any:
                     f"'{ast.unparse(node)}' has the wrong number of arguments."
                 ) from None
     raise AssertionError(f"unchecked expression {whole}")
+
+
+def _compare(operator: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """Compare two values; where one is missing, so is the result, which Python would call False."""
+    true = operator(a, b)
+    missing = pd.isna(a) | pd.isna(b)
+    return np.where(missing, np.nan, true) if np.any(missing) else true
 
 
 def product(factors: tuple[str, ...], columns: Columns) -> Array:

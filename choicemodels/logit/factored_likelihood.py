@@ -1,6 +1,5 @@
 """The (nested) logit over choices among many places, which are never expanded."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -113,12 +112,12 @@ class FactoredLikelihood:
         offset = parameters.utility.offset
         split = [_split(term, data) for term in (*terms, *([offset] if offset else []))]
         distinct = list(dict.fromkeys(chooser for chooser, _ in split))
-        values = [_chooser_values(factors, data) for factors in distinct]
+        values = [_chooser_values(term, data) for term in distinct]
         rows = np.array([_place_values(term, data)[order] for _, term in split])
         B = np.ascontiguousarray(rows[: len(terms)]).reshape(len(terms), len(order))
         part = np.array([distinct.index(chooser) for chooser, _ in split], dtype=np.int64)
         a = np.array(values).reshape(len(distinct), data.n_cases)
-        if offset and distinct[part[-1]]:
+        if offset and distinct[part[-1]].factors:
             # The offset's coefficient is one: the choosers' part has to be a term's own.
             raise SpecificationError(
                 f"the offset '{offset.factors[0]}' varies by chooser, which factored data do not "
@@ -260,8 +259,8 @@ def _nest_order(tree: NestTree, data: FactoredChoiceData) -> tuple[Ints, Ints]:
     return np.ascontiguousarray(alternative[order]), order
 
 
-def _split(term: Term, data: FactoredChoiceData) -> tuple[tuple[str, ...], Term]:
-    """Sort the factors of a term into the choosers' and the places'."""
+def _split(term: Term, data: FactoredChoiceData) -> tuple[Term, Term]:
+    """Sort the factors of a term into the choosers', a term without a name, and the places'."""
     of_chooser: list[str] = []
     of_place: list[str] = []
     for factor in term.factors:
@@ -276,11 +275,12 @@ def _split(term: Term, data: FactoredChoiceData) -> tuple[tuple[str, ...], Term]
                 "or lay the data out with to_long()."
             )
         (of_chooser if at_choosers else of_place).append(factor)
-    return tuple(of_chooser), replace(term, factors=tuple(of_place))
+    chooser = replace(term.part(tuple(of_chooser)), name="", alternatives=None)
+    return chooser, term.part(tuple(of_place))
 
 
-def _chooser_values(factors: Sequence[str], data: FactoredChoiceData) -> Array:
-    values = term_values(Term("", tuple(factors)), data.choosers, what="choosers=")
+def _chooser_values(term: Term, data: FactoredChoiceData) -> Array:
+    values = term_values(term, data.choosers, what="choosers=")
     return np.array(np.broadcast_to(values, data.n_cases))
 
 

@@ -240,7 +240,7 @@ class OrderedResult(Result):
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Rebuild a result from :meth:`to_dict`; it has no data and no contributions."""
         model = OrderedChoice(**saved["model"])
-        terms = tuple(Term(t["name"], tuple(t["factors"])) for t in saved["terms"])
+        terms = tuple(Term.from_dict(term) for term in saved["terms"])
         parameters = OrderedLayout(terms, tuple(saved["levels"]), model.link)
         estimate = np.array(saved["estimate"], dtype=np.float64)
         return cls(
