@@ -192,7 +192,11 @@ class MixedParameters:
         money = 1.0
         if self.price >= 0:
             price = self.coefficients[self.price]
-            money = min(float(utility[price.term]), -0.1 / price.size)
+            money, least = float(utility[price.term]), 0.1 / price.size
+            # A price entered with its sign turned has a positive coefficient; at zero there is
+            # no willingness to pay, and the search would not get across it.
+            if price.varies or money < least:
+                money = min(money, -least)
             theta[price.term] = money
         for q, c in enumerate(self.coefficients):
             begin, end = self.entries.first[q : q + 2]

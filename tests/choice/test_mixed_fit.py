@@ -218,6 +218,19 @@ def recovered():
     return fit(model, data), data, b
 
 
+def test_a_price_with_its_sign_turned_changes_nothing_but_the_sign(electricity):
+    table = electricity.table.assign(rebate=-electricity.table["pf"])
+    data = ChoiceData.from_long(table, "chid", "alt", "choice", panel="id")
+    options = {"random": {"cl": "normal"}, "space": "wtp", "draws": 100}
+    price = fit(MixedLogit("pf + cl + loc | 0", price="pf", **options), data)
+    rebate = fit(MixedLogit("rebate + cl + loc | 0", price="rebate", **options), data)
+    assert price.converged
+    assert rebate.converged
+    # The draws of what it is worth change sign, and they are not quite symmetric.
+    assert rebate.llf == pytest.approx(price.llf, abs=1.0)
+    assert rebate.params["rebate"] == pytest.approx(-price.params["pf"], rel=0.02)
+
+
 def test_a_correlated_panel_is_recovered(recovered):
     result, _, _ = recovered
     truth = np.concatenate([[1.0, -0.5, 0.3], np.linalg.cholesky(COVARIANCE)[np.tril_indices(3)]])
