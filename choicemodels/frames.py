@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from choicemodels.errors import DataError
+from choicemodels.errors import DataError, enumerate_some
 
 __all__ = [
     "ColumnSource",
@@ -57,7 +57,7 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the object is not a table, or has no rows.
+        If the object is not a table, has no rows, or two of its columns have one name.
     """
     import narwhals as nw
 
@@ -75,6 +75,12 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
         frame = eager.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{what} has no rows; check the file or the filter that made it.")
+    twice = frame.columns[frame.columns.duplicated()].unique().tolist()
+    if twice:
+        raise DataError(
+            f"{what} has several columns called {enumerate_some(twice)}; rename or drop all but "
+            "one of each."
+        )
     return frame.reset_index(drop=True)
 
 
@@ -85,17 +91,25 @@ def read_table(path: str | Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
     ----------
     path
     text
-        Columns of a CSV to leave as text, such as codes with leading zeros.
+        Columns of a CSV to leave as text, such as codes with leading zeros. In these only an
+        empty cell is missing: NA is Namibia.
 
     Raises
     ------
     DataError
         If the file is missing, empty, of another kind, or cannot be read.
     """
-    path = Path(path)
+    path, names = Path(path), list(text)
 
     def read_csv(file: Path) -> pd.DataFrame:
-        return pd.read_csv(file, dtype=dict.fromkeys(text, str))
+        frame = pd.read_csv(file, dtype=dict.fromkeys(names, str))
+        lacking = [name for name in names if name in frame.columns and frame[name].hasnans]
+        if lacking:
+            plain = pd.read_csv(
+                file, dtype=str, usecols=lacking, keep_default_na=False, na_values=[""]
+            )
+            frame[lacking] = plain[lacking]
+        return frame
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".csv": read_csv,
@@ -134,13 +148,18 @@ def require_columns(frame: ColumnSource, names: Iterable[str], *, what: str = "t
     Raises
     ------
     DataError
-        Naming the first missing column, its nearest match and the columns present.
+        Naming the first missing column, its nearest match and the columns present; or if what
+        is given is no name.
     """
     for name in names:
+        if not isinstance(name, Hashable) or name is None:
+            raise DataError(
+                f"a column of {what} is given as a {type(name).__name__}; give its name, a text."
+            )
         if name not in frame.columns:
             there = ", ".join(map(str, frame.columns[:20]))
             raise DataError(
-                f"{what} has no column '{name}'{closest(name, map(str, frame.columns))}; "
+                f"{what} has no column '{name}'{closest(str(name), map(str, frame.columns))}; "
                 f"it has: {there}."
             )
 

@@ -5,13 +5,15 @@
 unrestricted in phi and every derivative and covariance follows by the chain rule.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +26,86 @@ __all__ = [
     "Evaluation",
     "Restrictions",
     "check_bounds",
+    "equation_lines",
     "linear_equations",
+    "plain_names",
     "quote_names",
     "restrict",
+    "single_equations",
 ]
 
 Array = NDArray[np.float64]
 Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 Evaluation: TypeAlias = tuple[float, Array, Array]
 _NO_BOUNDS: Bounds = MappingProxyType({})
+
+
+def equation_lines(given: Any, what: str) -> tuple[str, ...]:
+    """Return equations as lines of text.
+
+    Parameters
+    ----------
+    given
+        One equation, a sequence of them, or a mapping from parameters to their values.
+    what
+        How the error message calls them.
+
+    Raises
+    ------
+    SpecificationError
+        If an equation is not text, or a value of the mapping is neither a number nor text.
+    """
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, Mapping):
+        return tuple(f"{name} = {_value(name, value, what)}" for name, value in given.items())
+    lines = tuple(given) if isinstance(given, Iterable) else (given,)
+    wrong = [line for line in lines if not isinstance(line, str)]
+    if wrong:
+        raise SpecificationError(
+            f"{what} holds {wrong[0]!r}, which is not an equation; write for example "
+            "'cost = time', a list of such lines, or {'cost': -1}."
+        )
+    return lines
+
+
+def _value(name: object, value: object, what: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SpecificationError(
+            f"{what} sets '{name}' to {value!r}; give a finite number, or an expression as text."
+        )
+    return repr(number)
+
+
+def single_equations(lines: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Split lines at commas, and chains such as ``a = b = 0`` into ``a = b`` and ``b = 0``.
+
+    Commas and equality signs within parameter names or backticks do not count.
+    """
+    single = []
+    for line in lines:
+        for part in _split(line, ",", names):
+            sides = _split(part, "=", names)
+            if len(sides) <= 2:
+                single.append(part)
+            else:
+                single += [f"{a} = {b}" for a, b in pairwise(sides)]
+    return [part for part in single if part]
+
+
+def _split(text: str, mark: str, names: Sequence[str]) -> list[str]:
+    ends = [
+        m.span() for m in re.finditer(f"{_quoted_or_named(names)}|{mark}", text) if m[0] == mark
+    ]
+    begins = [0, *(end for _, end in ends)]
+    stops = [*(start for start, _ in ends), len(text)]
+    return [text[i:j].strip() for i, j in zip(begins, stops, strict=True)]
 
 
 def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array, Array]:
@@ -42,7 +115,7 @@ def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array,
     ----------
     lines
         Such as ``"cost = time"`` or ``"2 * cost + time = -1"``; without ``=``, equal to zero.
-        Names may stand in backticks.
+        Names may stand in backticks. A line may hold several, as for :func:`single_equations`.
     names
         The P parameters.
 
@@ -59,16 +132,27 @@ def linear_equations(lines: Sequence[str], names: Sequence[str]) -> tuple[Array,
     from formulaic.errors import FormulaSyntaxError
     from formulaic.utils.constraints import LinearConstraints
 
-    plain = [_for_the_parser(quote_names(line, names)) for line in lines]
+    single = single_equations(lines, names)
+    plain = [_for_the_parser(quote_names(line, names)) for line in single]
+    known = plain_names(names)
     try:
-        parsed = LinearConstraints.from_spec(", ".join(plain), variable_names=list(names))
-    except (FormulaSyntaxError, ValueError, KeyError) as problem:
+        parsed = LinearConstraints.from_spec(", ".join(plain), variable_names=known)
+    except (FormulaSyntaxError, ValueError, RuntimeError, LookupError, ArithmeticError) as problem:
         raise SpecificationError(
-            f"cannot read the restriction '{', '.join(lines)}' ({problem}); "
+            f"cannot read the restriction '{', '.join(single)}' ({_reason(problem, known)}); "
             f"the parameters are: {', '.join(names)}."
         ) from None
     R = np.asarray(parsed.constraint_matrix, dtype=np.float64)
     return R, np.asarray(parsed.constraint_values, dtype=np.float64)
+
+
+def _reason(problem: Exception, known: Sequence[str]) -> str:
+    """Say on one line what the parser says on several, with colours for a terminal."""
+    if isinstance(problem, KeyError):
+        name = str(problem.args[0])
+        return f"there is no parameter '{name}'{closest(name, known)}"
+    first = (str(problem).splitlines() or [type(problem).__name__])[0]
+    return re.sub(r"\x1b\[[0-9;]*m", "", first).rstrip(". ")
 
 
 def _for_the_parser(line: str) -> str:
@@ -81,14 +165,27 @@ def _for_the_parser(line: str) -> str:
     return re.sub(r"(^|=)\s*-", r"\1 0 - ", line)
 
 
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return the names as :func:`quote_names` writes them between its backticks."""
+    return [name.replace("`", "") for name in names]
+
+
 def quote_names(text: str, names: Sequence[str]) -> str:
-    """Put parameter names into backticks, the longest first, as the constraint parser asks."""
-    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.sub(rf"`[^`]*`|(?<![\w.:])({alternatives})(?![\w.:])", _in_backticks, text)
+    """Put parameter names into backticks, the longest first, as the constraint parser asks.
+
+    Backticks within a name are left out: no parser could tell them from those around it.
+    """
+    return re.sub(_quoted_or_named(names), _in_backticks, text)
+
+
+def _quoted_or_named(names: Sequence[str]) -> str:
+    """Return the pattern of a known name, in backticks or not, or of anything in backticks."""
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return rf"`(?:{known})`|(?<![\w.:])(?:{known})(?![\w.:])|`[^`]*`"
 
 
 def _in_backticks(match: re.Match[str]) -> str:
-    return match[0] if match[0].startswith("`") else f"`{match[0]}`"
+    return f"`{match[0].replace('`', '')}`"
 
 
 def check_bounds(bounds: Bounds) -> dict[str, tuple[float, float]]:
@@ -99,6 +196,10 @@ def check_bounds(bounds: Bounds) -> dict[str, tuple[float, float]]:
     SpecificationError
         If a pair is not one, or the lowest value is not below the highest.
     """
+    if not isinstance(bounds, Mapping):
+        raise SpecificationError(
+            f"bounds is {bounds!r}; map parameters to (lowest, highest), None for an open side."
+        )
     checked = {}
     for name, pair in bounds.items():
         try:
@@ -165,6 +266,7 @@ class Restrictions:
             on a parameter that the equations determine, or outside of its domain.
         """
         P = len(names)
+        equations = single_equations(equations, names)
         R, q = linear_equations(equations, names) if equations else (np.empty((0, P)), np.empty(0))
         R, q, pivots = _solve(R.copy(), q.copy(), equations)
         free = np.setdiff1d(np.arange(P), pivots).astype(np.int64)

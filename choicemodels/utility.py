@@ -232,7 +232,7 @@ def _number(value: Any, expression: str) -> Array:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError(
-            f"'{expression}' is not numeric (its values are like {np.ravel(value)[0]!r}); "
+            f"{expression!r} is not numeric (its values are like {np.ravel(value).tolist()[0]!r}); "
             "convert the column, or write C(...) to make it a category."
         ) from None
 

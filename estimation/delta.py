@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
 from choicemodels.frames import closest
-from choicemodels.restrictions import quote_names
+from choicemodels.restrictions import plain_names, quote_names
 from choicemodels.utility import evaluate, variables
 from estimation.estimates import Estimates
 from estimation.results import Result
@@ -90,7 +90,8 @@ def delta_method(
     theta = result.estimate
     value = value_of(theta)
     labels = _labels(labels, names, len(value))
-    G = jacobian(value_of, theta, result.bse.to_numpy())
+    with np.errstate(all="ignore"):  # what is not finite is refused below, by name
+        G = jacobian(value_of, theta, result.bse.to_numpy())
     wrong = ~(np.isfinite(value) & np.isfinite(G).all(axis=1))
     if wrong.any():
         some = enumerate_some([f"'{labels[int(q)]}'" for q in np.flatnonzero(wrong)])
@@ -98,7 +99,13 @@ def delta_method(
             f"the value or a derivative of {some} is not finite at the estimates; check for "
             "a division by zero or the logarithm of a negative number."
         )
-    covariance = replace(result.covariance, matrix=G @ result.covariance.matrix @ G.T)
+    V = result.covariance.matrix
+    matrix = G @ V @ G.T
+    # What does not vary has a variance of rounding errors, of either sign.
+    size = np.einsum("qk,kl,ql->q", np.abs(G), np.abs(V), np.abs(G))
+    still = np.abs(np.diag(matrix)) <= 1e-15 * size
+    matrix[np.diag_indices(len(matrix))] = np.where(still, 0.0, np.diag(matrix))
+    covariance = replace(result.covariance, matrix=matrix)
     return DerivedEstimates(labels, value, covariance, G)
 
 
@@ -160,7 +167,7 @@ def _values(
     quoted = [_checked(text, result.names) for text in named.values()]
 
     def compute(theta: Array) -> Array:
-        columns = dict(zip(result.names, theta, strict=True))
+        columns = dict(zip(plain_names(result.names), theta, strict=True))
         return np.array([float(evaluate(text, columns)) for text in quoted])
 
     return tuple(named), compute
@@ -170,7 +177,7 @@ def _checked(text: str, names: Sequence[str]) -> str:
     """Quote the names in an expression and refuse unknown ones."""
     quoted = quote_names(text, names)
     for name in sorted(variables(quoted)):
-        if name not in names:
+        if name not in plain_names(names):
             raise SpecificationError(
                 f"'{text}' names the parameter '{name}'{closest(name, names)}, which the result "
                 f"does not have; it has: {', '.join(names)}."

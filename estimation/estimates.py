@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from choicemodels.errors import SpecificationError
-from choicemodels.restrictions import linear_equations
+from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
+from choicemodels.restrictions import equation_lines, linear_equations, single_equations
 from estimation.covariance import SmallSample
 from estimation.hypothesis import HypothesisTest
 
 __all__ = ["Covariance", "Estimates"]
 
 Array = NDArray[np.float64]
+# One restriction, several, values by parameter, or a matrix R, tested against zero.
+Hypothesis: TypeAlias = str | Sequence[str] | Mapping[str, float] | Array
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,25 @@ class Estimates:
 
     @cached_property
     def bse(self) -> pd.Series:
-        """Standard errors, by name."""
-        return pd.Series(
-            np.sqrt(np.diag(self.covariance.matrix)), index=list(self.names), name="bse"
-        )
+        """Standard errors, by name.
+
+        Raises
+        ------
+        EstimationError
+            If a variance is negative.
+        """
+        V = self.covariance.matrix
+        variance = np.diag(V)
+        negative = np.flatnonzero(variance < -1e-12 * np.abs(V).max(initial=0.0))
+        if len(negative):
+            some = enumerate_some([f"'{self.names[int(k)]}'" for k in negative])
+            raise EstimationError(
+                f"the covariance ({self.covariance.kind}) gives {some} a negative variance, so "
+                "there is no standard error; the estimate may be no maximum or the term not "
+                "identified: choose another covariance or a simpler model."
+            )
+        root = np.sqrt(np.where(variance < 0, 0.0, variance))
+        return pd.Series(root, index=list(self.names), name="bse")
 
     @cached_property
     def tvalues(self) -> pd.Series:
@@ -139,21 +156,23 @@ class Estimates:
         reach = -ndtri(alpha / 2) * self.bse
         return pd.DataFrame({"lower": self.params - reach, "upper": self.params + reach})
 
-    def wald_test(self, hypothesis: str | Sequence[str] | Array) -> HypothesisTest:
+    def wald_test(self, hypothesis: Hypothesis) -> HypothesisTest:
         """Test linear restrictions on the parameters.
 
         Parameters
         ----------
         hypothesis
-            One restriction or several: ``"cost = time"``, ``["cost = 0", "time = -1"]``, or a
-            matrix R of shape (Q, K), tested against zero. Names may stand in backticks.
+            One restriction or several: ``"cost = time"``, ``["cost = 0", "time = -1"]``,
+            ``"cost = time = 0"``, ``{"cost": -1}``, or a matrix R of shape (Q, K), tested against
+            zero. Names may stand in backticks.
 
         Raises
         ------
         SpecificationError
             If a restriction cannot be read, or the restrictions repeat each other.
         """
-        R, q, text = self._restrictions(hypothesis)
+        R, q, lines = self._restrictions(hypothesis)
+        text = ", ".join(lines)
         gap = R @ self.estimate - q
         spread = R @ self.covariance.matrix @ R.T
         rank = int(np.linalg.matrix_rank(R))
@@ -165,18 +184,24 @@ class Estimates:
         scale = np.sqrt(np.diag(spread))
         if not (scale > 0).all() or np.linalg.cond(spread / np.outer(scale, scale)) > 1e13:
             reason = "the model's own constraints fix a combination of these parameters"
+            clusters = min(self.covariance.group_counts, default=np.inf)
+            if clusters <= rank:
+                reason = (
+                    f"{clusters} clusters tell {clusters - 1} restrictions apart at most; test "
+                    "fewer of them, or take another covariance"
+                )
             return HypothesisTest.refused("Wald test", text, reason, df=rank)
         return HypothesisTest.chi2(
             "Wald test", text, float(gap @ np.linalg.solve(spread, gap)), rank
         )
 
-    def t_test(self, hypothesis: str | Sequence[str] | Array) -> pd.DataFrame:
+    def t_test(self, hypothesis: Hypothesis) -> pd.DataFrame:
         """Test each restriction by itself; one row a restriction, as a labelled table."""
-        R, q, text = self._restrictions(hypothesis)
+        R, q, lines = self._restrictions(hypothesis)
         value = R @ self.estimate
         se = np.sqrt(np.einsum("qk,kl,ql->q", R, self.covariance.matrix, R))
         z = (value - q) / se
-        labels = text.split(", ") if len(R) == text.count(", ") + 1 else list(range(len(R)))
+        labels = lines if len(lines) == len(R) else list(range(len(R)))
         return pd.DataFrame(
             {
                 "coef": value,
@@ -188,7 +213,7 @@ class Estimates:
             index=pd.Index(labels, name="restriction"),
         )
 
-    def _restrictions(self, hypothesis: str | Sequence[str] | Array) -> tuple[Array, Array, str]:
+    def _restrictions(self, hypothesis: Hypothesis) -> tuple[Array, Array, list[str]]:
         """Read restrictions into ``R`` (Q, K), ``q`` (Q,) and their text."""
         if isinstance(hypothesis, np.ndarray):
             R = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
@@ -197,10 +222,9 @@ class Estimates:
                     f"the restriction matrix has {R.shape[1]} columns; the model has "
                     f"{len(self.names)} parameters."
                 )
-            return R, np.zeros(len(R)), "R b = 0"
-        lines = [hypothesis] if isinstance(hypothesis, str) else [str(h) for h in hypothesis]
-        single = [part.strip() for line in lines for part in line.split(",") if part.strip()]
+            return R, np.zeros(len(R)), ["R b = 0"]
+        single = single_equations(equation_lines(hypothesis, "the hypothesis"), self.names)
         if not single:
             raise SpecificationError("no restriction was given; write for example 'cost = time'.")
         R, q = linear_equations(single, self.names)
-        return R, q, ", ".join(single)
+        return R, q, single

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.estimates import Covariance, Estimates
-from estimation.jsonfile import write_json
+from estimation.jsonfile import result_path, write_json
 
 __all__ = ["Covariance", "Result"]
 
@@ -20,6 +20,7 @@ _STAT_LABELS = {
     "N": "Observations",
     "ll": "Log-likelihood",
     "ll_null": "Log-likelihood (null)",
+    "ll_constants": "Log-likelihood (constants)",
     "pseudo_r2": "McFadden R²",
     "deviance": "Deviance",
     "aic": "AIC",
@@ -99,9 +100,9 @@ class Result(Estimates):
         Raises
         ------
         DataError
-            If the folder does not exist.
+            If the folder does not exist, or the file would not be called .json.
         """
-        return write_json(self.to_dict(), path)
+        return write_json(self.to_dict(), result_path(path))
 
     def __maketables_stat__(self, key: str) -> Any:
         """Answer maketables' question for one statistic."""

@@ -23,6 +23,8 @@ _TEX_SPECIAL = str.maketrans(
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
     }
 )
 _TEX_NEEDS = "% needs the packages booktabs, makecell, tabularx and threeparttable\n"
@@ -57,14 +59,14 @@ class Table:
         For what maketables offers beyond :meth:`save`.
     note : str
         What stands below the table.
-    latex_source : maketables.MTable, optional
-        What LaTeX is made of, if that is not ``source``.
+    latex_source : maketables.MTable
+        The same with what is special to LaTeX escaped.
     """
 
     data: pd.DataFrame
     source: Any
     note: str
-    latex_source: Any = None
+    latex_source: Any
 
     def __str__(self) -> str:
         rows = _split_cells(self.data)
@@ -95,13 +97,7 @@ class Table:
 
     def to_latex(self) -> str:
         """Return a LaTeX fragment."""
-        source = self.source if self.latex_source is None else self.latex_source
-        made = str(source.make(type="tex"))
-        # Names such as origin^year may have what is special outside of formulas between dollars.
-        parts = re.split(r"(?<!\\)(\$[^$]*\$)", made)
-        parts[::2] = [re.sub(r"(?<!\\)_", r"\_", part) for part in parts[::2]]
-        parts[::2] = [part.replace("^", r"\textasciicircum{}") for part in parts[::2]]
-        return _TEX_NEEDS + "".join(parts)
+        return _TEX_NEEDS + str(self.latex_source.make(type="tex"))
 
     def to_html(self) -> str:
         """Return an HTML fragment with its own style."""
@@ -161,13 +157,20 @@ def frame_table(frame: pd.DataFrame, *, note: str = "", caption: str | None = No
     from maketables import MTable
 
     text = frame.astype(str)
-    plain = text.map(_latex).rename(index=_latex, columns=_latex)
-    titled = None if caption is None else _latex(caption)
-    return Table(
-        text,
-        MTable(text, notes=note, caption=caption),
-        note,
-        MTable(plain, notes=_latex(note), caption=titled),
+    source = MTable(text, notes=note, caption=caption)
+    return Table(text, source, note, _latex_source(source))
+
+
+def _latex_source(source: Any) -> Any:
+    """Return a table of maketables with what is special to LaTeX escaped."""
+    from maketables import MTable
+
+    plain = source.df.map(lambda cell: _latex(cell) if isinstance(cell, str) else cell)
+    return MTable(
+        plain.rename(index=_latex, columns=_latex),
+        notes=_latex(source.notes),
+        caption=None if source.caption is None else _latex(source.caption),
+        rgroup_display=source.rgroup_display,
     )
 
 
@@ -239,9 +242,10 @@ def table(
         labels={**_LABELS, **(labels or {})},
         model_heads=list(heads) if heads is not None else None,
         coef_fmt=f"b:.{digits}f* \n (se:.{digits}f)",
+        notes=_SIGNIFICANCE,
         caption=caption,
     )
-    return Table(etable.df, etable, _SIGNIFICANCE)
+    return Table(etable.df, etable, _SIGNIFICANCE, _latex_source(etable))
 
 
 def _stat_labels(results: Sequence[Any]) -> dict[str, str]:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from pydantic import BaseModel
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.frames import closest
-from microsim.calibration_report import MOMENTS, calibration_report
+from microsim.calibration_report import MOMENTS, calibration_report, require_burn_in
+from microsim.counts import whole
 from microsim.engine import simulate
 from microsim.mobility.behaviour import Behaviour
 from microsim.people.population import Population
 from microsim.scenario import Scenario
 
-__all__ = ["KNOBS", "Calibration", "Knob", "calibrate"]
+__all__ = ["KNOBS", "Calibration", "Knob", "calibrate", "scenario_file"]
 
 Progress = Callable[[int, int], None]
 
@@ -92,12 +94,7 @@ class Calibration:
         DataError
             If the files cannot be written.
         """
-        file = Path(path)
-        if file.suffix.lower() not in (".yaml", ".yml"):
-            raise SpecificationError(
-                f"the calibrated scenario cannot be written to '{file}'; give a file that ends "
-                "in .yaml."
-            )
+        file = scenario_file(path)
         content = self.scenario.model_dump(mode="json", exclude_unset=True)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +106,23 @@ class Calibration:
                 "that you may write to."
             ) from None
         return file
+
+
+def scenario_file(path: str | Path) -> Path:
+    """Return the file that a calibrated scenario may be written to.
+
+    Raises
+    ------
+    SpecificationError
+        If the suffix is not that of a YAML file.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in (".yaml", ".yml"):
+        raise SpecificationError(
+            f"the calibrated scenario cannot be written to '{file}'; give a file that ends "
+            "in .yaml."
+        )
+    return file
 
 
 def calibrate(
@@ -164,7 +178,9 @@ def calibrate(
         If a moment is zero, a parameter leaves its bounds, or the rounds do not suffice.
     """
     start = scenario or Scenario.baseline()
+    rounds = whole(rounds, "rounds")
     _check(start, rounds, tolerance, damping)
+    require_burn_in(burn_in, whole(months, "months"))
     _check_knobs(start, knobs)
     current, log = start, list[dict[str, Any]]()
     for number in range(1, rounds + 1):
@@ -233,16 +249,22 @@ def _compared(knob: Knob, scenario: Scenario, report: pd.DataFrame, number: int)
 
 
 def _value(scenario: Scenario, parameter: str) -> float:
-    group: Any = scenario.parameters
+    value: Any = scenario.parameters
     for name in parameter.split("."):
-        if name not in type(group).model_fields:
+        known = list(type(value).model_fields) if isinstance(value, BaseModel) else []
+        if name not in known:
             raise SpecificationError(
-                f"there is no parameter '{parameter}'"
-                f"{closest(name, list(type(group).model_fields))}; "
+                f"there is no parameter '{parameter}'{closest(name, known)}; "
                 "`microsim.parameters.parameter_table` lists them all."
             )
-        group = getattr(group, name)
-    return float(group)
+        value = getattr(value, name)
+    if not isinstance(value, float):
+        kind = "a group of parameters" if isinstance(value, BaseModel) else repr(value)
+        raise SpecificationError(
+            f"the parameter '{parameter}' is {kind}, which cannot be turned; calibrate one that "
+            "is a decimal number, and give it a value in the scenario where it has none."
+        )
+    return value
 
 
 def _turned(

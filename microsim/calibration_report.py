@@ -14,7 +14,14 @@ from microsim.mobility.distances import DISTANCE_CLASSES
 from microsim.people.population import Population
 from microsim.results.run import Run
 
-__all__ = ["MOMENTS", "Baseline", "calibration_report", "load_targets", "report_table"]
+__all__ = [
+    "MOMENTS",
+    "Baseline",
+    "calibration_report",
+    "load_targets",
+    "report_table",
+    "require_burn_in",
+]
 
 BURDEN = 0.30
 """Share of income from which on rent is called a burden [CensusRent2024]_."""
@@ -37,11 +44,7 @@ class Baseline:
     burn_in: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.burn_in < self.run.months:
-            raise SpecificationError(
-                f"burn_in is {self.burn_in}; of a run of {self.run.months} months give 0 to "
-                f"{self.run.months - 1}, so that a month is left to measure."
-            )
+        require_burn_in(self.burn_in, self.run.months)
         if self.run.population_fingerprint != self.population.fingerprint():
             raise SpecificationError(
                 f"the run '{self.run.scenario.name}' is of other people than those given; give "
@@ -57,6 +60,15 @@ class Baseline:
         """Return the sum of some national series over that of others, in per cent."""
         table = self.months
         return 100.0 * float(table[list(parts)].sum().sum() / table[list(whole)].sum().sum())
+
+
+def require_burn_in(burn_in: int, months: int) -> None:
+    """Raise a SpecificationError unless a run of ``months`` has a month after the burn-in."""
+    if not 0 <= burn_in < months:
+        raise SpecificationError(
+            f"burn_in is {burn_in}; of a run of {months} months give 0 to {months - 1}, so that "
+            "a month is left to measure."
+        )
 
 
 Measured = float | str
@@ -79,7 +91,9 @@ def _saving(base: Baseline) -> Measured:
     taxes = sums[[name for name in sums.index if name.endswith("_taxes")]].sum()
     income = sums["wages"] + sums["benefits"] - taxes
     assets = sums[["saved", "benefits"]].sum() - sums[["drawn", "moving_cost", "tuition"]].sum()
-    debts = sums[["borrowed", "credit", "interest"]].sum() - sums["repaid"]
+    debts = sums[["borrowed", "interest"]].sum() - sums["repaid"]
+    if base.run.scenario.parameters.credit.active:  # else what movers lack becomes no debt
+        debts += sums["credit"]
     return 100.0 * float((assets - debts) / income)
 
 

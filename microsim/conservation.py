@@ -281,8 +281,19 @@ def assert_conserved(
     for check in checks:
         problem = check(before, after, world)
         if problem is not None:
-            raise ConservationError(
-                f"{check.__name__} not conserved in month {after.month}, replicate "
-                f"{world.streams.replicate}: {problem}. This is a fault in the simulation; "
-                "please report it with the scenario and the seed."
+            own = any(check is law for law in CHECKS)
+            remedy = (
+                "This is a fault in the simulation; please report it with the scenario and the seed"
+                if own
+                else "A check of yours says so, not one of nestflow's; look into the scenario or it"
             )
+            raise ConservationError(
+                f"{_name(check)} not conserved in month {after.month}, replicate "
+                f"{world.streams.replicate}: {problem}. {remedy}."
+            )
+
+
+def _name(check: Check) -> str:
+    """Return the name of a check: a function, a part of one, or an object that can be called."""
+    inner = getattr(check, "func", check)
+    return str(getattr(inner, "__name__", type(inner).__name__))

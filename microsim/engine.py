@@ -119,16 +119,18 @@ def simulate(
     DataError
         If the folder cannot be written, or holds another run that is not to be replaced.
     ConservationError
-        If people, moves, jobs or money are not conserved: a fault of the program.
+        If people, moves, jobs or money are not conserved, a fault of the program, or if one of
+        ``checks`` says so.
     """
     scenario = Scenario.baseline() if scenario is None else scenario
     _check_kinds(population, behaviour, scenario)
     first = _first_month(start)
-    _check_counts(months, replicates)
+    _check_counts(months, replicates, checkpoint)
+    _check_checks(checks)
     _check_folder(out, checkpoint, resume, replace, histories)
     _check_coupling(coupling)
     scenario.check_metros(list(population.metros.cbsa))
-    dated = scenario.dated(start, months)
+    dated = scenario.dated(str(first), months)
     check_closings(dated, population)
     shift = scenario.parameters.moving.staying_shift
     utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa), shift)
@@ -137,10 +139,10 @@ def simulate(
     Streams(seed).key("move")
     plan = RunPlan(
         scenario=scenario,
-        months=months,
-        seed=seed,
-        replicates=replicates,
-        start=start,
+        months=int(months),
+        seed=int(seed),
+        replicates=int(replicates),
+        start=str(first),
         population_fingerprint=population.fingerprint(),
         behaviour_fingerprint=_behaviour_fingerprint(behaviour),
         history_share=float(histories),
@@ -282,21 +284,30 @@ def _check_kinds(population: object, behaviour: object, scenario: object) -> Non
             )
 
 
-def _check_counts(months: int, replicates: int) -> None:
-    for label, value in (("months", months), ("replicates", replicates)):
-        if not isinstance(value, int | np.integer) or value < 1:
+def _check_counts(months: int, replicates: int, checkpoint: int | None) -> None:
+    counts: dict[str, Any] = {"months": months, "replicates": replicates}
+    if checkpoint is not None:
+        counts["checkpoint"] = checkpoint
+    for label, value in counts.items():
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or value < 1:
             raise SpecificationError(f"{label} is {value!r}; ask for a whole number, at least 1.")
+
+
+def _check_checks(checks: object) -> None:
+    if not isinstance(checks, Sequence) or not all(callable(check) for check in checks):
+        raise SpecificationError(
+            f"checks is {checks!r}; give a list of functions of the states before and after a "
+            "month, and the world."
+        )
 
 
 def _check_folder(
     out: str | Path | None, checkpoint: int | None, resume: bool, replace: bool, histories: float
 ) -> None:
-    if checkpoint is not None and checkpoint < 1:
-        raise SpecificationError(
-            f"checkpoint is {checkpoint}; give the number of months between two, at least 1."
-        )
-    if not 0 <= histories <= 1:
-        raise SpecificationError(f"histories is {histories:g}; give a share of workers, 0 to 1.")
+    number = isinstance(histories, int | float | np.integer | np.floating)
+    if isinstance(histories, bool) or not number or not 0 <= histories <= 1:
+        raise SpecificationError(f"histories is {histories!r}; give a share of workers, 0 to 1.")
     if resume and replace:
         raise SpecificationError(
             "resume goes on with the run in the folder, and replace clears it; ask for one of them."

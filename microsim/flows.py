@@ -32,7 +32,8 @@ class Flows:
     payments : ndarray (G,) int64
         How many payments each policy made.
     outlays : ndarray (G, M) int64
-        Cents that each policy paid, by metro; to movers, by the metro they left.
+        Cents that each policy paid, by metro; to movers, by the metro they left, or came to if the
+        policy names its destinations.
     inframarginal : ndarray (G,) int64
         How many of ``payments`` went to households that would have done the same without.
     constrained : ndarray (M,) int64

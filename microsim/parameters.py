@@ -254,10 +254,10 @@ class MoneyParameters(Group):
 
     saving_rate: float = parameter(
         0.068,
-        "share of the wage",
+        "share of take-home pay",
         "assumption: calibrated to households' net saving of 3.7 % [BEASaving2024], as "
         "docs/calibration.md shows; what the unemployed draw, moves and interest come off it",
-        "What the employed put by.",
+        "What the employed put by of the wage that taxes leave.",
         ge=0,
         le=1,
     )

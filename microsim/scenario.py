@@ -5,7 +5,8 @@ error is one sentence that names the file, the place in it, the value and the re
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,7 +111,11 @@ class Scenario(Part):
             If a file is missing, empty, not well-formed, extends itself, or holds a key or value
             that a scenario does not know.
         """
-        return cls.from_mapping(_composed(Path(path), ()), source=str(path))
+        if not isinstance(path, str | PathLike):
+            raise SpecificationError(
+                f"a scenario is loaded from a file, not from a {type(path).__name__}; give a path."
+            )
+        return cls.from_mapping(_composed(_lineage(Path(path), ())), source=str(path))
 
     @classmethod
     def from_mapping(cls, content: Any, *, source: str = "the scenario") -> "Scenario":
@@ -121,6 +126,11 @@ class Scenario(Part):
         SpecificationError
             As `load`; ``source`` is how the message calls the file.
         """
+        if not isinstance(content, Mapping | Scenario):
+            raise SpecificationError(
+                f"{source}: it is a {type(content).__name__}, not keys and values; give a mapping, "
+                "such as {'name': 'my_scenario'}."
+            )
         try:
             scenario = cls.model_validate(content)
         except ValidationError as error:
@@ -191,8 +201,16 @@ class Scenario(Part):
                     )
 
 
-def _composed(file: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a file's settings laid over those that it extends.
+def _composed(lineage: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings of files laid over each other in turn."""
+    settings: dict[str, Any] = {}
+    for own in lineage.values():
+        settings = _overlaid(settings, own, _APPENDED)
+    return settings
+
+
+def _lineage(file: Path, extending: tuple[Path, ...]) -> dict[Path, dict[str, Any]]:
+    """Return a file's own settings after those of the files that it extends, each file once.
 
     Parameters
     ----------
@@ -213,14 +231,14 @@ def _composed(file: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         raise SpecificationError(
             f"{file}: 'extends' is {bases!r}; give the path of a scenario, or a list of paths."
         )
-    settings: dict[str, Any] = {}
+    found: dict[Path, dict[str, Any]] = {}
     for base in bases:
         path = file.parent / base
-        content = _composed(path, (*extending, here))
+        lineage = _lineage(path, (*extending, here))
         # Checked by itself, so that its faults are told under its own name.
-        Scenario.from_mapping(content, source=str(path))
-        settings = _overlaid(settings, content, _APPENDED)
-    return _overlaid(settings, {"name": file.stem, **own}, _APPENDED)
+        Scenario.from_mapping(_composed(lineage), source=str(path))
+        found |= {known: own for known, own in lineage.items() if known not in found}
+    return {**found, here: {"name": file.stem, **own}}
 
 
 def _rooted(settings: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from microsim.assumptions.fields import Settings
 
 __all__ = ["CBSA", "Dollars", "Lasting", "Month", "Part", "Starting"]
 
@@ -26,10 +28,8 @@ Month = Annotated[str, BeforeValidator(_month)]
 """A month of the calendar, "YYYY-MM"."""
 
 
-class Part(BaseModel):
-    """Keys and values that refuse unknown keys, and do not change once built."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Part(Settings):
+    """A part of a scenario."""
 
 
 class Starting(Part):

@@ -1,7 +1,8 @@
 """Files of settings, YAML or TOML: read safely, and what is wrong with them said in a sentence."""
 
 from pathlib import Path
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -31,6 +32,10 @@ _TYPES = {
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
 }
+
+
+# An error of pydantic, and where it is as the user wrote it.
+_Located: TypeAlias = tuple[ErrorDetails, tuple[int | str, ...]]
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -136,13 +141,31 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     source
         The file.
     """
+    found = _causes([(d, _walk(model, d["loc"])[0]) for d in error.errors(include_url=False)])
     # A mistyped key is also missing under its right name: tell of the typing error.
-    details = sorted(error.errors(include_url=False), key=lambda d: d["type"] != "extra_forbidden")
-    first = details[0]
-    loc, _ = _walk(model, first["loc"])
-    path = _path(loc)
-    rest = f" ({len(details) - 1} more to mend after this one)" if len(details) > 1 else ""
-    return f"{source}: {_sentence(first, path, model)}{rest}."
+    first, loc = min(found, key=lambda pair: pair[0]["type"] != "extra_forbidden")
+    # Where one of several types may stand, pydantic tells of each that the value is not it.
+    types = [d["type"] for d, place in found if place == loc and d["type"] in _TYPES]
+    kinds = dict.fromkeys([first["type"], *types] if types else [])
+    others = "".join(f" or {_TYPES[kind]}" for kind in list(kinds)[1:])
+    more = len(found) - max(len(types), 1)
+    rest = f" ({more} more to mend after this one)" if more else ""
+    return f"{source}: {_sentence(first, _path(loc), model)}{others}{rest}."
+
+
+def _causes(found: list[_Located]) -> list[_Located]:
+    """Leave out errors that only follow from others inside of the same value.
+
+    A list is too short because its entries are wrong; and where text or keys and values may
+    stand, pydantic also complains of keys and values, which are wrong inside, that they are no
+    text.
+    """
+    return [
+        (detail, loc)
+        for detail, loc in found
+        if not (detail["type"] == "too_short" or detail["type"] in _TYPES)
+        or not any(len(other) > len(loc) and other[: len(loc)] == loc for _, other in found)
+    ]
 
 
 def _sentence(detail: ErrorDetails, path: str, model: type[BaseModel]) -> str:
@@ -190,25 +213,37 @@ def _walk(
 ) -> tuple[tuple[int | str, ...], type[BaseModel]]:
     """Return ``loc`` as a user wrote it, and the model at its end.
 
-    Where several models may stand, pydantic adds the ``kind`` to the location; no key of the file
-    has that name.
+    Where several models may stand, pydantic adds the ``kind`` to the location, and where one of
+    several types may, the type; no key of the file has that name.
     """
     current, written = model, []
     candidates: list[type[BaseModel]] = []
+    typed = False
     for part in loc:
+        if typed:
+            typed = False
+            continue
         if candidates[1:] and isinstance(part, str):
             current = next(m for m in candidates if part in _kinds(m))
             candidates = []
             continue
         written.append(part)
         if isinstance(part, str) and part in current.model_fields:
-            candidates = _models(current.model_fields[part].annotation)
+            annotation = current.model_fields[part].annotation
+            candidates = _models(annotation)
+            typed = len(candidates) < 2 and _is_union(annotation)
             current = candidates[0] if len(candidates) == 1 else current
     return tuple(written), current
 
 
 def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
     return get_args(model.model_fields["kind"].annotation)
+
+
+def _is_union(annotation: Any) -> bool:
+    """Say whether values of several types may stand, None not counted."""
+    types = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return get_origin(annotation) in (Union, UnionType) and len(types) > 1
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -28,7 +28,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class HazardPoint(Part):
-    """A point of a hazard path; between points the path is linear, after the last it is constant.
+    """A point of a hazard path.
+
+    Before the first point the path is zero, between points it is linear, after the last constant.
 
     Attributes
     ----------
@@ -81,7 +83,7 @@ class Recession(Lasting):
     start_month, end_month, start, end
         First and last month at risk of a start, or of the recession itself if it is fixed,
         counted from 0 or of the calendar. The defaults are the year 2025 of a simulation that
-        starts in January 2024.
+        starts in January 2024; a fixed recession's end must be given.
     severity
         Power to which the factors of the recession are raised: 1 as they are, 0 without effect.
     """
@@ -91,6 +93,16 @@ class Recession(Lasting):
     start_month: int = Field(default=12, ge=0)
     end_month: int = Field(default=23, ge=0)
     severity: float = Field(default=1.0, ge=0, le=10)
+
+    @model_validator(mode="after")
+    def _dated(self) -> "Recession":
+        ends = self.end is not None or "end_month" in self.model_fields_set
+        if self.timing == "fixed" and not ends:
+            raise ValueError(
+                "a fixed recession has no end; give its last month as end_month or end, or set "
+                "timing to chain"
+            )
+        return self
 
 
 class AIAdoption(Starting):

@@ -166,6 +166,12 @@ class State:
         """Who has a job, (N,)."""
         return self.firm >= 0
 
+    def fresh(self, world: World) -> NDArray[np.bool_]:
+        """Return who lost their job this month, and will search from the next one on, (N,)."""
+        lost: NDArray[np.bool_] = ~self.employed & (self.months_out == 0)
+        # Nobody has been out for a month when the run begins, though some are out from before.
+        return lost & (world.population.workers.firm >= 0) if self.month == 0 else lost
+
     def exposure(self, world: World) -> Floats:
         """Return the exposure of each worker's occupation as it stands now, (N,)."""
         # A replicate that has ended stands one month after its last.

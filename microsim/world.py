@@ -166,6 +166,6 @@ def _intensity(shock: AIDisplacement, months: int, population: Population) -> Fl
     delay = np.rint(shock.spread_months * rank / max(size - 1, 1))
     since = np.arange(months)[:, None] - shock.start_month - delay
     knots = [point.month for point in shock.hazard]
-    path = np.interp(since, knots, [point.rate for point in shock.hazard])
+    path = np.interp(since, knots, [point.rate for point in shock.hazard], left=0.0)
     # Just short of 1, so that the intensity times an exposure of 0 stays 0.
     return np.where(since >= 0, -np.log1p(-np.minimum(path, 1 - 1e-12)), 0.0)

@@ -80,6 +80,26 @@ def test_gravity_estimates_stepwise_formulas_into_one_table(nestflow, tmp_path):
     assert "-1.264" in (tmp_path / "g.md").read_text()
 
 
+def test_gravity_refuses_a_covariance_beside_clusters(nestflow):
+    command = ("gravity", AUSTRIA, "--formula", "distance", "--cluster", "origin", "--cov")
+    code, _, said = nestflow(*command, "HC3")
+    assert code == 2
+    assert "--cov HC3 does not go with --cluster" in said
+    assert nestflow(*command, "CRV3")[0] == 0
+
+
+def test_gravity_knows_namibia(nestflow, tmp_path):
+    table = pd.read_csv(AUSTRIA)
+    names = {"AT11": "NA"}
+    table = table.replace({"origin": names, "destination": names})
+    table.to_csv(tmp_path / "flows.csv", index=False)
+    code, shown, said = nestflow(
+        "gravity", tmp_path / "flows.csv", "--formula", "log(distance) | origin + destination"
+    )
+    assert code == 0, said
+    assert "-1.264" in shown
+
+
 def test_gravity_splits_weighs_and_offsets(nestflow):
     code, shown, said = nestflow(
         "gravity", AUSTRIA, "--formula", "distance", "--split", "origin",
@@ -103,6 +123,14 @@ def test_gravity_splits_weighs_and_offsets(nestflow):
             ["fit", TRAVEL, *MODE, "--formula", "open('x')"],
             "not a function|uses the function|cannot",
         ),
+        (
+            ["fit", TRAVEL, *MODE, "--formula", "gc", "--nest", "g=2,3", "--nest", "g=1,4"],
+            "--nest gives 'g' twice",
+        ),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--out", "."], "is a folder; name a file"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--out", "data.csv"], "end it in .json"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--membership", "hinc"], "belongs to --classes"),
+        (["fit", TRAVEL, *MODE, "--formula", "gc", "--lambdas", "shared"], "belongs to --nest"),
         (["gravity", AUSTRIA, "--formula", "distance | orign"], "'orign'"),
         (["gravity", AUSTRIA, "--formula", "flow ~ distance"], "left-hand side"),
         (["synthesize", "--metros", "1", "--out", "x"], "metros"),

@@ -102,6 +102,16 @@ class TestBadInput:
             ({"step": []}, r"unknown key 'step' \(did you mean 'steps'\?\)"),
             ({"matrix": None}, "'matrix' is missing"),
             ({"steps": []}, "'steps' has 0 entries"),
+            (
+                {"matrix": {"table": "m.csv", "areas": "a.csv", "levels": "county"}},
+                r"'matrix.levels' is 'county'; give a list\.$",
+            ),
+            (
+                {"matrix": {"tabel": "m.csv", "areas": "a.csv"}},
+                r"unknown key 'matrix.tabel' \(did you mean 'table'\?\)",
+            ),
+            ({"matrix": 3}, r"'matrix' is 3; give text or keys and values\.$"),
+            ({"steps": [{"kind": "flows", "table": 3}]}, r"table' is 3; give text\.$"),
             ({"steps": [{"kind": "margin", "table": "x.csv"}]}, r"steps\[0\].*margins"),
             ({"steps": [{"kind": "flows"}]}, "'steps.*table' is missing"),
             ({"steps": [{"kind": "flows", "table": "x.csv", "tol": 0}]}, "tol' is 0; give a value"),

@@ -147,7 +147,13 @@ def check_columns(table: pd.DataFrame, offsets: Ints, skip: set[str]) -> tuple[P
                         f"column '{name}', rows {enumerate_some(rows.tolist())}",
                         "a formula that uses the column will be refused: drop or fill these rows")
             )  # fmt: skip
-        codes = pd.factorize(column)[0]
+        try:
+            codes = pd.factorize(column)[0]
+        except TypeError:
+            remedy = "no formula can use it: make it a number or text, or drop the column"
+            what = f"column '{name}' holds values such as {column.iloc[0]!r}"
+            notes.append(Problem("neither numbers nor text", "note", 1, what, remedy))
+            continue
         if (codes == np.repeat(codes[offsets[:-1]], sizes)).all():
             notes.append(
                 Problem("constant within every case", "note", 1, f"column '{name}'",

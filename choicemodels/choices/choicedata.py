@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from choicemodels.choices.check import CheckReport, Problem, check_columns, check_rows
 from choicemodels.choices.description import Description, describe_choices
 from choicemodels.choices.long import (
+    NO_OFFER,
     alternative_codes,
     case_offsets,
+    check_offers,
     check_panel,
     check_weights,
     chosen_rows,
@@ -140,6 +142,7 @@ class ChoiceData:
             is_chosen,
             is_available,
         )
+        problems += check_offers(is_available, case_offsets(case_codes), frame[case])
         keep = slice(None) if is_available is None else is_available
         if is_available is not None and not is_available.all():
             frame = frame[is_available].reset_index(drop=True)
@@ -153,8 +156,9 @@ class ChoiceData:
         problems += check_weights(row_weights, offsets, frame[case])
         if panel is not None:
             problems += check_panel(frame[panel], panel, offsets, frame[case])
-        if strict and problems:
-            raise DataError(" ".join(str(p) for p in problems if p.severity == "error"))
+        errors = [str(p) for p in problems if p.severity == "error"]
+        if strict and errors:
+            raise DataError(" ".join(errors))
         return cls(
             table=frame,
             alternatives=names,
@@ -193,7 +197,8 @@ class ChoiceData:
         choice
             Column that holds the chosen alternative; leave it out for prediction.
         alternatives
-            Names of the alternatives, or a mapping from the codes in ``choice`` to names.
+            Names of the alternatives, or a mapping from the codes in ``choice`` to names, of
+            which several may share one.
         varying
             For each variable that differs between alternatives, the column of each one:
             ``{"cost": {"train": "TRAIN_CO", "car": "CAR_CO"}}``. An alternative left out of a
@@ -213,7 +218,6 @@ class ChoiceData:
         long, case, chosen, available_name = melt(
             to_pandas(df), choice, alternatives, varying, available, case
         )
-        names = tuple(alternatives.values() if isinstance(alternatives, Mapping) else alternatives)
         return cls.from_long(
             long,
             case=case,
@@ -222,7 +226,7 @@ class ChoiceData:
             available=available_name,
             weights=weights,
             panel=panel,
-            alternatives=names,
+            alternatives=list(long["alternative"].cat.categories),
             strict=strict,
         )
 
@@ -367,6 +371,9 @@ class ChoiceData:
             "set sizes": f"{sizes.min()} to {sizes.max()}, mean {sizes.mean():.2f}",
             "unavailable rows left out": f"{self.unavailable:,}",
         }
+        lost = sum(p.count for p in self.problems if p.check == NO_OFFER)
+        if lost:
+            facts["cases without any alternative left out"] = f"{lost:,}"
         if self.panel_name:
             facts[f"decision makers ({self.panel_name})"] = (
                 f"{self.table[self.panel_name].nunique():,}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from choicemodels.choices.check import CheckReport, Problem
 from choicemodels.choices.choicedata import ChoiceData
 from choicemodels.choices.description import Description, describe_choices
+from choicemodels.choices.long import check_panel
 from choicemodels.choices.places import PlaceTable, place_table, text_keys
 from choicemodels.choices.weighting import weigh_choice_based
 from choicemodels.errors import DataError, enumerate_some
@@ -109,6 +110,9 @@ class FactoredChoiceData:
                 Problem("weights", "error", len(bad), f"chooser {ids[bad[0]]}",
                         "weights must be finite and not negative"),
             )  # fmt: skip
+        if panel is not None:
+            cases = pd.Series(ids)
+            problems += check_panel(frame[panel], panel, np.arange(len(frame) + 1), cases)
         if strict and problems:
             raise DataError(" ".join(map(str, problems)))
         return cls(

@@ -1,6 +1,6 @@
 """From a table with a row for each alternative of each case to codes, and what is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import closest, numeric_column
 
 __all__ = [
+    "NO_OFFER",
     "alternative_codes",
     "case_offsets",
+    "check_offers",
     "check_panel",
     "check_weights",
     "chosen_rows",
     "flags",
     "together",
 ]
+
+NO_OFFER = "no alternative available"
 
 Ints = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -63,8 +67,22 @@ def alternative_codes(
         codes, uniques = pd.factorize(column, sort=numeric)
         levels = list(uniques)
     names = [_name(level) for level in levels]
+    again = next((a for a in names if names.count(a) > 1), None) if _repeats(names) else None
+    if again is not None:
+        values = " and ".join(repr(v) for v, a in zip(levels, names, strict=True) if a == again)
+        raise DataError(
+            f"the alternative column '{name}' holds {values}, which are both called '{again}'; "
+            "write the column as numbers or as text throughout."
+        )
     if order is not None:
-        position = {str(a): j for j, a in enumerate(order)}
+        if isinstance(order, str) or not isinstance(order, Iterable):
+            raise SpecificationError(
+                f"alternatives= is {order!r}; list the names, such as ['train', 'car']."
+            )
+        listed = [str(a) for a in order]
+        if _repeats(listed):
+            raise SpecificationError(f"alternatives= lists a name twice: {', '.join(listed)}.")
+        position = {a: j for j, a in enumerate(listed)}
         unknown = [a for a in names if a not in position]
         if unknown:
             raise SpecificationError(
@@ -74,6 +92,10 @@ def alternative_codes(
         codes = np.array([position[a] for a in names], dtype=np.int64)[codes]
         names = list(position)
     return tuple(names), codes.astype(np.int64)
+
+
+def _repeats(names: Sequence[str]) -> bool:
+    return len(set(names)) < len(names)
 
 
 def _name(level: Any) -> str:
@@ -100,6 +122,20 @@ def chosen_rows(is_chosen: NDArray[np.bool_] | None, offsets: Ints) -> Ints:
     marked = np.flatnonzero(is_chosen)[::-1]
     rows[np.searchsorted(offsets, marked, side="right") - 1] = marked
     return rows
+
+
+def check_offers(
+    is_available: NDArray[np.bool_] | None, offsets: Ints, cases: "pd.Series[Any]"
+) -> tuple[Problem, ...]:
+    """Find cases without any alternative, which leave the data."""
+    if is_available is None:
+        return ()
+    lost = np.flatnonzero(~np.logical_or.reduceat(is_available, offsets[:-1]))
+    if len(lost) == 0:
+        return ()
+    shown = enumerate_some([f"case {case}" for case in cases.iloc[offsets[lost]]])
+    remedy = "these cases are left out: correct the availability, or drop them yourself"
+    return (Problem(NO_OFFER, "note", len(lost), shown, remedy),)
 
 
 def check_panel(

@@ -142,8 +142,9 @@ def sample_alternatives(
         Draw a second sample of this size, independent of the choices, for the logsums of
         nested logits.
     seed
-        A non-negative integer. What a case draws depends on it and on the case's identity, not
-        on other cases or their order.
+        A non-negative integer. What a case draws depends on it, on the case's identity (7 is
+        another one than ``"7"``) and on the order of the alternatives, not on other cases or
+        their order.
 
     Returns
     -------

@@ -6,6 +6,7 @@ language of :mod:`choicemodels.utility` over the columns of the table.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -116,7 +117,7 @@ def drop_alternatives(
     return _without_names(_of_rows(replace(data, chosen=chosen), rows, sizes))
 
 
-def keep_cases(data: ChoiceData, cases: NDArray[np.generic]) -> ChoiceData:
+def keep_cases(data: ChoiceData, cases: Any) -> ChoiceData:
     """Keep some cases.
 
     Parameters
@@ -124,14 +125,16 @@ def keep_cases(data: ChoiceData, cases: NDArray[np.generic]) -> ChoiceData:
     data
         N cases.
     cases
-        Their positions, in the order wanted, or one flag for each, shape (N,).
+        Their positions from 0, in the order wanted, or one flag for each, shape (N,): an array,
+        a Series or a list.
 
     Raises
     ------
     DataError
-        If no case is left.
+        If no case is left, there is not one flag for each case, or a position is not a whole
+        number from 0 to N - 1.
     """
-    kept = np.flatnonzero(cases) if cases.dtype == np.bool_ else cases.astype(np.int64)
+    kept = _positions(cases, data.n_cases)
     if len(kept) == 0:
         raise DataError("no case is left; at least one is needed.")
     sizes = data.set_sizes[kept]
@@ -239,11 +242,41 @@ def average_case(data: ChoiceData) -> ChoiceData:
     )
 
 
+def _positions(cases: Any, n_cases: int) -> Ints:
+    """Return the positions of the cases to keep."""
+    given = pd.Series(cases).infer_objects()
+    if given.isna().any():
+        raise DataError(
+            f"cases= is missing in {int(given.isna().sum()):,} places (first: "
+            f"{int(np.flatnonzero(given.isna())[0])}); say for every case whether to keep it."
+        )
+    if len(given) == 0:
+        return np.empty(0, dtype=np.int64)
+    if pd.api.types.is_bool_dtype(given):
+        if len(given) != n_cases:
+            raise DataError(
+                f"cases= holds {len(given):,} flags for {n_cases:,} cases; give one for each case, "
+                "or positions."
+            )
+        return np.flatnonzero(given.to_numpy(dtype=bool)).astype(np.int64)
+    if not pd.api.types.is_integer_dtype(given):
+        raise DataError(
+            f"cases= holds '{given.iloc[0]}', which is neither a position nor True or False."
+        )
+    outside = given[(given < 0) | (given >= n_cases)]
+    if len(outside):
+        raise DataError(
+            f"cases= asks for position {outside.iloc[0]}, and the {n_cases:,} cases have the "
+            f"positions 0 to {n_cases - 1:,}."
+        )
+    return given.to_numpy(dtype=np.int64)
+
+
 def _rows(data: ChoiceData, alternatives: Sequence[str] | str | None, where: str) -> Flags:
     """Return which rows are meant, shape (R,)."""
     chosen = np.ones(len(data.table), dtype=bool)
     if alternatives is not None:
-        listed = [alternatives] if isinstance(alternatives, str) else [str(a) for a in alternatives]
+        listed = [str(a) for a in ([alternatives] if np.isscalar(alternatives) else alternatives)]
         for name in listed:
             if name not in data.alternatives:
                 raise SpecificationError(

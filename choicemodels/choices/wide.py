@@ -1,13 +1,13 @@
 """From one row a case to one row for each alternative of a case."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
-from choicemodels.frames import closest, require_columns
+from choicemodels.frames import closest, numeric_column, require_columns
 
 __all__ = ["melt"]
 
@@ -34,10 +34,15 @@ def melt(
     SpecificationError
         If ``varying`` or ``available`` names an unknown alternative.
     """
-    codes = (
-        dict(alternatives) if isinstance(alternatives, Mapping) else {a: a for a in alternatives}
-    )
-    names = list(codes.values())
+    codes = _codes(alternatives)
+    names = list(dict.fromkeys(codes.values()))
+    if not isinstance(varying, Mapping):
+        raise SpecificationError(
+            f"varying is {varying!r}; write for each variable the column of each alternative, such "
+            "as {'cost': {'train': 'TRAIN_CO', 'car': 'CAR_CO'}}."
+        )
+    varying = {name: _as_text(f"varying['{name}']", source) for name, source in varying.items()}
+    available = None if available is None else _as_text("available", available)
     sources = [*varying.values(), available or {}]
     for source in sources:
         for alternative, column in source.items():
@@ -50,6 +55,13 @@ def melt(
     N, J = len(frame), len(names)
     consumed = {column for source in sources for column in source.values()}
     kept = [c for c in frame.columns if c not in consumed or c in (choice, case)]
+    made = {
+        *({"case"} if case is None else set()),
+        "alternative",
+        *({"chosen"} - {choice} if choice is not None else set()),
+        *({"available"} if available is not None else set()),
+    }
+    _refuse_taken(made, [*kept, *varying])
     long = frame[kept].loc[frame.index.repeat(J)].reset_index(drop=True)
     if case is None:
         case = "case"
@@ -74,7 +86,7 @@ def _interleave(
     block = np.full((len(frame), len(names)), missing)
     for j, name in enumerate(names):
         if name in source:
-            block[:, j] = frame[source[name]]
+            block[:, j] = numeric_column(frame, source[name])
     return block.ravel()
 
 
@@ -87,10 +99,48 @@ def _mark(
     unknown = ~values.isin(list(codes)).to_numpy()
     if unknown.any():
         rows = np.flatnonzero(unknown)
-        seen = enumerate_some(pd.unique(values[unknown]).tolist())
+        found = pd.unique(values[unknown]).tolist()
+        seen = enumerate_some(found)
+        if {str(value) for value in found} & {str(code) for code in codes}:
+            raise DataError(
+                f"column '{choice}' holds values such as {found[0]!r} and alternatives= codes such "
+                f"as {next(iter(codes))!r}: one is text and the other is not; write both alike."
+            )
         raise DataError(
             f"column '{choice}' holds {seen} in {len(rows):,} rows (first: row {rows[0]}), which "
             f"is none of the alternatives {enumerate_some(list(codes), 12)}; drop those rows or "
             "name the alternative."
         )
-    return np.column_stack([(values == code).to_numpy() for code in codes])
+    named = {name: [c for c in codes if codes[c] == name] for name in codes.values()}
+    return np.column_stack([values.isin(same).to_numpy() for same in named.values()])
+
+
+def _codes(alternatives: Sequence[str] | Mapping[Any, str]) -> dict[Any, str]:
+    """Return the name of each code, as text."""
+    if isinstance(alternatives, Mapping):
+        return {code: str(name) for code, name in alternatives.items()}
+    if isinstance(alternatives, str) or not isinstance(alternatives, Iterable):
+        raise SpecificationError(
+            f"alternatives is {alternatives!r}; list the names, such as ['train', 'car'], or map "
+            "codes to names."
+        )
+    return {name: str(name) for name in alternatives}
+
+
+def _as_text(what: str, source: Mapping[Any, str]) -> dict[str, str]:
+    """Return the columns by the names of the alternatives as text."""
+    if not isinstance(source, Mapping):
+        raise SpecificationError(
+            f"{what} is {source!r}; write the column of each alternative, such as "
+            "{'train': 'TRAIN_CO', 'car': 'CAR_CO'}."
+        )
+    return {str(alternative): column for alternative, column in source.items()}
+
+
+def _refuse_taken(made: set[str], columns: Sequence[str]) -> None:
+    taken = sorted(made & set(columns))
+    if taken:
+        raise DataError(
+            f"the table has a column '{taken[0]}' of its own, which the long layout would "
+            "overwrite; rename it first."
+        )

@@ -58,6 +58,11 @@ class CrossNestedLogit(LogitUtility):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.nests, Mapping):
+            raise SpecificationError(
+                f"nests is {self.nests!r}; map nests to alternatives, such as "
+                "{'a': ['bus', 'car']}."
+            )
         nests = {str(name): _members(str(name), inside) for name, inside in self.nests.items()}
         if not nests:
             raise SpecificationError("nests= is empty; use MultinomialLogit for a model without.")

@@ -16,15 +16,16 @@ __all__ = ["attach", "covariates", "match_rows"]
 
 
 def covariates(
-    frame: pd.DataFrame, keys: Sequence[str], columns: Sequence[str] | None, what: str
+    frame: pd.DataFrame, keys: Sequence[str], columns: str | Sequence[str] | None, what: str
 ) -> list[str]:
-    """Return the columns to attach: those named, or all but the keys.
+    """Return the columns to attach: that or those named, or all but the keys.
 
     Raises
     ------
     DataError
         If a column is missing, or there is none to attach.
     """
+    columns = [columns] if isinstance(columns, str) else columns
     require_columns(frame, [*keys, *(columns or ())], what=what)
     chosen = [str(c) for c in frame.columns if c not in keys] if columns is None else list(columns)
     if not chosen:
@@ -89,7 +90,7 @@ def attach(table: pd.DataFrame, new: dict[str, Any]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If a column exists, or has another length.
+        If a column exists, has another length, or is more than one column.
     """
     taken = [name for name in new if name in table.columns]
     if taken:
@@ -97,6 +98,11 @@ def attach(table: pd.DataFrame, new: dict[str, Any]) -> pd.DataFrame:
             f"the flow table has {enumerate_some(taken)} already; rename or drop one of the two."
         )
     for name, values in new.items():
+        if np.ndim(values) > 1:
+            raise DataError(
+                f"the new column '{name}' has the shape {np.shape(values)}; give one value a row, "
+                "and each column a name of its own."
+            )
         if np.ndim(values) and len(values) != len(table):
             raise DataError(
                 f"the new column '{name}' has {len(values):,} values, but there are "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, enumerate_some
 
-__all__ = ["Factor", "factor_of", "sorted_codes"]
+__all__ = ["Factor", "compress", "factor_of", "outnumber", "sorted_codes"]
 
 # Codes stay 64-bit: the product of two level counts soon outgrows 32 bits.
 Codes = NDArray[np.int64]
@@ -73,6 +73,36 @@ def factor_of(column: "pd.Series[Any]", name: str) -> Factor:
             f"(rows {enumerate_some(missing.tolist())}); drop them or fill them in."
         )
     return Factor(name, codes.astype(np.int64), (levels,))
+
+
+def outnumber(size: int, rows: int) -> bool:
+    """Say whether far more codes could occur than there are rows, too many to count each."""
+    return size > 8 * rows + 1024
+
+
+def compress(codes: Codes, size: int) -> tuple[Codes, int, Codes | None]:
+    """Close the gaps between codes where far more of them could occur than there are rows.
+
+    Parameters
+    ----------
+    codes
+        Shape (N,), between 0 and ``size - 1``; their order stays.
+    size
+        How many could occur, such as origins times destinations.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        Codes.
+    int
+        One more than the largest possible of them.
+    ndarray of int64 or None
+        The code that was given for each number; None if the codes are as they were.
+    """
+    if not outnumber(size, len(codes)):
+        return codes, size, None
+    given, numbers = np.unique(codes, return_inverse=True)
+    return numbers.astype(np.int64), len(given), given
 
 
 def sorted_codes(column: "pd.Series[Any]") -> tuple[Codes, pd.Index]:

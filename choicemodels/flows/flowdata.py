@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.flows.attach import attach, covariates, match_rows
-from choicemodels.flows.factor import Factor, factor_of
+from choicemodels.flows.factor import Factor, factor_of, outnumber
 from choicemodels.flows.gaps import MissingPairs, fill_gaps, find_gaps
-from choicemodels.flows.matrices import stack_matrices, stack_matrix
+from choicemodels.flows.matrices import refuse_two_types, stack_matrices, stack_matrix
 from choicemodels.frames import numeric_column, require_columns, to_pandas
 
 __all__ = ["FlowData"]
@@ -41,7 +41,8 @@ class FlowData:
     ------
     DataError
         If the table is empty, a column is missing, a flow is negative, not finite or not a
-        number, a label is missing, or a pair has two rows; the message names the rows.
+        number, a label is missing, or a pair has two rows; the message names the rows. If the
+        same places are text on one side and numbers on the other.
     """
 
     table: pd.DataFrame
@@ -53,7 +54,8 @@ class FlowData:
 
     def __post_init__(self) -> None:
         frame = to_pandas(self.table, what="the flow table")
-        roles = [self.origin, self.destination, self.flow] + ([self.time] if self.time else [])
+        roles = [self.origin, self.destination, self.flow]
+        roles += [] if self.time is None else [self.time]
         require_columns(frame, roles, what="the flow table")
         if len(set(roles)) < len(roles):
             raise DataError(
@@ -61,11 +63,13 @@ class FlowData:
             )
         object.__setattr__(self, "table", frame)
         object.__setattr__(self, "_flows", _checked_flows(frame, self.flow))
+        o, d = (self._column(name).levels[0] for name in (self.origin, self.destination))
+        refuse_two_types(o, d, "the origins and destinations of the flow table")
         self._refuse_duplicates()
 
     def _refuse_duplicates(self) -> None:
         keys = self._pairs
-        if keys.size <= 8 * len(keys.codes) + 1024:
+        if not outnumber(keys.size, len(keys.codes)):
             repeated = bool((np.bincount(keys.codes, minlength=1) > 1).any())
         else:
             repeated = pd.Index(keys.codes).has_duplicates
@@ -184,7 +188,7 @@ class FlowData:
         Raises
         ------
         DataError
-            If a column exists already, or has another length.
+            If a column exists already, has another length, or is more than one column.
         """
         other = copy(self)
         object.__setattr__(other, "table", attach(self.table, columns))
@@ -196,7 +200,7 @@ class FlowData:
         *,
         place: str = "place",
         time: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
     ) -> Self:
         """Attach covariates of places, as ``origin_...`` and ``destination_...``.
 
@@ -237,7 +241,7 @@ class FlowData:
         origin: str | None = None,
         destination: str | None = None,
         time: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         symmetric: bool = False,
     ) -> Self:
         """Attach covariates of pairs of places.
@@ -289,8 +293,14 @@ class FlowData:
         Raises
         ------
         DataError
-            If a pair of the flows has no cell or a missing one, or the column exists already.
+            If a pair of the flows has no cell or a missing one, the matrix has no labels, or the
+            column exists already.
         """
+        if not isinstance(matrix, pd.DataFrame):
+            raise DataError(
+                f"'{name}' is a {type(matrix).__name__}, which has no labels; give a DataFrame "
+                "with the origins as its index and the destinations as its columns."
+            )
         table, _ = stack_matrix(matrix, (self.origin, self.destination, name), what=f"'{name}'")
         return self.with_pairs(table)
 
@@ -299,7 +309,7 @@ class FlowData:
         fill: float = 0.0,
         *,
         intrazonal: bool = False,
-        places: Sequence[Any] | None = None,
+        places: str | Sequence[Any] | None = None,
     ) -> "FlowData":
         """Declare the missing pairs to be flows of zero, and give each a row.
 
@@ -314,7 +324,7 @@ class FlowData:
         intrazonal
             Fill pairs of a place with itself too.
         places
-            Places that belong to both sides, also if no row names them.
+            Place or places that belong to both sides, also if no row names them.
 
         Raises
         ------

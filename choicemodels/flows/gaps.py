@@ -80,7 +80,7 @@ def fill_gaps(
     flow: str,
     fill: float,
     intrazonal: bool,
-    places: Sequence[Any] | None,
+    places: str | Sequence[Any] | None,
 ) -> tuple[pd.DataFrame, int]:
     """Add a row for each combination of origin, destination and period without one.
 
@@ -99,7 +99,7 @@ def fill_gaps(
     intrazonal
         Whether to fill pairs of a place with itself.
     places
-        More places, of either side.
+        Another place or more, of both sides.
 
     Returns
     -------
@@ -108,6 +108,7 @@ def fill_gaps(
     int
         Number of new rows.
     """
+    places = [places] if places is not None and np.ndim(places) == 0 else places
     levels = [_extend(level, places) for level in keys.levels[:2]] + list(keys.levels[2:])
     sizes = [len(level) for level in levels]
     digits = np.unravel_index(keys.codes, [len(level) for level in keys.levels])

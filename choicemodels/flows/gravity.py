@@ -57,13 +57,19 @@ class Gravity:
     ------
     SpecificationError
         If the formula has a left-hand side, too many parts, no content, or an effect that is
-        not a name, or names one twice.
+        not a name, or names one twice; or formula or offset are no text.
     """
 
     formula: str
     offset: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        for name in ("formula", "offset"):
+            if not isinstance(getattr(self, name), str):
+                raise SpecificationError(
+                    f"{name} is a {type(getattr(self, name)).__name__}; give it as text, such as "
+                    + ("'log(distance) | origin'." if name == "formula" else "'log(population)'.")
+                )
         parts = split_parts(self.formula, 2)
         if not parts[0] and not any(parts[1:]):
             raise SpecificationError(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 
-__all__ = ["stack_matrices", "stack_matrix"]
+__all__ = ["refuse_two_types", "stack_matrices", "stack_matrix"]
 
 
 def stack_matrix(
@@ -114,6 +114,11 @@ def _numbers(matrix: Any, what: str) -> Any:
 
 def _refuse_labels(rows: pd.Index, columns: pd.Index, what: str) -> None:
     for side, labels in (("rows", rows), ("columns", columns)):
+        if isinstance(labels, pd.MultiIndex):
+            raise DataError(
+                f"the {side} of {what} have labels of {labels.nlevels} parts; join them, so that "
+                "each place has one label."
+            )
         if labels.hasnans:
             raise DataError(f"a label of the {side} of {what} is missing.")
         twice = labels[labels.duplicated()].unique().tolist()
@@ -122,11 +127,29 @@ def _refuse_labels(rows: pd.Index, columns: pd.Index, what: str) -> None:
                 f"{enumerate_some(twice)} labels several {side} of {what}; add them up, or give "
                 "each place a label of its own."
             )
-    if len(rows.intersection(columns)) == 0:
-        alike = rows.map(str).intersection(columns.map(str)).tolist()
+    refuse_two_types(rows, columns, f"the rows and columns of {what}")
+
+
+def refuse_two_types(origins: pd.Index, destinations: pd.Index, what: str) -> None:
+    """Refuse labels that only agree as text: place 1 and place "1" would be two.
+
+    Parameters
+    ----------
+    origins, destinations
+        Their labels.
+    what
+        How the message calls the two sides together.
+
+    Raises
+    ------
+    DataError
+        If no label is on both sides, but some read alike.
+    """
+    if len(origins.intersection(destinations)) == 0:
+        alike = origins.map(str).intersection(destinations.map(str)).tolist()
         if alike:
             raise DataError(
-                f"the rows and columns of {what} are labelled in different types: "
-                f"{enumerate_some(alike)} is {rows.inferred_type} among the origins and "
-                f"{columns.inferred_type} among the destinations; convert one."
+                f"{what} are labelled in different types: "
+                f"{enumerate_some(alike)} is {origins.inferred_type} among the origins and "
+                f"{destinations.inferred_type} among the destinations; convert one."
             )

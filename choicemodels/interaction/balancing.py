@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
 
-__all__ = ["Balanced", "CellBalance", "balance", "balance_cells", "totals"]
+__all__ = ["Balanced", "CellBalance", "balance", "balance_cells", "refuse_other_labels", "totals"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -102,8 +102,8 @@ def balance(
     """
     names = _labels(seed)
     if isinstance(seed, pd.DataFrame):
-        _refuse_other_labels("row", rows, seed.index)
-        _refuse_other_labels("column", columns, seed.columns)
+        refuse_other_labels("row", rows, seed.index)
+        refuse_other_labels("column", columns, seed.columns)
     values = np.asarray(seed, dtype=np.float64)
     r, c = (np.asarray(side, dtype=np.float64) for side in (rows, columns))
     if values.ndim != 2 or r.shape != values.shape[:1] or c.shape != values.shape[1:]:
@@ -135,13 +135,31 @@ def _labels(seed: Any) -> tuple[Sequence[object], Sequence[object]] | None:
     return None
 
 
-def _refuse_other_labels(side: str, wanted: Any, labels: pd.Index) -> None:
+def refuse_other_labels(side: str, wanted: Any, labels: pd.Index, what: str = "seed") -> None:
+    """Refuse totals of rows or columns that are labelled otherwise than the matrix.
+
+    Parameters
+    ----------
+    side
+        ``"row"`` or ``"column"``.
+    wanted
+        The totals; only a Series with labels of its own is looked at.
+    labels
+        Of that side of the matrix.
+    what
+        How the message calls the matrix.
+
+    Raises
+    ------
+    DataError
+        If the labels, or their order, differ.
+    """
     if not isinstance(wanted, pd.Series) or isinstance(wanted.index, pd.RangeIndex):
         return
     if not wanted.index.equals(labels):
         raise DataError(
             f"the {side} totals are labelled {enumerate_some(wanted.index.tolist())}, but the "
-            f"{side}s of the seed {enumerate_some(labels.tolist())}; bring them into the same "
+            f"{side}s of the {what} {enumerate_some(labels.tolist())}; bring them into the same "
             "order first."
         )
 

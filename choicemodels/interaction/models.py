@@ -64,10 +64,13 @@ class Binned:
     edges: Sequence[float]
 
     def __post_init__(self) -> None:
-        edges = tuple(float(edge) for edge in self.edges)
+        try:
+            edges = tuple(float(edge) for edge in self.edges)
+        except (TypeError, ValueError):
+            edges = ()
         if not edges or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise SpecificationError(
-                f"the edges of Binned are {list(self.edges)}; give finite numbers in ascending "
+                f"the edges of Binned are {self.edges}; give finite numbers in ascending "
                 "order, such as Binned([50, 100, 200])."
             )
         object.__setattr__(self, "edges", edges)

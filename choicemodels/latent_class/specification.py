@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
@@ -44,7 +47,8 @@ class LatentClassLogit(LogitUtility):
     Raises
     ------
     SpecificationError
-        If the number of classes is not a positive integer, or membership has several parts.
+        If the number of classes is not a positive integer, membership has several parts, or
+        there is one class and membership all the same.
     """
 
     classes: int = field(default=2, kw_only=True)
@@ -53,10 +57,18 @@ class LatentClassLogit(LogitUtility):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.classes, int) or isinstance(self.classes, bool) or self.classes < 1:
+        given: Any = self.classes
+        whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
+        if not whole or given < 1:
             raise SpecificationError(
                 f"classes is {self.classes!r}; it must be a whole number from 1 upwards."
             )
+        object.__setattr__(self, "classes", int(self.classes))
         split_parts(self.membership, most=1)
+        if self.classes == 1 and self.membership.strip():
+            raise SpecificationError(
+                f"membership is '{self.membership}', but with one class there is nothing to depend "
+                "on it; ask for two classes or more, or leave it out."
+            )
         shared = (self.shared,) if isinstance(self.shared, str) else tuple(map(str, self.shared))
         object.__setattr__(self, "shared", shared)

@@ -1,14 +1,16 @@
 """Choice models as specifications: what is assumed, with no data and no optimiser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+import numpy as np
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
 from choicemodels.frames import closest
 from choicemodels.logit.tree import Nests
-from choicemodels.restrictions import Bounds, check_bounds
+from choicemodels.restrictions import Bounds, check_bounds, equation_lines
 
 if TYPE_CHECKING:
     from choicemodels.choices.choicedata import ChoiceData
@@ -48,9 +50,9 @@ class LogitUtility:
     scale : str
         Variables of the case that scale all its utilities (heteroskedastic logit, scale groups):
         the parameters ``scale:variable`` are tau; there is no intercept.
-    constraints : sequence of str
-        Linear equations among parameters, as in ``wald_test``: ``"cost = -1"`` fixes one,
-        ``"lambda:a = lambda:b"`` equates two.
+    constraints : sequence of str or mapping
+        Linear equations among parameters, as in ``wald_test``: ``"cost = -1"`` or
+        ``{"cost": -1}`` fixes one, ``"lambda:a = lambda:b"`` equates two.
     bounds : mapping
         Parameter to (lowest, highest); None leaves a side open.
     """
@@ -62,13 +64,25 @@ class LogitUtility:
     size: str = field(default="", kw_only=True)
     size_coefficient: Literal["one", "free"] = field(default="one", kw_only=True)
     scale: str = field(default="", kw_only=True)
-    constraints: Sequence[str] = field(default=(), kw_only=True)
+    constraints: Sequence[str] | Mapping[str, float] = field(default=(), kw_only=True)
     bounds: Bounds = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
+        for name in ("formula", "offset", "size", "scale"):
+            if not isinstance(getattr(self, name), str):
+                raise SpecificationError(
+                    f"{name} is {getattr(self, name)!r}; write text, such as 'cost + time'."
+                )
         split_parts(self.formula, most=3)
+        if not isinstance(self.specific, Mapping):
+            raise SpecificationError(
+                f"specific is {self.specific!r}; map alternatives to terms, such as "
+                "{'stay': '1 + age'}."
+            )
+        if not isinstance(self.base, str | int | np.integer | None):
+            raise SpecificationError(f"base is {self.base!r}; name one alternative.")
         for alternative, rhs in self.specific.items():
-            if len(split_parts(rhs, most=1)) != 1 or not rhs.strip():
+            if not isinstance(rhs, str) or len(split_parts(rhs, most=1)) != 1 or not rhs.strip():
                 raise SpecificationError(
                     f"specific['{alternative}'] is '{rhs}'; write one part, such as '1 + age'."
                 )
@@ -78,9 +92,10 @@ class LogitUtility:
             raise SpecificationError(
                 f"size_coefficient is '{self.size_coefficient}'; it is 'one' or 'free'."
             )
-        given = self.constraints
-        constraints = (given,) if isinstance(given, str) else tuple(map(str, given))
-        object.__setattr__(self, "specific", dict(self.specific))
+        constraints = equation_lines(self.constraints, "constraints=")
+        specific = {str(alternative): rhs for alternative, rhs in self.specific.items()}
+        object.__setattr__(self, "base", None if self.base is None else str(self.base))
+        object.__setattr__(self, "specific", specific)
         object.__setattr__(self, "constraints", constraints)
         object.__setattr__(self, "bounds", check_bounds(self.bounds))
 
@@ -160,7 +175,7 @@ class NestedLogit(LogitUtility):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_constants(self.constants)
-        if not self.nests:
+        if isinstance(self.nests, Mapping) and not self.nests:
             raise SpecificationError("nests= is empty; use MultinomialLogit for a model without.")
         if self.normalization not in ("rum", "nonnormalized"):
             raise SpecificationError(
@@ -199,17 +214,22 @@ class NestedLogit(LogitUtility):
         SpecificationError
             If there are neither groups nor destinations, or both, or ``stay`` is among them.
         """
-        if bool(groups) == bool(destinations):
+        if groups is not None and not isinstance(groups, Mapping):
+            raise SpecificationError(
+                f"groups is {groups!r}; map groups to destinations, as in {{'west': ['LA', 'SF']}}."
+            )
+        listed = _listed("destinations", destinations)
+        if bool(groups) == bool(listed):
             raise SpecificationError(
                 "give move_stay either groups={'west': ['LA', 'SF'], ...} or "
                 "destinations=['LA', 'SF', ...]."
             )
-        members = [a for g in groups.values() for a in g] if groups else destinations
+        members = [a for g in groups.values() for a in g] if groups else listed
         if stay in members:
             raise SpecificationError(
                 f"'{stay}' is the alternative to stay and cannot be a destination as well."
             )
-        inside: Nests | list[str] = dict(groups) if groups else list(destinations)
+        inside: Nests | list[str] = dict(groups) if groups else listed
         return cls(formula, {"move": inside}, **options)
 
     def tree(self, data: "ChoiceData | FactoredChoiceData") -> "TreeReport":
@@ -251,25 +271,42 @@ def check_lambdas(lambdas: Lambdas, nests: Sequence[str]) -> Lambdas:
                 "values."
             )
         return lambdas
-    for nest, value in lambdas.items():
+    if not isinstance(lambdas, Mapping):
+        raise SpecificationError(
+            f"lambdas is {lambdas!r}; it is 'free', 'shared' or a mapping of nests to fixed "
+            f"values, such as {{'{nests[0]}': 0.5}}."
+        )
+    fixed: dict[str, Any] = {str(nest): value for nest, value in lambdas.items()}
+    for nest, value in fixed.items():
         if nest not in nests:
             raise SpecificationError(
                 f"lambdas fixes the nest '{nest}'{closest(nest, nests)}, which does not exist; "
                 f"the nests are {', '.join(nests)}."
             )
-        if not value > 0:
-            raise SpecificationError(f"lambdas fixes '{nest}' at {value}; it must be positive.")
-    return {nest: float(value) for nest, value in lambdas.items()}
+        if not isinstance(value, int | float | np.number) or not value > 0:
+            raise SpecificationError(f"lambdas fixes '{nest}' at {value!r}; it must be positive.")
+    return {nest: float(value) for nest, value in fixed.items()}
+
+
+def _listed(what: str, names: Iterable[str]) -> list[str]:
+    """Return names as a list of text."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise SpecificationError(f"{what} is {names!r}; list the alternatives, as in ['a', 'b'].")
+    return [str(name) for name in names]
 
 
 def freeze_nests(nests: Nests) -> Nests:
     """Return the nests as plain dictionaries of tuples of text."""
+    if not isinstance(nests, Mapping):
+        raise SpecificationError(
+            f"nests is {nests!r}; map nests to alternatives, as in {{'ground': ['bus', 'train']}}."
+        )
     return {
         str(name): freeze_nests(inside)
         if isinstance(inside, Mapping)
         else inside
         if isinstance(inside, str)
-        else tuple(map(str, inside))
+        else tuple(_listed(f"nests['{name}']", inside))
         for name, inside in nests.items()
     }
 

@@ -1,7 +1,7 @@
 """Choice data as arrays for the kernels: who was offered which rows, and took which."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,27 @@ from choicemodels.errors import DataError
 from choicemodels.logit.design import UtilityTerms
 from choicemodels.logit.systematic import Design
 
-__all__ = ["Observations"]
+__all__ = ["Observations", "decision_makers"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def decision_makers(labels: "pd.Series[Any]") -> Ints:
+    """Return the number of the decision maker of each case, shape (N,).
+
+    Raises
+    ------
+    DataError
+        If a label is missing: all such cases would become one decision maker.
+    """
+    codes = pd.factorize(labels)[0].astype(np.int64)
+    if (codes < 0).any():
+        raise DataError(
+            f"the column '{labels.name}' names no decision maker in {int((codes < 0).sum()):,} "
+            f"cases (first: position {int(np.flatnonzero(codes < 0)[0])}); fill it or drop them."
+        )
+    return codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +107,7 @@ class Observations:
             alternative = np.array([position[name] for name in data.alternatives])[alternative]
         maker = np.arange(data.n_cases)
         if data.panel_name is not None:
-            maker = pd.factorize(data.table[data.panel_name].iloc[data.offsets[:-1]])[0]
+            maker = decision_makers(data.table[data.panel_name].iloc[data.offsets[:-1]])
         design = Design.build(terms, data.table, alternative, alternatives)
         if data.sample is not None:
             design = design.corrected(data.sample.correction)

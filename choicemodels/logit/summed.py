@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from choicemodels.choices.choicedata import ChoiceData
@@ -18,6 +17,7 @@ from choicemodels.logit.likelihood import (
     LogitParameters,
     RowLikelihood,
 )
+from choicemodels.logit.observations import decision_makers
 from choicemodels.restrictions import Evaluation
 
 __all__ = ["SummedLikelihood", "add_evaluations", "join_contributions", "over_data"]
@@ -53,7 +53,7 @@ class SummedLikelihood:
         """Cut the choosers into parts."""
         maker = np.arange(data.n_cases)
         if data.panel_name is not None:
-            maker = pd.factorize(data.choosers[data.panel_name])[0]
+            maker = decision_makers(data.choosers[data.panel_name])
         order = np.argsort(maker, kind="stable")
         rows = np.cumsum(data.set_sizes[order])
         starts = np.flatnonzero(np.diff(maker[order], prepend=-1))

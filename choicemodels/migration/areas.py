@@ -105,7 +105,7 @@ class Areas:
             )
 
     @classmethod
-    def from_table(cls, table: Any, area: str, levels: Sequence[str]) -> Self:
+    def from_table(cls, table: Any, area: str, levels: str | Sequence[str]) -> Self:
         """Read areas from a table with a row for each.
 
         Parameters
@@ -116,13 +116,14 @@ class Areas:
         area
             Column with the labels of the finest areas; it names their level too.
         levels
-            Columns with the coarser areas, from fine to coarse.
+            Column or columns with the coarser areas, from fine to coarse.
 
         Raises
         ------
         DataError
             If a column is missing, a label is missing or repeats, or levels do not nest.
         """
+        levels = [levels] if isinstance(levels, str) else levels
         frame = to_pandas(table, what="the table of areas")
         require_columns(frame, [area, *levels], what="the table of areas")
         for name in (area, *levels):

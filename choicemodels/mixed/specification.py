@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from choicemodels.errors import SpecificationError
 from choicemodels.frames import closest
 from choicemodels.logit.models import LogitUtility
@@ -160,10 +162,11 @@ class MixedLogit(LogitUtility):
     def _check_draws(self) -> None:
         for word, least in (("draws", 1), ("seed", 0)):
             value = getattr(self, word)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise SpecificationError(
                     f"{word} is {value!r}; it is a whole number of at least {least}."
                 )
+            object.__setattr__(self, word, int(value))
         if self.sequence not in SEQUENCES:
             raise SpecificationError(
                 f"sequence is '{self.sequence}'{closest(self.sequence, SEQUENCES)}; it is one of "

@@ -17,7 +17,7 @@ from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.formula import expand, term_values
 from choicemodels.frames import numeric_column, require_columns, to_pandas
 from choicemodels.logit.likelihood import Contributions
-from choicemodels.ordered.specification import Level, OrderedChoice
+from choicemodels.ordered.specification import Level, OrderedChoice, plain_level
 from choicemodels.restrictions import Evaluation
 from choicemodels.utility import Term
 
@@ -200,6 +200,10 @@ def _levels(column: "pd.Series[Any]", model: OrderedChoice) -> tuple[tuple[Level
             f"the outcome '{model.outcome}' is missing in {len(missing):,} rows (first: rows "
             f"{enumerate_some(missing.tolist())}); drop them."
         )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.rename_categories(list(map(plain_level, column.cat.categories)))
+    elif column.dtype == object:
+        column = column.map(plain_level)
     levels: tuple[Level, ...]
     if model.levels is not None:
         levels = tuple(model.levels)

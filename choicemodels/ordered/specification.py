@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from choicemodels.errors import SpecificationError
 from choicemodels.formula import split_parts
 
-__all__ = ["Level", "OrderedChoice"]
+__all__ = ["Level", "OrderedChoice", "plain_level"]
 
 Level: TypeAlias = str | int | float | bool
+
+
+def plain_level(level: Any) -> Level:
+    """Return a level as a file can hold it: a Python scalar, or text, as for intervals."""
+    scalar = level.item() if isinstance(level, np.generic) else level
+    return scalar if isinstance(scalar, str | int | float | bool) else str(level)
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,13 @@ class OrderedChoice:
     weights: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.formula, str):
+            raise SpecificationError(f"the formula is {self.formula!r}; write text, such as 'age'.")
         split_parts(self.formula, most=1)
         if self.link not in ("logit", "probit"):
             raise SpecificationError(f"link is '{self.link}'; it is 'logit' or 'probit'.")
         if self.levels is not None:
-            levels = tuple(self.levels)
+            levels = tuple(plain_level(level) for level in self.levels)
             if len(set(levels)) < len(levels) or len(levels) < 2:
                 raise SpecificationError(
                     f"levels lists {', '.join(map(str, levels))}; give at least two, each once."

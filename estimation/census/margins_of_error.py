@@ -64,10 +64,11 @@ def sum_margin(
     Raises
     ------
     DataError
-        If a margin is negative or not finite, or the shapes differ.
+        If a margin is negative or not finite, or the shapes or the labels of Series differ.
     SpecificationError
         If ``zeros`` is unknown, or needs estimates.
     """
+    _refuse_other_labels(margins, estimates)
     m = np.moveaxis(_margins(margins), axis, 0)
     squares = m**2
     if _only_largest(zeros, estimates):
@@ -122,7 +123,14 @@ def level_margin(
 
 
 def product_margin(x: ArrayLike, x_margin: ArrayLike, y: ArrayLike, y_margin: ArrayLike) -> Array:
-    """Return the margin of error of ``x * y``: ``sqrt(x² m_y² + y² m_x²)``."""
+    """Return the margin of error of ``x * y``: ``sqrt(x² m_y² + y² m_x²)``.
+
+    Raises
+    ------
+    DataError
+        If Series are labelled differently, or a margin is negative or not finite.
+    """
+    _refuse_other_labels(x, x_margin, y, y_margin)
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     return np.asarray(np.hypot(a * _margins(y_margin), b * _margins(x_margin)))
 
@@ -140,8 +148,10 @@ def ratio_margin(
     Raises
     ------
     DataError
-        If a denominator is not above zero, or a margin is negative or not finite.
+        If a denominator is not above zero, Series are labelled differently, or a margin is
+        negative or not finite.
     """
+    _refuse_other_labels(numerator, numerator_margin, denominator, denominator_margin)
     x, y = _fraction(numerator, denominator)
     return np.asarray(
         np.hypot(_margins(numerator_margin), x / y * _margins(denominator_margin)) / y
@@ -159,9 +169,10 @@ def proportion_margin(
     Raises
     ------
     DataError
-        If a part exceeds its whole, a whole is not above zero, or a margin is negative or not
-        finite.
+        If a part exceeds its whole, a whole is not above zero, Series are labelled differently,
+        or a margin is negative or not finite.
     """
+    _refuse_other_labels(part, part_margin, whole, whole_margin)
     x, y = _fraction(part, whole)
     if np.any(x > y):
         raise DataError(
@@ -173,6 +184,22 @@ def proportion_margin(
     ratio = np.hypot(m_x, x / y * m_y)
     proportion = np.where(radicand >= 0, np.sqrt(np.maximum(radicand, 0.0)), ratio)
     return np.asarray(np.where(x == y, m_x, proportion) / y)
+
+
+def _refuse_other_labels(*values: object) -> None:
+    """Refuse Series that are labelled differently: they would be paired by position."""
+    labels = [
+        value.index
+        for value in values
+        if isinstance(value, pd.Series) and not isinstance(value.index, pd.RangeIndex)
+    ]
+    for other in labels[1:]:
+        if not other.equals(labels[0]):
+            raise DataError(
+                "estimates and margins of error are matched by position, but one is labelled "
+                f"{enumerate_some(labels[0].tolist())} and another "
+                f"{enumerate_some(other.tolist())}; bring them into the same order first."
+            )
 
 
 def _fraction(numerator: ArrayLike, denominator: ArrayLike) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """The covariances of maximum likelihood, by name."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,14 +58,19 @@ def make_covariance(
     Raises
     ------
     SpecificationError
-        If ``kind`` is unknown, or groups are given or missing.
+        If ``kind`` or ``ssc`` is unknown, or groups are given or missing.
     IdentificationError
         If the matrix to invert is singular.
     """
     if kind not in _COVARIANCES:
         raise SpecificationError(
-            f"cov is '{kind}'{closest(kind, _COVARIANCES)}; it is one of "
+            f"cov is '{kind}'{closest(str(kind), _COVARIANCES)}; it is one of "
             f"{', '.join(_COVARIANCES)} and bootstrap."
+        )
+    if ssc not in get_args(SmallSample):
+        raise SpecificationError(
+            f"ssc is '{ssc}'{closest(str(ssc), get_args(SmallSample))}; it is one of "
+            f"{', '.join(get_args(SmallSample))}."
         )
     if (kind == "cluster") != bool(groups):
         raise SpecificationError(

@@ -404,7 +404,7 @@ def _positions(data: ChoiceData, names: Sequence[str] | str | None, where: str) 
     offered = np.unique(data.alternative)
     if names is None:
         return offered
-    listed = [names] if isinstance(names, str) else [str(name) for name in names]
+    listed = [str(name) for name in ([names] if np.isscalar(names) else names)]
     known = [data.alternatives[int(j)] for j in offered]
     for name in listed:
         if name not in known:

@@ -36,6 +36,7 @@ from estimation.choice.estimate import LoglikeBaselines
 from estimation.choice.identification import without_rounding
 from estimation.choice.result import ChoiceResult
 from estimation.choice.sampled_fit import settle
+from estimation.choice.separation import runaway_step, separation_notes
 from estimation.choice.starting import plain_logit, starting_values
 from estimation.covariance import SmallSample, inverse_information
 from estimation.newton import Optimum, SearchState, maximize
@@ -104,7 +105,8 @@ def fit_choice(
     -----
     NestflowWarning
         If the search did not converge, a parameter lies on its bound, a quantity of the size
-        adds nothing to it, or the estimate is not consistent with utility maximization.
+        adds nothing to it, a coefficient runs to infinity, or the estimate is not consistent with
+        utility maximization.
     """
     _refuse_unusable(data)
     likelihood = specify(model, data, engine=_engine(data, engine))
@@ -117,7 +119,7 @@ def fit_choice(
         )
     theta = starting_values(likelihood, start, restrictions)
     first = likelihood.evaluate(restrictions.full(restrictions.reduce(theta)))
-    _refuse_collinear(likelihood, restrictions, first[2])
+    curvature = _refuse_collinear(likelihood, restrictions, first[2])
     optimum = _search(
         likelihood,
         restrictions,
@@ -132,7 +134,7 @@ def fit_choice(
         options: dict[str, Any] = {"max_iterations": max_iterations, "progress": progress}
         likelihood, optimum = settle(likelihood, restrictions, optimum, **options)
         data = replace(data, sample=likelihood.sample)
-    result, cautions = _result(model, data, likelihood, restrictions, optimum)
+    result, cautions = _result(model, data, likelihood, restrictions, optimum, curvature)
     _warn(result, cautions)
     if cov == "hessian" and not result.choice_based:
         return result
@@ -181,18 +183,22 @@ def _result(
     likelihood: Likelihood,
     restrictions: Restrictions,
     optimum: Optimum,
+    curvature: Array,
 ) -> tuple[ChoiceResult, tuple[str, ...]]:
     """Take everything that a result keeps at the optimum, and what to warn of beside it."""
     theta = restrictions.full(optimum.theta)
     kept, on_bound = restrictions.pinned(optimum.theta)
+    whole = (theta, kept)
     parameters, found = likelihood.parameters, None
     choice_based = data.population_shares is not None
     if isinstance(likelihood, AbsorbedLikelihood):
         found = likelihood.concentrate(theta, stratified=choice_based)
         kept = kept.shortened(len(theta) - len(found.theta))
         parameters, theta, at = found.parameters, found.theta, found.contributions
+        score, hessian = likelihood.evaluate(whole[0])[1:]
     else:
         at = likelihood.contributions(theta)
+        score, hessian = at.score, at.hessian
         if choice_based and at.unit is None:
             scores = less_stratum_means(at.score_obs, data.chosen_alternative)
             at = replace(at, score_obs=scores)
@@ -208,6 +214,7 @@ def _result(
     cautions = (
         *_bound_notes(parameters, theta, on_bound),
         *_size_notes(parameters, theta, at.hessian, estimated),
+        *_separation_notes(likelihood, *whole, score, hessian, curvature, data.n_cases),
     )
     plain = ChoiceResult(
         names=tuple(name for name, kept in zip(parameters.names, estimated, strict=True) if kept),
@@ -251,7 +258,8 @@ def restrictions_of(model: LogitUtility, parameters: Layout) -> Restrictions:
     own = parameters.names
     if isinstance(parameters, AbsorbedParameters):
         own = parameters.inner.names
-    restrictions = Restrictions.build(own, model.constraints, model.bounds, model.domain)
+    lines = tuple(model.constraints)
+    restrictions = Restrictions.build(own, lines, model.bounds, model.domain)
     return restrictions.extended(len(parameters.names) - len(own))
 
 
@@ -274,6 +282,32 @@ def _size_notes(
         for k, name in enumerate(parameters.names)
         if name in names and estimated[k] and -hessian[k, k] < _NO_INFORMATION
     )
+
+
+def _separation_notes(
+    likelihood: Likelihood,
+    theta: Array,
+    kept: Restrictions,
+    score: Array,
+    hessian: Array,
+    curvature: Array,
+    n_cases: int,
+) -> tuple[str, ...]:
+    """Name coefficients of the utility that run to infinity; ``curvature`` is theirs at first."""
+    names = likelihood.parameters.names
+    P, K = len(names), len(likelihood.parameters.utility.linear)
+    constants = np.arange(P - (len(curvature) - K), P)
+    free = np.isin(kept.free, np.r_[:K, constants])
+    B = kept.basis[:, free]
+    rows = B[np.r_[:K, constants]]
+    reference = -rows.T @ curvature @ rows
+
+    def value(step: Array) -> float:
+        return likelihood.evaluate(theta + B @ step)[0]
+
+    information = -B.T @ hessian @ B
+    step = runaway_step(value, B.T @ score, information, reference, n_cases)
+    return separation_notes(step, reference, [names[k] for k in kept.free[free]])
 
 
 def _refuse_unusable(data: AnyChoiceData) -> None:
@@ -311,8 +345,10 @@ def refuse_never_chosen(
         )
 
 
-def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessian: Array) -> None:
+def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessian: Array) -> Array:
     """Name columns that no choice set tells apart, before the search runs along them.
+
+    Returns the curvature of the K columns (and of absorbed constants), shape (K + D, K + D).
 
     The Hessian in beta of the multinomial logit is singular, at any point, exactly if some
     combination of columns is constant within all choice sets.
@@ -331,17 +367,16 @@ def _refuse_collinear(likelihood: Likelihood, restrictions: Restrictions, hessia
         plain = plain_logit(likelihood)
         if P > K:
             _, _, hessian = plain.evaluate(start)
-    free = restrictions.free < K
-    if not free.any():
-        return
-    free |= restrictions.free >= P - D
+    free = (restrictions.free < K) | (restrictions.free >= P - D)
     last = len(hessian)
     columns, rows = np.r_[:K, last - D : last], np.r_[:K, P - D : P]
     B = restrictions.basis[np.ix_(rows, np.flatnonzero(free))]
     names = [parameters.names[k] for k in restrictions.free[free]]
     squares = np.append(plain.column_squares(start)[:K], np.zeros(D))
     curvature = without_rounding(hessian[np.ix_(columns, columns)], squares)
-    inverse_information(B.T @ curvature @ B, names)
+    if (restrictions.free < K).any():
+        inverse_information(B.T @ curvature @ B, names)
+    return curvature
 
 
 def _weight_notes(data: AnyChoiceData) -> tuple[str, ...]:

@@ -103,8 +103,10 @@ def choose_classes(
         )
     results, rows = {}, {}
     for number in numbers:
+        membership = model.membership if number > 1 else ""
         try:
-            result = fit_choice(replace(model, classes=number), data, **options)
+            sized = replace(model, classes=number, membership=membership)
+            result = fit_choice(sized, data, **options)
         except EstimationError as problem:
             rows[number] = {"problem": str(problem)}
             continue

@@ -1,6 +1,7 @@
 """The likelihood-ratio test, and when two fits may be compared at all."""
 
 import numpy as np
+import pandas as pd
 
 from choicemodels.choices.choicedata import ChoiceData
 from choicemodels.errors import enumerate_some
@@ -14,6 +15,9 @@ from estimation.hypothesis import HypothesisTest
 from estimation.results import Result
 
 __all__ = ["ABSORBED", "describe", "lr_test", "not_nested", "same_sample"]
+
+# What the notes of weighted fits say, which saved results keep; parameters may have any name.
+_WEIGHTED = ("Cases are weighted;", "Rows are weighted;", "is weighted to the population's shares")
 
 ABSORBED = "one model absorbs its constants and the other does not; fit both in the same way"
 
@@ -88,7 +92,7 @@ def same_sample(first: Result, second: Result) -> str:
     for order, result in (("first", first), ("second", second)):
         if not result.converged:
             return f"the search of the {order} model did not converge"
-        if any("weighted" in note for note in result.notes):
+        if any(word in note for note in result.notes for word in _WEIGHTED):
             return (
                 "the observations are weighted, so the ratio has no chi-squared distribution; use "
                 "wald_test with a robust covariance"
@@ -157,7 +161,12 @@ def _other_choices(first: ChoiceResult | OrderedResult, second: Result) -> bool:
     if one is None or two is None or one is two:
         return False
     taken = [np.array(data.alternatives)[data.chosen_alternative] for data in (one, two)]
-    return bool((taken[0] != taken[1]).any() or (one.weights != two.weights).any())
+    weights = [one.weights, two.weights]
+    ids = [pd.Index(one.case_ids), pd.Index(two.case_ids)]
+    place = ids[1].get_indexer(ids[0]) if ids[1].is_unique else np.array([-1])
+    if ids[0].is_unique and (place >= 0).all():
+        taken[1], weights[1] = taken[1][place], weights[1][place]
+    return bool((taken[0] != taken[1]).any() or (weights[0] != weights[1]).any())
 
 
 def _classes(layout: Layout) -> int:

@@ -9,7 +9,7 @@ from choicemodels.choices.choicedata import ChoiceData
 from choicemodels.choices.scenario_data import change
 from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
 from choicemodels.frames import closest, numeric_column
-from choicemodels.restrictions import quote_names
+from choicemodels.restrictions import plain_names, quote_names
 from choicemodels.utility import evaluate, variables
 from estimation.choice.populations import Component
 from estimation.choice.result import ChoiceResult
@@ -55,16 +55,16 @@ def alpha_of_parameters(result: ChoiceResult, text: str) -> Callable[[Array], Ar
         If the expression names an unknown parameter.
     """
     names = result.parameters.names
-    quoted = quote_names(text, names)
+    quoted, known = quote_names(text, names), plain_names(names)
     for name in sorted(variables(quoted)):
-        if name not in names:
+        if name not in known:
             raise SpecificationError(
                 f"marginal_utility='{text}' names the parameter '{name}'{closest(name, names)}, "
                 f"which the model does not have; it has: {enumerate_some(names, 12)}."
             )
 
     def alpha(theta: Array) -> Array:
-        value = np.atleast_1d(evaluate(quoted, dict(zip(names, theta, strict=True))))
+        value = np.atleast_1d(evaluate(quoted, dict(zip(known, theta, strict=True))))
         _refuse_not_positive(value, "marginal_utility=", None)
         return value
 

@@ -12,6 +12,7 @@ from choicemodels.ordered.likelihood import OrderedLikelihood, specify_ordered
 from choicemodels.ordered.specification import OrderedChoice
 from estimation.choice.covariance import make_covariance
 from estimation.choice.ordered_result import OrderedResult
+from estimation.choice.separation import runaway_step, separation_notes
 from estimation.covariance import SmallSample, inverse_information
 from estimation.newton import maximize
 
@@ -57,7 +58,7 @@ def fit_ordered(
     Warns
     -----
     NestflowWarning
-        If the search did not converge.
+        If the search did not converge, or a coefficient runs to infinity.
     """
     likelihood, frame = specify_ordered(model, table)
     names, start = likelihood.parameters.names, likelihood.start
@@ -75,7 +76,9 @@ def fit_ordered(
             NestflowWarning,
             stacklevel=3,
         )
-    weighted = not bool((likelihood.weights == 1.0).all())
+    cautions = _separation(likelihood, optimum.theta, -first[2])
+    for caution in cautions:
+        warnings.warn(caution, NestflowWarning, stacklevel=3)
     result = OrderedResult(
         names=names,
         estimate=optimum.theta,
@@ -88,16 +91,32 @@ def fit_ordered(
         meat=at.score_obs.T @ at.score_obs,
         optimum=optimum,
         llnull=_llnull(likelihood),
-        notes=(
-            "Rows are weighted; with sampling weights only robust and clustered standard errors "
-            "hold.",
-        )
-        * weighted,
+        notes=(*cautions, *_weight_notes(likelihood)),
         data=frame,
         score_obs=at.score_obs,
         loglike_obs=at.loglike_obs,
     )
     return result if cov == "hessian" else result.with_cov(cov, groups=groups, ssc=ssc)
+
+
+def _separation(likelihood: OrderedLikelihood, theta: Array, reference: Array) -> tuple[str, ...]:
+    _, score, hessian = likelihood.evaluate(theta)
+    step = runaway_step(
+        lambda step: likelihood.evaluate(theta + step)[0],
+        score,
+        -hessian,
+        reference,
+        len(likelihood.level),
+    )
+    return separation_notes(step, reference, likelihood.parameters.names)
+
+
+def _weight_notes(likelihood: OrderedLikelihood) -> tuple[str, ...]:
+    if (likelihood.weights == 1.0).all():
+        return ()
+    return (
+        "Rows are weighted; with sampling weights only robust and clustered standard errors hold.",
+    )
 
 
 def _llnull(likelihood: OrderedLikelihood) -> float:

@@ -173,7 +173,8 @@ class OrderedResult(Result):
         Parameters
         ----------
         table
-            New rows with the same variables; by default those of the estimation.
+            New rows with the same variables; by default those of the estimation. The index of a
+            pandas table is that of the answer.
 
         Raises
         ------
@@ -184,7 +185,8 @@ class OrderedResult(Result):
         """
         frame = self.need_data("predict()") if table is None else to_pandas(table)
         P = self.parameters.probabilities(self.estimate, self.parameters.design(frame))
-        return pd.DataFrame(P, index=frame.index, columns=pd.Index(self.levels))
+        index = table.index if isinstance(table, pd.DataFrame) else frame.index
+        return pd.DataFrame(P, index=index, columns=pd.Index(self.levels))
 
     def summary(self) -> Summary:
         """Return the page that statsmodels' users expect, with the covariance named."""

@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from choicemodels.choices.choicedata import ChoiceData
 from choicemodels.choices.factored import FactoredChoiceData
-from choicemodels.errors import EstimationError
+from choicemodels.errors import EstimationError, SpecificationError
 from choicemodels.logit.design import UtilityTerms
 from choicemodels.utility import Term
 from estimation.choice.result import ChoiceResult
@@ -144,9 +144,15 @@ def fitted_over(
 
     Raises
     ------
+    SpecificationError
+        If the result is of no choice model, or the data are no choice data.
     EstimationError
         If there are no data, or they are too many to be laid out.
     """
+    if not isinstance(result, ChoiceResult):
+        raise SpecificationError(
+            f"{purpose} is for fitted choice models and was given a {type(result).__name__}."
+        )
     rows, likelihood = result.over(data, purpose)
     return rows, likelihood.probabilities
 

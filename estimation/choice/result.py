@@ -41,11 +41,18 @@ class ChoiceResult(ChoiceEstimate):
 
         Raises
         ------
+        SpecificationError
+            If the data are no choice data.
         EstimationError
             If there are no data, they are factored and would take too many rows, or their choice
             sets are samples.
         """
         data = self.need_data(purpose) if data is None else data
+        if not isinstance(data, ChoiceData | PartitionedChoiceData | FactoredChoiceData):
+            raise SpecificationError(
+                f"{purpose} takes choice data and was given a {type(data).__name__}; make them of "
+                "a table with ChoiceData.from_long(table, ...)."
+            )
         if isinstance(data, ChoiceData) and data.sample is not None:
             raise EstimationError(
                 f"{purpose}: the choice sets are samples, within which probabilities are not those "

@@ -181,6 +181,11 @@ def compare(
     DataError
         If a group of cases is not in all scenarios.
     """
+    if not isinstance(scenarios, Mapping):
+        raise SpecificationError(
+            f"compare() was given a {type(scenarios).__name__} of scenarios; give them names, as "
+            "in {'today': data, 'new line': changed}."
+        )
     names = list(scenarios)
     if len(names) < 2:
         raise SpecificationError("compare() needs at least two scenarios.")
@@ -189,9 +194,9 @@ def compare(
         raise SpecificationError(
             f"base='{base}'{closest(base, names)} is no scenario; there are: {', '.join(names)}."
         )
-    offered = {a for data in scenarios.values() for a in data.alternatives}
-    alternatives = [name for name in result.alternatives if name in offered]
     laid_out = [fitted_over(result, data, name) for name, data in scenarios.items()]
+    offered = {a for data, _ in laid_out for a in data.alternatives}
+    alternatives = [name for name in result.alternatives if name in offered]
     groups = _common_groups(names, [case_groups(data, by) for data, _ in laid_out])
     places = [
         np.array([alternatives.index(name) for name in data.alternatives]) for data, _ in laid_out

@@ -75,6 +75,12 @@ def score_test(
     DataError, SpecificationError
         If the larger model does not fit the data, or the groups are wrong.
     """
+    if not (isinstance(restricted, ChoiceResult) and isinstance(model, LogitUtility)):
+        raise SpecificationError(
+            "score_test() takes the smaller model's result and the specification of the larger "
+            f"one, not a {type(restricted).__name__} and a {type(model).__name__}; of a result the "
+            "specification is result.model."
+        )
     name = f"Score test ({kind})"
     null = f"{describe(restricted)} within {type(model).__name__}"
     if restricted.data is None:

@@ -79,7 +79,7 @@ def starting_values(
     if isinstance(start, RandomStarts) and not isinstance(layout, LatentClassParameters):
         raise EstimationError("RandomStarts are for latent class models; this one has no classes.")
     if isinstance(start, pd.Series | Mapping):
-        given = {str(name): float(value) for name, value in start.items()}
+        given = {str(name): _number(value, name) for name, value in start.items()}
         for name in given:
             if name not in names:
                 raise EstimationError(
@@ -89,7 +89,13 @@ def starting_values(
         if len(given) == len(names):
             start = [given[name] for name in names]
     if start is not None and not isinstance(start, pd.Series | Mapping | RandomStarts):
-        theta = np.array(start, dtype=np.float64)
+        try:
+            theta = np.array(start, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise EstimationError(
+                f"start is {start!r}, which is no list of numbers; give one for each parameter, or "
+                f"some by name: {', '.join(names)}."
+            ) from None
         if theta.shape != (len(names),) or not np.isfinite(theta).all():
             raise EstimationError(
                 f"start must give a finite value for each of the {len(names)} parameters: "
@@ -109,6 +115,13 @@ def starting_values(
     for name, value in given.items():
         theta[names.index(name)] = value
     return theta
+
+
+def _number(value: Any, name: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise EstimationError(f"start gives '{name}' the value {value!r}; give a number.") from None
 
 
 def _from_plain_logit(likelihood: Likelihood) -> Array:

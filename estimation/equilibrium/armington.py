@@ -13,6 +13,8 @@ are the flows at the baseline and the partial effect ``(t' / t)^(1 - sigma)`` of
 """
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -55,20 +57,24 @@ class Armington:
     deficits: Deficits = "multiplicative"
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.sigma) and self.sigma > 1):
+        if not (_is_finite(self.sigma) and self.sigma > 1):
             raise SpecificationError(
-                f"sigma is {self.sigma}; the elasticity of substitution must be finite and above "
+                f"sigma is {self.sigma!r}; the elasticity of substitution must be finite and above "
                 "1, or dearer goods would be spent more on."
             )
-        if not (np.isfinite(self.supply) and self.supply >= 0):
+        if not (_is_finite(self.supply) and self.supply >= 0):
             raise SpecificationError(
-                f"supply is {self.supply}; the elasticity of supply must be finite and zero or "
+                f"supply is {self.supply!r}; the elasticity of supply must be finite and zero or "
                 "more."
             )
         if self.deficits not in get_args(Deficits):
             raise SpecificationError(
                 f"deficits is '{self.deficits}'; it is one of {', '.join(get_args(Deficits))}."
             )
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and isfinite(value)
 
 
 @dataclass(frozen=True, eq=False)

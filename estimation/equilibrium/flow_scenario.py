@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -189,10 +190,27 @@ def _changed(
                 f"the flow table has no column '{column}'{closest(column, map(str, before))}; a "
                 "scenario changes columns that the model uses."
             )
-        new = evaluate(value, before) if isinstance(value, str) else np.asarray(float(value))
-        after[column] = np.where(rows, new, before[column])
+        after[column] = np.where(rows, _new_value(column, value, before), before[column])
     text = ", ".join(f"{column} = {value}" for column, value in scenario.items())
     return after, text + (f" where {where}" if where else "")
+
+
+def _new_value(column: str, value: Any, before: pd.DataFrame) -> Array:
+    """Return the number, or the values of the expression, that a column is set to."""
+    table = "to give each row a value of its own, pass a table of all rows"
+    if not pd.api.types.is_numeric_dtype(before[column]):
+        raise SpecificationError(
+            f"'{column}' is set to {value!r}, but the column holds labels, and what a scenario "
+            f"sets is a number; {table}."
+        )
+    if isinstance(value, str):
+        return evaluate(value, before)
+    if not isinstance(value, Real):
+        raise SpecificationError(
+            f"'{column}' is set to a {type(value).__name__}; give one number, or an expression "
+            f"such as '0.9 * {column}'; {table}."
+        )
+    return np.asarray(float(value))
 
 
 def _refuse_levels(result: GravityResult, scenario: Any) -> None:

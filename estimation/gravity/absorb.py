@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from choicemodels.flows.factor import compress
 from choicemodels.threads import run_blocks
 
 __all__ = [
@@ -182,30 +183,31 @@ def arrange(
     varying
         Variables with slopes by level.
     """
-    used = [_count_used(c, size) for c, size in zip(codes, sizes, strict=True)]
+    packed = [compress(c, size) for c, size in zip(codes, sizes, strict=True)]
+    used = [_count_used(c, size) for c, size, _ in packed]
     first = max(range(len(codes)), key=lambda j: (used[j], _runs(codes[j]) == used[j], -j))
     order = None
     if _runs(codes[first]) != used[first]:
-        order = _counting_sort(codes[first], sizes[first])
+        order = _counting_sort(*packed[first][:2])
     levels_first = [first, *(j for j in range(len(codes)) if j != first)]
-    group, found = _number(codes[first], sizes[first], order)
+    group, found = _number(*packed[first], order)
     starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=len(found)))))
     del group
     rows, levels, offsets = int(starts[-1]), [found], [0]
     others = np.empty((len(codes) - 1 + len(varying), rows), dtype=np.uint32)
 
-    def add(given: Codes, size: int) -> Codes:
-        numbers, found = _number(given, size, order)
+    def add(codes: Codes, size: int, given: Codes | None) -> Codes:
+        numbers, found = _number(codes, size, given, order)
         others[len(levels) - 1] = numbers + offsets[-1]
         levels.append(found)
         offsets.append(offsets[-1] + len(found))
         return numbers
 
     for j in levels_first[1:]:
-        add(codes[j], sizes[j])
+        add(*packed[j])
     values, centres = np.empty((len(varying), rows)), []
     for s, v in enumerate(varying):
-        numbers = add(v.codes, v.size)
+        numbers = add(*compress(v.codes, v.size))
         values[s] = v.values if order is None else v.values[order]
         mean = np.zeros(len(levels[-1]))
         if v.base >= 0:
@@ -266,9 +268,11 @@ def _counting_sort(codes: Any, size: int) -> Any:
     return order
 
 
-def _number(codes: Codes, size: int, order: Codes | None) -> tuple[Codes, Codes]:
+def _number(
+    codes: Codes, size: int, given: Codes | None, order: Codes | None
+) -> tuple[Codes, Codes]:
     numbers, levels = _number_rows(codes, size, np.empty(0, np.int64) if order is None else order)
-    return numbers, levels
+    return numbers, levels if given is None else given[levels]
 
 
 @njit(cache=True)

@@ -77,7 +77,8 @@ def fit_counts(
         ``"negative_binomial"``, ``"negative_binomial_1"``, ``"zero_inflated_poisson"`` or
         ``"zero_inflated_negative_binomial"``.
     inflation
-        What moves the probability of a certain zero, as the first part of a formula.
+        What moves the probability of a certain zero, as the first part of a formula; of the
+        zero-inflated families alone.
     cov, groups, ssc
         See :meth:`FlowResult.with_cov`.
     max_iterations
@@ -86,7 +87,8 @@ def fit_counts(
     Raises
     ------
     SpecificationError
-        If the family is unknown, or the fixed effects have too many levels to be written out.
+        If the family is unknown or has no inflation to move, or the fixed effects have too many
+        levels to be written out.
     DataError
         If a flow is not a whole number, a column is missing, or no row is left.
     IdentificationError
@@ -103,6 +105,12 @@ def fit_counts(
         raise SpecificationError(
             f"the family '{family}' is unknown{closest(family, FAMILIES)}; choose one of "
             f"{', '.join(FAMILIES)}."
+        )
+    if inflation != "1" and not FAMILIES[family].inflated:
+        raise SpecificationError(
+            f"inflation='{inflation}' goes with the zero-inflated families, and '{family}' is "
+            "none; leave it out, or choose 'zero_inflated_poisson' or "
+            "'zero_inflated_negative_binomial'."
         )
     if model.slopes:
         raise SpecificationError(

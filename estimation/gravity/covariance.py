@@ -34,8 +34,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from choicemodels.errors import EstimationError, SpecificationError, enumerate_some
-from choicemodels.flows.factor import Factor
+from choicemodels.errors import DataError, EstimationError, SpecificationError, enumerate_some
+from choicemodels.flows.factor import Factor, compress
 from choicemodels.frames import closest
 from estimation.covariance import REPAIRED, SmallSample, inverse_information, sandwich
 from estimation.meat import BY_ROW, Part, by_cluster, by_dyad, cross_product, repair
@@ -139,7 +139,8 @@ class Middle:
 
 def nested_in(effect: Codes, groups: Codes) -> bool:
     """Say whether every level of an effect lies within one group."""
-    home = np.zeros(int(effect.max()) + 1, dtype=np.int64)
+    effect, size, _ = compress(effect, int(effect.max()) + 1)
+    home = np.zeros(size, dtype=np.int64)
     home[effect] = groups
     return bool((home[effect] == groups).all())
 
@@ -226,6 +227,8 @@ def middle_of(
 
     Raises
     ------
+    DataError
+        If a way of clustering has a single group.
     EstimationError
         If there are no rows left for the small-sample factor.
     """
@@ -246,7 +249,13 @@ def middle_of(
         G = parts[0].groups
         note = f"Rows that share one of the {G:,} places may be correlated; factor: {ssc}."
         return Middle(kind, ssc, factor * _of_groups(G, ssc), parts, notes=(note,))
-    sizes = tuple(int(grouping.codes.max()) + 1 for grouping in groupings)
+    for grouping in groupings:
+        if grouping.size < 2:
+            raise DataError(
+                f"'{grouping.name}' has a single group; clustered standard errors need at least "
+                "two: choose a finer grouping or cov='robust'."
+            )
+    sizes = tuple(grouping.size for grouping in groupings)
     return Middle(
         kind,
         ssc,

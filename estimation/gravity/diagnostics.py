@@ -51,7 +51,7 @@ _SAVED = "a saved result does not keep the data"
 _EFFICIENT = {0: "nonlinear least squares", 1: "Poisson", 2: "gamma pseudo-maximum likelihood"}
 
 
-def reset_test(result: GravityResult, powers: Sequence[int] = (2,)) -> HypothesisTest:
+def reset_test(result: GravityResult, powers: int | Sequence[int] = (2,)) -> HypothesisTest:
     """Test the mean by powers of the linear predictor (Ramsey's RESET).
 
     The model is fitted again with powers of ``log(mu)``, fixed effects and offset included, beside
@@ -62,7 +62,7 @@ def reset_test(result: GravityResult, powers: Sequence[int] = (2,)) -> Hypothesi
     ----------
     result
     powers
-        Two or more, each once.
+        One or several, two or more, each once.
 
     Returns
     -------
@@ -76,9 +76,10 @@ def reset_test(result: GravityResult, powers: Sequence[int] = (2,)) -> Hypothesi
     SpecificationError
         If a power is less than two or repeated.
     """
+    powers = (powers,) if isinstance(powers, int) else tuple(powers)
     if not powers or min(powers) < 2 or len(set(powers)) < len(powers):
         raise SpecificationError(
-            f"the powers are {tuple(powers)}; they must be two or more, each of them once."
+            f"the powers are {powers}; they must be two or more, each of them once."
         )
     name, listed = "RESET", ", ".join(str(p) for p in powers)
     null = f"no power {listed} of the linear predictor in the mean"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,13 @@ class EffectEstimate:
         return place.astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists for JSON."""
+        """Return plain lists for JSON.
+
+        Raises
+        ------
+        DataError
+            If a label is of a kind that a file cannot hold.
+        """
         return {
             "name": self.name,
             "levels": [_level_to_dict(level) for level in self.levels],
@@ -126,7 +133,7 @@ class EffectEstimate:
         """Rebuild from :meth:`to_dict`."""
         return cls(
             stored["name"],
-            tuple(pd.Index(level["labels"]).astype(level["dtype"]) for level in stored["levels"]),
+            tuple(_level_from_dict(level) for level in stored["levels"]),
             np.asarray(stored["codes"], dtype=np.int64),
             np.asarray(stored["values"], dtype=np.float64),
             stored["variable"],
@@ -135,9 +142,36 @@ class EffectEstimate:
 
 
 def _level_to_dict(level: pd.Index) -> dict[str, Any]:
-    """Return labels as JSON knows them, and their type; dates become text."""
-    plain = level.map(str) if isinstance(level, pd.DatetimeIndex) else level
-    return {"dtype": str(level.dtype), "labels": plain.tolist()}
+    """Return labels as JSON knows them, and their type; what is no number becomes text."""
+    if isinstance(level, pd.IntervalIndex):
+        ends = [_level_to_dict(side) for side in (level.left, level.right)]
+        return {"dtype": "interval", "closed": level.closed, "labels": ends}
+    if level.inferred_type == "date":
+        return {"dtype": "date", "labels": [day.isoformat() for day in level]}
+    dated = isinstance(level, pd.DatetimeIndex | pd.PeriodIndex | pd.TimedeltaIndex)
+    labels = [
+        label.item() if isinstance(label, np.generic) else label
+        for label in (level.map(str) if dated else level).tolist()
+    ]
+    strange = [label for label in labels if not isinstance(label, str | int | float)]
+    if strange:
+        raise DataError(
+            f"the label {strange[0]!r} of a fixed effect is a {type(strange[0]).__name__}, which "
+            "cannot be saved; make the column text or numbers before the fit."
+        )
+    return {"dtype": str(level.dtype), "labels": labels}
+
+
+def _level_from_dict(stored: Mapping[str, Any]) -> pd.Index:
+    """Rebuild labels from :func:`_level_to_dict`."""
+    labels, dtype = stored["labels"], stored["dtype"]
+    if dtype == "interval":
+        left, right = (_level_from_dict(side) for side in labels)
+        return pd.IntervalIndex.from_arrays(left, right, closed=stored["closed"])
+    if dtype == "date":
+        return pd.Index([date.fromisoformat(day) for day in labels], dtype=object)
+    found: pd.Index[Any] = pd.Index(labels).astype(dtype)
+    return found
 
 
 def refuse_unconnected(effects: Sequence[EffectEstimate], frame: pd.DataFrame) -> None:

@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import get_args
+from numbers import Real
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,7 +186,7 @@ def _report(
     )
 
 
-def _check_options(cov: str, ssc: str, tol: float, max_iterations: int) -> None:
+def _check_options(cov: str, ssc: str, tol: Any, max_iterations: int) -> None:
     """Refuse before the work what would fail after it."""
     if cov not in KINDS:
         raise SpecificationError(
@@ -195,8 +196,8 @@ def _check_options(cov: str, ssc: str, tol: float, max_iterations: int) -> None:
         raise SpecificationError(
             f"the small-sample convention '{ssc}' is unknown; choose fixest, stata or none."
         )
-    if not 0 < tol < 1:
-        raise SpecificationError(f"tol is {tol}; it must lie between 0 and 1.")
+    if not (isinstance(tol, Real) and 0 < float(tol) < 1):
+        raise SpecificationError(f"tol is {tol!r}; it must be a number between 0 and 1.")
     if max_iterations < 2:
         raise SpecificationError(f"max_iterations is {max_iterations}; at least 2 are needed.")
 

@@ -94,7 +94,7 @@ def read_inputs(model: Gravity, data: FlowData, weights: str | None = None) -> I
     Raises
     ------
     SpecificationError
-        If the formula leaves nothing to estimate.
+        If the formula leaves nothing to estimate, or the weights are no name.
     DataError
         If a column is missing, or holds what it must not.
     """
@@ -147,6 +147,11 @@ def _weights(name: str | None, data: FlowData) -> Array | None:
     """Return the weights of all rows, and refuse what cannot be one."""
     if name is None:
         return None
+    if not isinstance(name, str):
+        raise SpecificationError(
+            f"weights is a {type(name).__name__}; give the name of a column of the flow table "
+            "(with_columns adds one)."
+        )
     w = numeric_column(data.table, name, what="the flow table")
     bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
     if len(bad):

@@ -32,8 +32,8 @@ class LinearResult(FlowResult):
     ----------
     rsquared : float
         Share of the variance that regressors and fixed effects explain.
-    rsquared_within : float
-        Share of what the fixed effects leave that the regressors explain.
+    rsquared_within : float or None
+        Share of what the fixed effects leave that the regressors explain; None without any.
     weights : str
         The column by which rows counted; empty if there was none.
     endogenous, instruments : tuple of str
@@ -45,7 +45,7 @@ class LinearResult(FlowResult):
     """
 
     rsquared: float
-    rsquared_within: float
+    rsquared_within: float | None
     weights: str = ""
     endogenous: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
@@ -109,9 +109,10 @@ class LinearResult(FlowResult):
             ("Observations", f"{self.nobs:,}"),
             ("Dropped", f"{int(self.dropped['rows'].sum()):,}"),
             ("R²", f"{self.rsquared:.4f}"),
-            ("R² within", f"{self.rsquared_within:.4f}"),
-            ("Standard errors", self.covariance.short),
         ]
+        if self.rsquared_within is not None:
+            facts.append(("R² within", f"{self.rsquared_within:.4f}"))
+        facts.append(("Standard errors", self.covariance.short))
         optional = (("Offset", self.offset), ("Weights", self.weights))
         facts += [(label, text) for label, text in optional if text]
         facts += [(f"First-stage F, {k}", f"{f:,.2f}") for k, f in self.first_stage_f.items()]
@@ -137,7 +138,9 @@ class LinearResult(FlowResult):
     @property
     def statistics(self) -> dict[str, Any]:
         """Statistics for tables; see :attr:`Result.statistics`."""
-        more: dict[str, Any] = {"r2": self.rsquared, "r2_within": self.rsquared_within}
+        more: dict[str, Any] = {"r2": self.rsquared}
+        if self.rsquared_within is not None:
+            more["r2_within"] = self.rsquared_within
         if len(self.first_stages) == 1:
             more["first_stage_f"] = float(self.first_stage_f.iloc[0])
         return {**super().statistics, **more}
@@ -149,7 +152,8 @@ class LinearResult(FlowResult):
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:
-        return ["N", "r2", "r2_within", *(["first_stage_f"] if len(self.first_stages) == 1 else [])]
+        optional = ("r2_within", "first_stage_f")
+        return ["N", "r2", *(key for key in optional if key in self.statistics)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is saved, ready for JSON; see :meth:`Result.to_dict`."""

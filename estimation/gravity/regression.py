@@ -289,7 +289,7 @@ def report(
         formula=model.formula if estimate.dependent == 0 else _first_stage_formula(model, terms),
         depvar=layout.name(estimate.dependent),
         rsquared=1 - rss / float(w @ spread**2),
-        rsquared_within=1 - rss / float(w @ left**2),
+        rsquared_within=None if layout.effects is None else 1 - rss / float(w @ left**2),
         hessian=-gram(estimate.projected, estimate.projected, w) / variance,
         scores_product=np.einsum("nk,nm->km", scores, scores),
         terms=terms,

@@ -14,11 +14,18 @@ from estimation.covariance import group_codes
 from estimation.gravity.covariance import Grouping, nested_in
 from estimation.gravity.effects import EffectEstimate
 
-__all__ = ["GroupsArgument", "Sample"]
+__all__ = ["GroupsArgument", "Sample", "names_several"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 GroupsArgument = str | Sequence[str] | Sequence[Any] | NDArray[Any] | pd.Series | None
+
+
+def names_several(groups: Any) -> bool:
+    """Say whether groups are a list of ways of clustering, rather than one way."""
+    return isinstance(groups, list | tuple) and all(
+        isinstance(way, str) or np.ndim(way) == 1 for way in groups
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +91,14 @@ class Sample:
         DataError
             If a column is missing, or labels are missing or do not match the rows.
         SpecificationError
-            If there are no groups.
+            If there are no groups, or they are no labels of rows.
         """
-        if groups is None:
+        if groups is None or (isinstance(groups, list | tuple) and not groups):
             raise SpecificationError(
                 "this covariance needs groups=, such as groups='origin' or "
                 "groups=['origin', 'destination']."
             )
-        several = isinstance(groups, list | tuple) and all(
-            isinstance(way, str) or np.ndim(way) == 1 for way in groups
-        )
-        ways: Sequence[Any] = list(groups) if several else [groups]
+        ways: Sequence[Any] = list(groups) if names_several(groups) else [groups]
         levels = [
             self.data.factor("^".join(f"`{name}`" for name in e.columns)).codes[self.rows]
             for e in effects
@@ -112,6 +116,11 @@ class Sample:
         else:
             factor = None
             labels = np.asarray(way)
+            if labels.ndim != 1:
+                raise SpecificationError(
+                    f"the groups are a {type(way).__name__} of shape {labels.shape}; give the name "
+                    "of a column, one label for each row, or a list of these for several ways."
+                )
             name = str(getattr(way, "name", None) or default)
             if len(labels) != self.data.nobs:
                 raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from choicemodels.flows.factor import Factor
+from choicemodels.flows.factor import Factor, compress
 from estimation.gravity.absorb import Effects, solve, sum_by
 from estimation.gravity.ppml_kernels import moments, partial_out
 
@@ -84,11 +84,12 @@ def prune(
         again = False
         for factor in factors:
             codes = factor.codes if len(rows) == len(factor.codes) else factor.codes[rows]
+            codes, size, _ = compress(codes, factor.size)
             flows = y if len(rows) == len(y) else y[rows]
-            bad = np.bincount(codes, weights=flows, minlength=factor.size) == 0
+            bad = np.bincount(codes, weights=flows, minlength=size) == 0
             tests = [("zero group", bad)]
             if singletons:
-                tests.append(("singleton", (np.bincount(codes, minlength=factor.size) == 1) & ~bad))
+                tests.append(("singleton", (np.bincount(codes, minlength=size) == 1) & ~bad))
             out = np.zeros(len(rows), dtype=np.bool_)
             for reason, levels in tests:
                 hit = levels[codes] if levels.any() else np.zeros(0, dtype=np.bool_)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from choicemodels.errors import NestflowError, SpecificationError
 from choicemodels.flows.flowdata import FlowData
@@ -13,9 +14,12 @@ from choicemodels.flows.gravity import Gravity
 from choicemodels.flows.stepwise import stepwise
 from estimation.gravity.fit import fit_gravity
 from estimation.gravity.result import GravityResult
+from estimation.gravity.sample import names_several
 from estimation.table import Table, table
 
 __all__ = ["SeveralFits", "fit_several"]
+
+Rows = NDArray[np.int64]
 
 _ALL = "all"
 
@@ -71,7 +75,13 @@ class SeveralFits:
         return SeveralFits(tuple(r.with_cov(kind, **options) for r in self.results), self.labels)
 
     def table(self, **options: Any) -> Table:
-        """Put the results side by side; options are those of :func:`estimation.table`."""
+        """Put the results side by side; options are those of :func:`estimation.table`.
+
+        Of several samples, each column is headed by its own.
+        """
+        samples = list(map(str, self.labels["sample"]))
+        if len(set(samples)) > 1:
+            options = {"heads": samples, **options}
         return table(*self.results, **options)
 
     def coefficients(self) -> pd.DataFrame:
@@ -121,7 +131,8 @@ def fit_several(
     full
         Whether all rows together come first when the data are split.
     **options
-        Those of :func:`~estimation.gravity.fit.fit_gravity`.
+        Those of :func:`~estimation.gravity.fit.fit_gravity`; groups given by row are by row of
+        all the data, also if these are split.
 
     Raises
     ------
@@ -134,14 +145,26 @@ def fit_several(
     flows = [data.flow] if flow is None else [flow] if isinstance(flow, str) else list(flow)
     alone = len(flows) == len(specifications) == 1 and split is None
     results, labels = [], []
-    for label, sample in _samples(data, split, full, flows):
+    for label, sample, rows in _samples(data, split, full, flows):
         last: GravityResult | None = None
+        own = {**options, "groups": _among(options.get("groups"), rows, data.nobs)}
         for model in specifications:
             where = "" if alone else _place(model, sample.flow, split, label)
-            last = _fit_one(model, sample, where, {**options, "start": last})
+            last = _fit_one(model, sample, where, {**own, "start": last})
             results.append(last)
             labels.append((label, sample.flow, model.formula))
     return SeveralFits(tuple(results), pd.DataFrame(labels, columns=["sample", "flow", "formula"]))
+
+
+def _among(groups: Any, rows: Rows | None, count: int) -> Any:
+    """Return groups that are given by row of all the data, for some of the rows."""
+    if rows is None or groups is None or isinstance(groups, str):
+        return groups
+    if names_several(groups):
+        return [_among(way, rows, count) for way in groups]
+    if np.ndim(groups) != 1 or len(groups) != count:
+        return groups
+    return groups.iloc[rows] if isinstance(groups, pd.Series) else np.asarray(groups)[rows]
 
 
 def _place(model: Gravity, flow: str, split: str | None, label: Any) -> str:
@@ -166,22 +189,24 @@ def _specifications(models: str | Gravity | Sequence[Gravity]) -> tuple[Gravity,
 
 def _samples(
     data: FlowData, split: str | None, full: bool, flows: Sequence[str]
-) -> Iterator[tuple[Any, FlowData]]:
-    """Yield each subset with each flow column, one at a time, and the subset's label."""
-    for label, subset in _subsets(data, split, full):
+) -> Iterator[tuple[Any, FlowData, Rows | None]]:
+    """Yield each subset with each flow column, one at a time: label, flows, rows of the data."""
+    for label, subset, rows in _subsets(data, split, full):
         for name in flows:
-            yield label, subset if name == subset.flow else subset.with_flow(name)
+            yield label, subset if name == subset.flow else subset.with_flow(name), rows
 
 
-def _subsets(data: FlowData, split: str | None, full: bool) -> Iterator[tuple[Any, FlowData]]:
+def _subsets(
+    data: FlowData, split: str | None, full: bool
+) -> Iterator[tuple[Any, FlowData, Rows | None]]:
     if split is None:
-        yield _ALL, data
+        yield _ALL, data, None
         return
     by = data.factor(split)
     if by.size < 2:
         raise SpecificationError(f"column '{split}' has a single value; there is nothing to split.")
     if full:
-        yield _ALL, data
+        yield _ALL, data, None
     for code, label in enumerate(by.labels(np.arange(by.size))):
-        rows = data.table.iloc[np.flatnonzero(by.codes == code)]
-        yield label, replace(data, table=rows.reset_index(drop=True))
+        rows = np.flatnonzero(by.codes == code)
+        yield label, replace(data, table=data.table.iloc[rows].reset_index(drop=True)), rows

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from choicemodels.errors import DataError
+from choicemodels.migration.areas import Areas
 from choicemodels.migration.matrix import MigrationMatrix
 from estimation.harmonization.factors import Adjustment
 from estimation.harmonization.steps import Step
@@ -49,7 +50,8 @@ class Checkpoint:
         except OSError as problem:
             raise DataError(f"cannot make the folder '{path}': {problem.strerror}.") from None
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((matrix.areas.size, matrix.areas.name, matrix.year)).encode())
+        digest.update(repr((matrix.areas.name, matrix.year)).encode())
+        _add_areas(digest, matrix.areas)
         for array in (matrix.indptr, matrix.indices, matrix.values):
             digest.update(array.data)
         keys = []
@@ -103,6 +105,14 @@ class Checkpoint:
                 f"cannot keep step {number + 1} in '{self.folder}': {problem.strerror}; earlier "
                 "steps are kept."
             ) from None
+
+
+def _add_areas(digest: Any, areas: Areas) -> None:
+    """Add the labels of the areas and of each level, and which area lies where."""
+    digest.update(repr(areas.labels.tolist()).encode())
+    for name, level in areas.levels.items():
+        digest.update(repr((name, level.labels.tolist())).encode())
+        digest.update(np.ascontiguousarray(level.codes).data)
 
 
 def _add(digest: Any, value: Any) -> None:

@@ -32,6 +32,7 @@ def take_steps(
     progress: Progress | None,
 ) -> Harmonized:
     """Take the steps one after the other; see :func:`estimation.harmonize`."""
+    _refuse_other_kinds(matrix, steps)
     if not steps:
         raise SpecificationError("there is no step; give at least one, such as Populations(...).")
     levels = [_level(step, matrix.areas) for step in steps]
@@ -61,6 +62,24 @@ def take_steps(
     if progress is not None:
         progress("done", len(steps), len(steps))
     return Harmonized(result, work.factors, tuple(steps), tuple(adjustments), log)
+
+
+def _refuse_other_kinds(matrix: Any, steps: Any) -> None:
+    if not isinstance(matrix, MigrationMatrix):
+        raise SpecificationError(
+            f"the matrix to harmonize is a {type(matrix).__name__}; give a MigrationMatrix, such "
+            "as MigrationMatrix.from_scipy or from_rows makes."
+        )
+    if not isinstance(steps, Sequence) or isinstance(steps, str):
+        raise SpecificationError(
+            f"steps is a {type(steps).__name__}; give a list of steps, such as [Populations(...)]."
+        )
+    strange = [step for step in steps if not hasattr(step, "solve")]
+    if strange:
+        raise SpecificationError(
+            f"steps holds a {type(strange[0]).__name__}, which is no step; give steps such as "
+            "Populations(...)."
+        )
 
 
 def _level(step: Step, areas: Areas) -> str:

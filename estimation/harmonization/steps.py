@@ -227,7 +227,7 @@ class Flows:
     name: ClassVar[str] = "flows"
 
     def __post_init__(self) -> None:
-        refuse_values(self.people, self.name)
+        refuse_values(self.people, self.name, pairs=True)
         _refuse_options(self)
 
     def margins(self, flows: Moves) -> list[Margin]:
@@ -332,7 +332,7 @@ class Margins:
 
 
 def published_steps(
-    tables: CensusTables, leave_out: Sequence[str] = (), *, empty: Empty = "refuse"
+    tables: CensusTables, leave_out: str | Sequence[str] = (), *, empty: Empty = "refuse"
 ) -> list[Step]:
     """Return the four steps of MIGRATE, in its order [AgostiniYoungFitzpatrickGargPierson2025]_.
 
@@ -341,8 +341,8 @@ def published_steps(
     tables
         What to agree with.
     leave_out
-        Names of steps to hold out: ``"populations"``, ``"movers and stayers"``, ``"flows"``,
-        ``"margins"``.
+        Name or names of steps to hold out: ``"populations"``, ``"movers and stayers"``,
+        ``"flows"``, ``"margins"``.
     empty
         As of :class:`Populations`.
 
@@ -358,9 +358,10 @@ def published_steps(
         Margins(tables.before, tables.after, empty=empty),
     ]
     names = [step.name for step in steps]
-    unknown = [name for name in leave_out if name not in names]
+    held = [leave_out] if isinstance(leave_out, str) else list(leave_out)
+    unknown = [name for name in held if name not in names]
     if unknown:
         raise SpecificationError(
             f"cannot leave out {', '.join(unknown)}: the steps are {', '.join(names)}."
         )
-    return [step for step in steps if step.name not in leave_out]
+    return [step for step in steps if step.name not in held]

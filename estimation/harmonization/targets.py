@@ -14,19 +14,29 @@ __all__ = ["align_flows", "align_people", "refuse_empty", "refuse_values"]
 Array = NDArray[np.float64]
 
 
-def refuse_values(targets: "pd.Series[Any] | pd.DataFrame", what: str) -> None:
+def refuse_values(
+    targets: "pd.Series[Any] | pd.DataFrame", what: str, *, pairs: bool = False
+) -> None:
     """Refuse targets that are not a labelled table of people.
+
+    Parameters
+    ----------
+    targets
+    what
+        How the message calls the step.
+    pairs
+        Whether the targets are a DataFrame, origins by destinations, rather than a Series.
 
     Raises
     ------
     SpecificationError
-        If the targets are no Series or DataFrame, a label repeats, or a value is missing,
-        negative or not finite; the message names the areas.
+        If the targets are of another kind, a label repeats, or a value is missing, negative or
+        not finite; the message names the areas.
     """
-    if not isinstance(targets, pd.Series | pd.DataFrame):
+    if not isinstance(targets, pd.DataFrame if pairs else pd.Series):
         raise SpecificationError(
-            f"the targets of {what} are a {type(targets).__name__}; give a pandas Series or "
-            "DataFrame labelled by area."
+            f"the targets of {what} are a {type(targets).__name__}; give a pandas "
+            + ("DataFrame, origins by destinations." if pairs else "Series labelled by area.")
         )
     for labels in (targets.index, *([targets.columns] if targets.ndim == 2 else [])):
         twice = labels[labels.duplicated()].unique().tolist()

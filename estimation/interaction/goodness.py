@@ -194,8 +194,11 @@ def compare_fits(
     DataError
         If there is no model, or the models were not fitted to the same flows.
     """
-    if not results:
-        raise DataError("no model was given to compare; pass a dictionary of results.")
+    if not results or not isinstance(results, Mapping):
+        given = f"a {type(results).__name__} was given" if results else "no model was given"
+        raise DataError(
+            f"{given} to compare; pass a dictionary of results, by the name to show for each."
+        )
     predictions = {name: result.predict() for name, result in results.items()}
     frames = [_flows(result) for result in results.values()]
     y = frames[0].y

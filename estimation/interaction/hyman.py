@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
-from choicemodels.interaction.balancing import Balanced, balance
+from choicemodels.interaction.balancing import Balanced, balance, refuse_other_labels
 
 __all__ = ["HymanCalibration", "calibrate_mean_cost"]
 
@@ -40,9 +40,9 @@ class HymanCalibration:
 
 
 def calibrate_mean_cost(
-    cost: ArrayLike,
-    outflows: ArrayLike,
-    inflows: ArrayLike,
+    cost: ArrayLike | pd.DataFrame,
+    outflows: ArrayLike | pd.Series,
+    inflows: ArrayLike | pd.Series,
     mean_cost: float,
     *,
     deterrence: Literal["exponential", "power"] = "exponential",
@@ -63,7 +63,7 @@ def calibrate_mean_cost(
     cost
         Matrix of shape (O, D); NaN where a pair does not exist.
     outflows, inflows
-        Totals, shapes (O,) and (D,).
+        Totals, shapes (O,) and (D,), matched by position; labels on both sides must agree.
     mean_cost
         Of a trip, in the units of ``cost``; for ``"power"`` the mean of ``log(cost)``, which is
         what a power law's likelihood looks at.
@@ -79,7 +79,7 @@ def calibrate_mean_cost(
     SpecificationError
         If the deterrence is not one of the two.
     DataError
-        If a cost cannot be one, or the target lies outside the costs.
+        If a cost cannot be one, labels disagree, or the target lies outside the costs.
     EstimationError
         If the steps do not reach the target.
     """
@@ -88,6 +88,9 @@ def calibrate_mean_cost(
             f"Hyman's method has one coefficient, and deterrence '{deterrence}' has not; choose "
             "'exponential' or 'power', or fit by maximum likelihood."
         )
+    if isinstance(cost, pd.DataFrame):
+        refuse_other_labels("row", outflows, cost.index, "costs")
+        refuse_other_labels("column", inflows, cost.columns, "costs")
     c = np.asarray(cost, dtype=np.float64)
     there = ~np.isnan(c)
     bad = np.argwhere(there & ~(np.isfinite(c) & ((c > 0) if deterrence == "power" else (c >= 0))))

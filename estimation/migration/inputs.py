@@ -1,6 +1,7 @@
 """What the analyses of moves are given: one matrix or one a year, attributes, coordinates."""
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -48,12 +49,12 @@ def yearly(matrices: Mapping[int, MigrationMatrix]) -> dict[int, MigrationMatrix
         raise SpecificationError(
             f"matrices are a {type(matrices).__name__}; give a mapping of years to matrices."
         )
-    strange = [year for year in matrices if not isinstance(year, int)]
+    strange = [year for year in matrices if not _is_whole(year)]
     if strange:
         raise SpecificationError(f"{strange[0]!r} is no year; key matrices by whole numbers.")
     if not matrices:
         raise DataError("no matrix was given; give one, or a mapping of years to matrices.")
-    found = dict(sorted(matrices.items()))
+    found = {int(year): matrix for year, matrix in sorted(matrices.items())}
     first = next(iter(found.values())).areas
     for year, matrix in found.items():
         if matrix.year is not None and matrix.year != year:
@@ -67,6 +68,10 @@ def yearly(matrices: Mapping[int, MigrationMatrix]) -> dict[int, MigrationMatrix
                 "the years to the same areas, in the same order."
             )
     return found
+
+
+def _is_whole(year: object) -> bool:
+    return isinstance(year, Integral) and not isinstance(year, bool)
 
 
 def leaving(areas: Areas, beyond: str | None) -> NDArray[np.int32]:

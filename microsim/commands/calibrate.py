@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from choicemodels.errors import SpecificationError
-from microsim.commands.console import ERR, OUT, Seed, TableFile, steps
+from microsim.commands.console import ERR, OUT, Seed, TableFile, require_table_file, steps
 from microsim.commands.simulate import fitted_mobility
 
 __all__ = ["calibrate"]
@@ -43,13 +43,19 @@ def calibrate(
     """
     from microsim import Behaviour, MoveTruth, Scenario, load_population, simulate, synthesize
     from microsim.calibration import calibrate as turn
-    from microsim.calibration_report import calibration_report, report_table
+    from microsim.calibration import scenario_file
+    from microsim.calibration_report import calibration_report, report_table, require_burn_in
 
     if report == (out is not None):
         raise SpecificationError(
             "calibrate either writes a scenario, --out calibrated.yaml, or shows the gaps as they "
             "are, --report; ask for one of the two."
         )
+    # Before the work, lest it be lost.
+    require_burn_in(burn_in, months)
+    require_table_file(table_file)
+    if out is not None:
+        scenario_file(out)
     plan = Scenario.load(scenario) if scenario is not None else Scenario.baseline()
     with steps() as step:
         step("Population")
@@ -78,9 +84,9 @@ def calibrate(
                 progress=step("Calibrate, rounds"),
             )
             gaps = found.report
+    if found is not None and out is not None:
+        ERR.print(f"saved {found.save(out)}")
     table = report_table(gaps)
     OUT.print(str(table), soft_wrap=True, markup=False)
     if table_file is not None:
         ERR.print(f"saved {table.save(table_file)}")
-    if found is not None and out is not None:
-        ERR.print(f"saved {found.save(out)}")

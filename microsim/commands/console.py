@@ -18,16 +18,41 @@ from rich.progress import (
 
 from choicemodels.errors import SpecificationError
 
-__all__ = ["ERR", "OUT", "Out", "Seed", "TableFile", "named_options", "steps", "worker_processes"]
+__all__ = [
+    "ERR",
+    "OUT",
+    "Out",
+    "Seed",
+    "TableFile",
+    "named_options",
+    "require_table_file",
+    "steps",
+    "worker_processes",
+]
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
+
+_TABLES = (".md", ".tex", ".html", ".typ", ".txt", ".csv", ".docx")
 
 Out = Annotated[Path | None, typer.Option(help="Save the result as JSON.")]
 TableFile = Annotated[
     Path | None, typer.Option("--table", help="Save the table: .md .tex .html .docx .typ .csv.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all draws.")]
+
+
+def require_table_file(path: Path | None) -> None:
+    """Raise a SpecificationError if no table can be saved there, as saving it would."""
+    if path is None:
+        return
+    if path.suffix not in _TABLES:
+        raise SpecificationError(
+            f"cannot write '{path.name}': the suffix '{path.suffix}' is not one of "
+            f"{', '.join(_TABLES)}."
+        )
+    if not path.parent.is_dir():
+        raise SpecificationError(f"the folder '{path.parent}' does not exist; make it first.")
 
 
 @contextmanager
@@ -59,11 +84,15 @@ def steps() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 def named_options(options: list[str] | None, what: str) -> dict[str, str]:
     """Read ``name=value`` options."""
-    pairs = {}
+    pairs: dict[str, str] = {}
     for option in options or []:
         name, sign, value = option.partition("=")
         if not sign or not name.strip() or not value.strip():
             raise SpecificationError(f"--{what} '{option}' is not of the form name=value.")
+        if name.strip() in pairs:
+            raise SpecificationError(
+                f"--{what} gives '{name.strip()}' twice; write all of it in one --{what}."
+            )
         pairs[name.strip()] = value.strip()
     return pairs
 

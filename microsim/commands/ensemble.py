@@ -37,9 +37,10 @@ def ensemble(
     """
     from estimation import ChoiceResult, load_result
     from microsim import Behaviour, Scenario, load_population
-    from microsim.ensembles.contrast import shared_draws
+    from microsim.ensembles.contrast import require_level, shared_draws
     from microsim.ensembles.ensemble import ensemble as simulate_all
 
+    require_level(level)
     result = load_result(mobility)
     if not isinstance(result, ChoiceResult):
         raise SpecificationError(f"'{mobility}' holds a gravity model; mobility is a choice model.")

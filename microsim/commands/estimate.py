@@ -72,7 +72,10 @@ def fit(
     )
     from choicemodels.frames import read_table
     from estimation import fit as estimate
+    from estimation.jsonfile import result_path
 
+    if out is not None:
+        result_path(out)
     nests = {
         name: [a.strip() for a in value.split(",")]
         for name, value in named_options(nest, "nest").items()
@@ -98,6 +101,16 @@ def fit(
     ]
     if len(asked) > 1:
         raise SpecificationError(f"{' and '.join(asked)} are different models; choose one.")
+    for option, needs, given in (
+        ("--lambdas", "--nest", lambdas != "free"),
+        ("--normalization", "--nest", normalization != "rum"),
+        ("--correlated", "--random", correlated),
+        ("--draws", "--random", draws != 500),
+    ):
+        if given and needs not in asked:
+            raise SpecificationError(f"{option} belongs to {needs}; give that as well.")
+    if membership and classes == 1:
+        raise SpecificationError("--membership belongs to --classes; ask for two or more.")
     family, assumed = families[asked[0]] if asked else (MultinomialLogit, {})
     model = family(
         formula,
@@ -156,7 +169,12 @@ def gravity(
     from estimation.gravity.several import fit_several
 
     models = stepwise(formula, offset=offset)
-    flows = FlowData(read_table(data), origin=origin, destination=destination, flow=flow, time=time)
+    if cluster and cov not in ("robust", "cluster", "CRV3"):
+        raise SpecificationError(
+            f"--cov {cov} does not go with --cluster; leave --cov out, or choose cluster or CRV3."
+        )
+    table = read_table(data, text=[origin, destination])
+    flows = FlowData(table, origin=origin, destination=destination, flow=flow, time=time)
     options: dict[str, Any] = {"cov": cov}
     if cluster:
         options = {"cov": "CRV3" if cov == "CRV3" else "cluster", "groups": cluster}

@@ -51,6 +51,8 @@ def grid(
 
     if seeds < 2:
         raise SpecificationError(f"--seeds is {seeds}; a claim needs at least 2, best 20.")
+    if out.exists() and not out.is_dir():
+        raise SpecificationError(f"--out {out} is a file; give a folder.")
     names = list(dict.fromkeys(preset or ["paper"]))
     changes = _changes(setting)
     further = _experiments(names if questions else [], changes, deviations)

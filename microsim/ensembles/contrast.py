@@ -11,7 +11,14 @@ from choicemodels.errors import SpecificationError
 from microsim.results.outcomes import OUTCOMES, national_outcomes
 from microsim.results.run import Run
 
-__all__ = ["EnsembleContrast", "VarianceSplit", "contrast_draws", "shared_draws", "split_variance"]
+__all__ = [
+    "EnsembleContrast",
+    "VarianceSplit",
+    "contrast_draws",
+    "require_level",
+    "shared_draws",
+    "split_variance",
+]
 
 Floats = NDArray[np.float64]
 
@@ -121,8 +128,7 @@ def contrast_draws(
     SpecificationError
         If the level is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        raise SpecificationError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+    require_level(level)
     draws, replicates = (a.index.unique(name).size for name in ("draw", "replicate"))
     tails = [(1 - level) / 2, (1 + level) / 2]
     rows, variance = {}, {}
@@ -148,18 +154,24 @@ def contrast_draws(
     )
 
 
+def require_level(level: float) -> None:
+    """Raise a SpecificationError unless ``level`` is one of an interval."""
+    if not 0 < level < 1:
+        raise SpecificationError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+
+
 def _ratios(a: pd.DataFrame, b: pd.DataFrame, tails: list[float]) -> pd.DataFrame:
     """Return the rows of additionality and cost: ratios of a draw's means over replicates."""
-    of_draw = [table.groupby(level="draw").mean() for table in (a, b)]
-    moves = (of_draw[1]["moves"] - of_draw[0]["moves"]).to_numpy()
-    cost = (of_draw[1]["policy cost"] - of_draw[0]["policy cost"]).to_numpy()
-    grants = of_draw[1]["grants paid"].to_numpy()
+    before, after = (table.groupby(level="draw").mean() for table in (a, b))
+    moves, cost, grants = (
+        (after[name] - before[name]).to_numpy() for name in ("moves", "policy cost", "grants paid")
+    )
     rows = {}
-    for name, unit, top, bottom in (
-        ("additionality", "% of grants", 100.0 * moves, grants),
-        ("cost per additional move", "dollars", cost, moves),
+    for name, unit, top, bottom, paid in (
+        ("additionality", "% of grants", 100.0 * moves, grants, grants),
+        ("cost per additional move", "dollars", cost, moves, cost),
     ):
-        good = (bottom > 0) & (grants > 0)
+        good = (bottom > 0) & (paid > 0)
         nan = float("nan")
         if not good.all():
             note = f"not defined in {(~good).sum()} of {len(good)} draws"
@@ -168,7 +180,7 @@ def _ratios(a: pd.DataFrame, b: pd.DataFrame, tails: list[float]) -> pd.DataFram
         by_draw = top / bottom
         spread = by_draw.std(ddof=1) if len(by_draw) > 1 else nan
         limits = np.quantile(by_draw, tails)
-        note = "of the policy alone; the spread over draws holds their simulation error too"
+        note = "of the policy less the baseline; their spread holds simulation error too"
         rows[name] = [unit, nan, top.mean() / bottom.mean(), nan, spread, nan, *limits, note]
     return pd.DataFrame.from_dict(rows, orient="index", columns=[*_COLUMNS, "note"])
 

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pandas as pd
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.frames import closest
 from estimation import ChoiceResult, load_result
+from microsim.counts import whole
 from microsim.engine import simulate
 from microsim.ensembles.contrast import EnsembleContrast, contrast_draws
 from microsim.ensembles.draws import draw_parameters
 from microsim.mobility.behaviour import Behaviour
 from microsim.people.population import Population, load_population
 from microsim.results.outcomes import national_outcomes
-from microsim.results.run import Run, load_run
+from microsim.results.run import Run, RunFolder, load_run, plan_difference
 from microsim.scenario import Scenario
 
 __all__ = ["Ensemble", "ensemble", "load_ensemble"]
@@ -26,6 +28,11 @@ __all__ = ["Ensemble", "ensemble", "load_ensemble"]
 _NOTES = "ensemble.json"
 _PEOPLE = "population"
 _MODEL = "mobility.json"
+_PLAN = {
+    "months": "number of months",
+    "seed": "seed",
+    "replicates": "number of replicates",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ def ensemble(
 
     Every draw meets every scenario and replicate, and all share the simulation's draws, so that
     differences between scenarios, and between parameters, are not noise. What is finished in the
-    folder is not run again, and what was begun goes on from its last checkpoint.
+    folder is not run again, and what was begun goes on from its last checkpoint. Scenarios that the
+    folder holds besides remain part of the ensemble there.
 
     Parameters
     ----------
@@ -135,7 +143,8 @@ def ensemble(
     SpecificationError
         If scenarios lack names of their own, or the model a covariance.
     DataError
-        If the folder cannot be written, or holds something else.
+        If the folder cannot be written, or holds an ensemble of other people, models, plans, or
+        draws of other scenarios. Nothing in it has changed then.
     """
     names = _checked_names(scenarios)
     if not isinstance(behaviour.mobility, ChoiceResult):
@@ -143,25 +152,38 @@ def ensemble(
             f"the mobility model is a {type(behaviour.mobility).__name__}, which has no covariance "
             "to draw parameters from; give a fitted model."
         )
-    drawn = draw_parameters(behaviour.mobility, draws, seed)
+    for scenario in scenarios:
+        scenario.check_metros(list(population.metros.cbsa))
+    drawn = draw_parameters(behaviour.mobility, whole(draws, "draws"), seed)
     folder = Path(out)
-    made = Ensemble(folder, names, draws, replicates, months, seed, drawn.outside)
+    made = Ensemble(
+        folder,
+        names,
+        draws=int(draws),
+        replicates=whole(replicates, "replicates"),
+        months=whole(months, "months"),
+        seed=whole(seed, "seed"),
+        outside=drawn.outside,
+    )
+    known = _require_same(population, drawn.models, made, scenarios, start)
     _keep_population(population, folder)
-    _keep_models(drawn.models, made)
+    _keep_models(drawn.models, folder)
     options = {
-        "months": months,
-        "seed": seed,
-        "replicates": replicates,
+        "months": made.months,
+        "seed": made.seed,
+        "replicates": made.replicates,
         "start": start,
         "checkpoint": checkpoint,
     }
     members = [
         (str(folder), d, scenario.model_dump(mode="json"), options)
-        for d in range(draws)
+        for d in range(made.draws)
         for scenario in scenarios
     ]
     finished = _one_by_one(members, population) if client is None else _on_workers(members, client)
     for done, _ in enumerate(finished, start=1):
+        if done == 1:  # what is refused, is refused by now
+            _write_notes(known)
         if progress is not None:
             progress(done, len(members))
     return made
@@ -178,16 +200,26 @@ def load_ensemble(folder: str | Path) -> Ensemble:
     path = Path(folder)
     try:
         notes = json.loads((path / _NOTES).read_text("utf-8"))
-    except (OSError, ValueError) as problem:
+        return Ensemble(**{**notes, "folder": path, "scenarios": tuple(notes["scenarios"])})
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise DataError(
             f"{path} holds no ensemble ({type(problem).__name__}); make one with "
             f"ensemble(..., out='{path}')."
         ) from None
-    return Ensemble(**{**notes, "folder": path, "scenarios": tuple(notes["scenarios"])})
 
 
 def _checked_names(scenarios: Sequence[Scenario]) -> tuple[str, ...]:
     """Return the scenarios' names, which are folders too."""
+    if isinstance(scenarios, Scenario | str | PathLike):
+        raise SpecificationError(
+            f"scenarios is one {type(scenarios).__name__}; give a list, such as [baseline, policy]."
+        )
+    for scenario in scenarios:
+        if not isinstance(scenario, Scenario):
+            raise SpecificationError(
+                f"{scenario!r} is a {type(scenario).__name__}, not a Scenario; read a file with "
+                "Scenario.load."
+            )
     names = tuple(scenario.name for scenario in scenarios)
     if not names:
         raise SpecificationError("there is no scenario; give at least one.")
@@ -204,37 +236,100 @@ def _checked_names(scenarios: Sequence[Scenario]) -> tuple[str, ...]:
     return names
 
 
-def _keep_population(population: Population, folder: Path) -> None:
-    """Save the population, or see that the one in the folder is the same."""
-    people = folder / _PEOPLE
-    if not (people / "population.json").is_file():
-        population.save(people)
-    elif load_population(people).fingerprint() != population.fingerprint():
+def _require_same(
+    population: Population,
+    models: Sequence[ChoiceResult],
+    made: Ensemble,
+    scenarios: Sequence[Scenario],
+    start: str,
+) -> Ensemble:
+    """Raise if the folder holds something else, and return the ensemble that it will hold."""
+    folder, people = made.folder, made.folder / _PEOPLE
+    if (people / "population.json").is_file() and (
+        load_population(people).fingerprint() != population.fingerprint()
+    ):
         raise DataError(
             f"{folder} holds an ensemble of another population; give another folder, or remove it."
         )
+    for d, model in enumerate(models):
+        file = _model_file(folder, d)
+        if file.is_file() and load_result(file).params.to_dict() != model.params.to_dict():
+            raise DataError(
+                f"{file} has other parameters than those drawn now, from another model, "
+                "covariance or seed; give another folder, or remove this one."
+            )
+    plan = {name: getattr(made, name) for name in _PLAN}
+    for scenario in scenarios:
+        # As it comes back from a file.
+        content = json.loads(json.dumps(scenario.model_dump(mode="json")))
+        for d in range(made.draws):
+            run = RunFolder(_member_folder(folder, d, scenario.name))
+            wanted = {"scenario": content, "start": start, **plan}
+            found = run.notes()
+            if found is not None and (problem := plan_difference(found, wanted)):
+                raise DataError(
+                    f"{run.path} holds another run: its {problem}; give the ensemble another "
+                    "folder, or remove that one."
+                )
+    return _together(made, load_ensemble(folder) if (folder / _NOTES).is_file() else None)
 
 
-def _keep_models(models: Sequence[ChoiceResult], made: Ensemble) -> None:
-    """Save the models and what the ensemble is, or see that the models there are the same."""
+def _together(made: Ensemble, before: Ensemble | None) -> Ensemble:
+    """Return the ensemble of a folder in which another was made before."""
+    if before is None:
+        return made
+    for name, words in _PLAN.items():
+        was, now = getattr(before, name), getattr(made, name)
+        if was != now:
+            raise DataError(
+                f"{made.folder} holds an ensemble whose {words} is {was}, not {now}; give another "
+                "folder, or remove it."
+            )
+    scenarios = tuple(dict.fromkeys([*before.scenarios, *made.scenarios]))
+    more, fewer = sorted((made, before), key=lambda one: -one.draws)
+    lacking = [name for name in scenarios if name not in more.scenarios]
+    if lacking and more.draws > fewer.draws:
+        raise DataError(
+            f"{made.folder} holds {before.draws} draws of {enumerate_some(before.scenarios)}, and "
+            f"with this call {enumerate_some(lacking)} would lack some of {more.draws}; give all "
+            f"of its scenarios and draws={more.draws}, or another folder."
+        )
+    return replace(more, folder=made.folder, scenarios=scenarios)
+
+
+def _keep_population(population: Population, folder: Path) -> None:
+    """Save the population, if the folder does not hold it."""
+    people = folder / _PEOPLE
+    if not (people / "population.json").is_file():
+        population.save(people)
+
+
+def _keep_models(models: Sequence[ChoiceResult], folder: Path) -> None:
+    """Save the models that the folder does not hold."""
     try:
         for d, model in enumerate(models):
-            file = _model_file(made.folder, d)
+            file = _model_file(folder, d)
             file.parent.mkdir(exist_ok=True)
             if not file.is_file():
                 model.save(file)
-            elif load_result(file).params.to_dict() != model.params.to_dict():
-                raise DataError(
-                    f"{file} has other parameters than those drawn now, from another model, "
-                    "covariance or seed; give another folder, or remove this one."
-                )
-        notes = {**asdict(made), "folder": None}
+    except OSError as problem:
+        raise _unwritable(folder, problem) from None
+
+
+def _write_notes(made: Ensemble) -> None:
+    """Write what the ensemble is."""
+    notes = {**asdict(made), "folder": None}
+    try:
         (made.folder / _NOTES).write_text(json.dumps(notes, indent=1), "utf-8")
     except OSError as problem:
-        raise DataError(
-            f"the ensemble cannot be written to {made.folder} ({problem.strerror}); give a folder "
-            "that you may write to, with space left."
-        ) from None
+        raise _unwritable(made.folder, problem) from None
+
+
+def _unwritable(folder: Path, problem: OSError) -> DataError:
+    return DataError(
+        f"the ensemble cannot be written to {folder} ({problem.strerror}); give a folder "
+        "that you may write to, with space left."
+    )
 
 
 def _model_file(folder: Path, draw: int) -> Path:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.frames import closest
+from microsim.counts import whole
 from microsim.household_grid.claims import check_claims
 from microsim.household_grid.outcomes import GRID_OUTCOMES, grid_outcomes, grid_series
 from microsim.household_grid.parameters import GridParameters
-from microsim.household_grid.run import simulate_grid
+from microsim.household_grid.run import simulate_grid, writing
 from microsim.results.paired import mean_interval, standard_error
 
 __all__ = ["GridEnsemble", "claims_ensemble", "grid_ensemble", "load_grid_ensemble"]
@@ -80,13 +81,20 @@ class GridEnsemble:
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("outcome")
 
     def save(self, folder: str | Path) -> Path:
-        """Write the ensemble to a folder: two Parquet files and the parameters as JSON."""
+        """Write the ensemble to a folder: two Parquet files and the parameters as JSON.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written.
+        """
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        self.outcomes.to_parquet(path / "outcomes.parquet")
-        self.series.to_parquet(path / "series.parquet")
         notes = {name: p.model_dump(mode="json") for name, p in self.parameters.items()}
-        (path / _NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self.outcomes.to_parquet(path / "outcomes.parquet")
+            self.series.to_parquet(path / "series.parquet")
+            (path / _NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
         return path
 
 
@@ -117,9 +125,11 @@ def grid_ensemble(
     Raises
     ------
     SpecificationError
-        If there are no sets or seeds, a seed comes twice, or ``client`` is no client.
+        If there are no sets or seeds, a seed is no whole number or comes twice, or ``client`` is
+        no client.
     """
-    chosen = list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds)
+    counted = seeds if isinstance(seeds, Iterable) else range(1, whole(seeds, "seeds") + 1)
+    chosen = [whole(seed, "a seed") for seed in counted]
     if not (sets and chosen) or len(set(chosen)) < len(chosen):
         raise SpecificationError("an ensemble needs at least one parameter set and distinct seeds.")
     if client is not None and not hasattr(client, "submit"):

@@ -239,18 +239,16 @@ def open_questions(base: GridParameters) -> dict[str, GridParameters]:
 
     Re-opening at three quarters of the steps; remote work above an income; each weight at none, a
     half and twice its value; occupancies from 0.5 to 0.95; other laws of preferred sizes. "base"
-    is what they are compared with.
+    is what they are compared with; where it has no shock, nothing is asked about remote work.
     """
-    reopening = (base.steps + (base.shock or 0)) // 2
-    questions: dict[str, Mapping[str, Any]] = {
-        "base": {},
-        "without remote work": {"shock": None},
-        "re-opened": {"reopening": reopening},
-    }
-    questions |= {
-        f"remote above {income:,.0f}": {"remote_income": income}
-        for income in (30_000.0, 60_000.0, 100_000.0)
-    }
+    questions: dict[str, Mapping[str, Any]] = {"base": {}}
+    if base.shock is not None:
+        questions["without remote work"] = {"shock": None, "reopening": None}
+        questions["re-opened"] = {"reopening": (base.steps + base.shock) // 2}
+        questions |= {
+            f"remote above {income:,.0f}": {"remote_income": income}
+            for income in (30_000.0, 60_000.0, 100_000.0)
+        }
     for k, name in enumerate(("b0", "b1", "b2", "b3")):
         for factor in (0.0, 0.5, 2.0):
             weights = list(base.weights)

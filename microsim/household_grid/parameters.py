@@ -6,6 +6,7 @@ earlier version. `docs/household_grid.md` has a row for each difference between 
 """
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError, model_validator
@@ -256,8 +257,8 @@ class GridParameters(Group):
                 f"{', '.join(PRESETS)}."
             )
         settings = {**PRESETS[name], **changes}
-        if "steps" in changes and "shock" not in changes and isinstance(changes["steps"], int):
-            settings["shock"] = changes["steps"] // 2
+        if "steps" in changes and "shock" not in changes and isinstance(changes["steps"], Integral):
+            settings["shock"] = int(changes["steps"]) // 2
         return cls._checked(settings)
 
     def replace(self, **changes: Any) -> Self:

@@ -1,7 +1,8 @@
 """A run of the household grid: from parameters and a seed to tidy tables."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, SpecificationError, enumerate_some
 from choicemodels.keyed_random import Streams
+from microsim.counts import whole
 from microsim.household_grid.arrays import Tally
 from microsim.household_grid.parameters import GridParameters
 from microsim.household_grid.state import (
@@ -22,7 +24,7 @@ from microsim.household_grid.state import (
 )
 from microsim.household_grid.turns import step
 
-__all__ = ["GridRun", "load_grid_run", "simulate_grid"]
+__all__ = ["GridRun", "load_grid_run", "simulate_grid", "writing"]
 
 _NOTES = "run.json"
 _TABLES = ("households", "moves", "cells", "activity")
@@ -66,17 +68,24 @@ class GridRun:
     activity: pd.DataFrame
 
     def save(self, folder: str | Path) -> Path:
-        """Write the tables to Parquet files in a folder, parameters and seed to ``run.json``."""
+        """Write the tables to Parquet files in a folder, parameters and seed to ``run.json``.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written.
+        """
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        for name in _TABLES:
-            getattr(self, name).to_parquet(path / f"{name}.parquet")
         notes = {
             "seed": self.seed,
             "replicate": self.replicate,
             "parameters": self.parameters.model_dump(mode="json"),
         }
-        (path / _NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            for name in _TABLES:
+                getattr(self, name).to_parquet(path / f"{name}.parquet")
+            (path / _NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
         return path
 
     def cells_at(self, moment: int) -> pd.DataFrame:
@@ -103,6 +112,18 @@ class GridRun:
         # Moves stand in the order in which they were made: the last of a household counts.
         home[taken["household"]] = taken["destination"]
         return home
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a sentence why what is written to a folder cannot be."""
+    try:
+        yield
+    except OSError as problem:
+        raise DataError(
+            f"the grid's tables cannot be written to {path} ({problem.strerror}); give a folder "
+            "that you may write to, with space left."
+        ) from None
 
 
 def load_grid_run(folder: str | Path) -> GridRun:
@@ -155,7 +176,7 @@ def simulate_grid(
     Raises
     ------
     SpecificationError
-        If there is no such preset, or ``every`` is not positive.
+        If there is no such preset, ``every`` is not positive, or a seed is no whole number.
 
     Notes
     -----
@@ -163,6 +184,12 @@ def simulate_grid(
     of [WeisEtAl2021]_; `GridParameters` says which reading of it.
     """
     p = GridParameters.preset(parameters) if isinstance(parameters, str) else parameters
+    if not isinstance(p, GridParameters):
+        raise SpecificationError(
+            f"parameters is a {type(p).__name__}; give the name of a preset, or GridParameters, "
+            "such as GridParameters.preset('paper', side=40)."
+        )
+    seed, replicate = whole(seed, "seed"), whole(replicate, "replicate")
     if every is not None and every < 1:
         raise SpecificationError(f"every is {every}; record the cells every 1 or more steps.")
     grid = initial_grid(p, Streams(seed, replicate))

@@ -79,12 +79,18 @@ class Behaviour:
     Raises
     ------
     SpecificationError
-        If the model lacks the alternative "stay".
+        If it is no such model, or lacks the alternative "stay".
     """
 
     mobility: MobilityModel
 
     def __post_init__(self) -> None:
+        if not hasattr(self.mobility, "alternatives"):
+            raise SpecificationError(
+                f"mobility is a {type(self.mobility).__name__}, not a model of staying and moving; "
+                "give a fitted one, read a saved one with estimation.load_result, or give a "
+                "MoveTruth."
+            )
         if "stay" not in tuple(self.mobility.alternatives):
             raise SpecificationError(
                 "the mobility model has no alternative 'stay'; estimate it on cases that choose "

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from choicemodels.errors import DataError, enumerate_some
+from choicemodels.errors import DataError, NestflowError, enumerate_some
 from choicemodels.keyed_random import Streams
 from microsim.assumptions.synthesis import SynthesisParameters
 from microsim.people.agents import Firms, Metros, Workers, within
@@ -20,6 +20,8 @@ __all__ = ["Population", "load_population"]
 
 _FORMAT = 3
 _FILES = ("workers", "firms", "metros", "occupations", "targets")
+_OF_RUNS = ("run.json", "begun.json")
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,12 @@ class Population:
         return table.dropna(ignore_index=True)
 
     def fingerprint(self) -> str:
-        """Return a short hash of all that runs depend on, in any order of the workers' rows."""
+        """Return a short hash of all that the population is, in any order of the workers' rows."""
         digest = hashlib.blake2b(f"{self.seed}".encode(), digest_size=12)
         digest.update(self.wages.tobytes())
-        digest.update(self.occupations.to_csv(index=False).encode())
+        digest.update(self.parameters.model_dump_json().encode())
+        for frame in (self.occupations, self.targets):
+            digest.update(frame.to_csv(index=False).encode())
         order = np.argsort(self.workers.id)
         for table in (self.workers, self.firms, self.metros):
             for values in table.columns().values():
@@ -130,9 +134,14 @@ class Population:
         Raises
         ------
         DataError
-            If the folder cannot be written.
+            If the folder holds a run, or cannot be written.
         """
         target = Path(folder)
+        if any((target / name).is_file() for name in _OF_RUNS):
+            raise DataError(
+                f"{target} holds a run, which a population saved there would damage; give the "
+                "population a folder of its own."
+            )
         occupations = self.occupations.copy()
         wages = pd.DataFrame(self.wages, columns=occupations["soc"].to_numpy())
         notes = {
@@ -168,32 +177,51 @@ def load_population(folder: str | Path) -> Population:
         If the folder is not a population, or its files have been changed since.
     """
     source = Path(folder)
+    notes = _notes(source)
     try:
-        notes = json.loads((source / "population.json").read_text("utf-8"))
         frames = {name: pd.read_parquet(source / f"{name}.parquet") for name in (*_FILES, "wages")}
-    except (OSError, ValueError) as problem:
-        raise DataError(
-            f"{source} is not a saved population ({type(problem).__name__}: "
-            f"{str(problem).splitlines()[0]}); make one with synthesize(...).save('{source}')."
-        ) from None
-    if notes.get("format") != _FORMAT:
-        raise DataError(
-            f"{source} holds a population of format {notes.get('format')}, but this version reads "
-            f"format {_FORMAT}; synthesize it again."
+        population = Population(
+            workers=Workers.from_frame(frames["workers"], what=f"{source}/workers.parquet"),
+            firms=Firms.from_frame(frames["firms"], what=f"{source}/firms.parquet"),
+            metros=Metros.from_frame(frames["metros"], what=f"{source}/metros.parquet"),
+            occupations=frames["occupations"],
+            wages=np.ascontiguousarray(frames["wages"].to_numpy(dtype=np.float64)),
+            targets=frames["targets"],
+            seed=int(notes["seed"]),
+            parameters=SynthesisParameters.model_validate(notes["parameters"]),
         )
-    population = Population(
-        workers=Workers.from_frame(frames["workers"], what=f"{source}/workers.parquet"),
-        firms=Firms.from_frame(frames["firms"], what=f"{source}/firms.parquet"),
-        metros=Metros.from_frame(frames["metros"], what=f"{source}/metros.parquet"),
-        occupations=frames["occupations"],
-        wages=np.ascontiguousarray(frames["wages"].to_numpy(dtype=np.float64)),
-        targets=frames["targets"],
-        seed=int(notes["seed"]),
-        parameters=SynthesisParameters.model_validate(notes["parameters"]),
-    )
-    if population.fingerprint() != notes["fingerprint"]:
+        unchanged = population.fingerprint() == notes["fingerprint"]
+    except NestflowError:
+        raise
+    except _UNREADABLE as problem:
+        raise _no_population(source, problem) from None
+    if not unchanged:
         raise DataError(
             f"the files in {source} are not those that were saved (their fingerprint differs); "
             "restore them, or synthesize the population again."
         )
     return population
+
+
+def _notes(source: Path) -> dict[str, Any]:
+    """Return what a folder says of the population in it, which is of the format read here."""
+    try:
+        notes: dict[str, Any] = json.loads((source / "population.json").read_text("utf-8"))
+        found = notes.get("format")
+    except _UNREADABLE as problem:
+        raise _no_population(source, problem) from None
+    if found != _FORMAT:
+        raise DataError(
+            f"{source} holds a population of format {found}, but this version reads format "
+            f"{_FORMAT}; synthesize it again."
+        )
+    return notes
+
+
+def _no_population(source: Path, problem: Exception) -> DataError:
+    """Return what to raise where a folder's files make no population."""
+    told = " ".join([type(problem).__name__ + ":", *str(problem).splitlines()[:1]])
+    return DataError(
+        f"{source} is not a saved population ({told}); make one with "
+        f"synthesize(...).save('{source}')."
+    )

@@ -7,6 +7,9 @@ meet ``data/metros.csv`` and ``data/metro_occupations.csv`` within one worker a 
 members are selected systematically and not by independent coins.
 """
 
+from os import PathLike
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,12 +17,14 @@ from scipy.special import logit, ndtri
 
 from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.datasets import load_data
-from choicemodels.errors import SpecificationError
-from choicemodels.frames import require_columns
+from choicemodels.errors import SpecificationError, enumerate_some
+from choicemodels.frames import numeric_column, require_columns, to_pandas
 from choicemodels.keyed_random import Streams
 from microsim.assumptions.synthesis import INDUSTRIES, SynthesisParameters
+from microsim.counts import whole
 from microsim.people.agents import Metros, Workers
 from microsim.people.draws import look_up, ranks, select_by_group, standardize, start
+from microsim.people.exposure import load_exposure
 from microsim.people.finance import make_finances
 from microsim.people.firm_sizes import make_firms
 from microsim.people.first_adopters import log_odds_by_metro
@@ -42,7 +47,7 @@ def synthesize(
     metros: int = 384,
     seed: int = 1,
     *,
-    exposure: pd.DataFrame | None = None,
+    exposure: Any = None,
     parameters: SynthesisParameters | None = None,
 ) -> Population:
     """Make a population of workers and firms in the most populous metros.
@@ -56,7 +61,8 @@ def synthesize(
     seed
         Every draw is a function of it and of the agent's id.
     exposure
-        From `load_exposure`; the shipped table if not given. Columns soc and exposure.
+        From `load_exposure`; the shipped table if not given. A pandas, polars, Arrow or DuckDB
+        table with the columns soc and exposure.
     parameters
         What is assumed beside the margins.
 
@@ -68,8 +74,20 @@ def synthesize(
     Raises
     ------
     SpecificationError
-        If the counts are out of range.
+        If the counts are no whole numbers or out of range, or the table of exposures lacks an
+        occupation or has it twice.
+    DataError
+        If the exposures are no table of numbers.
     """
+    workers, firms, metros, seed = (
+        whole(value, name)
+        for name, value in (
+            ("workers", workers),
+            ("firms", firms),
+            ("metros", metros),
+            ("seed", seed),
+        )
+    )
     _check_counts(workers, firms, metros)
     assumed = parameters or SynthesisParameters()
     streams = Streams(seed)
@@ -153,13 +171,22 @@ def _check_counts(workers: int, firms: int, metros: int) -> None:
         )
 
 
-def _occupations(exposure: pd.DataFrame | None) -> pd.DataFrame:
+def _occupations(exposure: Any) -> pd.DataFrame:
     """Return soc, title and exposure of the SOC major groups; shape (O, 3)."""
-    from microsim.people.exposure import load_exposure
-
-    table = load_exposure() if exposure is None else exposure
-    require_columns(table, ["soc", "exposure"], what="the exposure table")
+    what = "the exposure table"
+    if isinstance(exposure, str | PathLike):
+        raise SpecificationError(
+            f"exposure is the path '{exposure}', not a table; read it with "
+            f"load_exposure('{exposure}')."
+        )
+    table = load_exposure() if exposure is None else to_pandas(exposure, what=what)
+    require_columns(table, ["soc", "exposure"], what=what)
+    table = table.assign(exposure=numeric_column(table, "exposure", what=what))
     groups = load_data("occupations")[["soc", "title"]]
+    given = table.loc[table["soc"].isin(groups["soc"]), "soc"]
+    if given.duplicated().any():
+        twice = enumerate_some(list(given[given.duplicated()].unique()))
+        raise SpecificationError(f"{what} has several rows for {twice}; keep one of each.")
     merged = groups.merge(table[["soc", "exposure"]], on="soc", how="left")
     if merged["exposure"].isna().any():
         missing = ", ".join(merged.loc[merged["exposure"].isna(), "soc"])

@@ -23,7 +23,8 @@ class MovingAid(Programme, ABC):
     Attributes
     ----------
     destinations
-        CBSA codes of the metros that one must move to; without it, any.
+        CBSA codes of the metros that one must move to; without it, any. Payments are counted in
+        the metro that the household moves to; without it, in the one that it leaves.
     at_hand : bool
         Whether the money is there in time to pay for the move.
     """
@@ -41,6 +42,10 @@ class MovingAid(Programme, ABC):
     @abstractmethod
     def most_cents(self) -> int:
         """The most that one household is paid, cents."""
+
+    def least_cents(self, share: float) -> int:
+        """Return the least that an offer of ``share`` may come to, cents; at least 1."""
+        return max(round(share * self.most_cents), 1)
 
     @abstractmethod
     def cents(self, share: float | Floats, cost: Floats) -> Floats:

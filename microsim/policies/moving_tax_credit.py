@@ -57,6 +57,10 @@ class MovingTaxCredit(MovingAid):
         """The most that one household is credited, cents."""
         return 0 if self.basis == "cost" and self.share == 0 else round(100 * self.maximum)
 
+    def least_cents(self, share: float) -> int:
+        """Return the least that an offer of ``share`` may come to, cents: of a cost, any."""
+        return super().least_cents(share) if self.basis == "flat" else 1
+
     @property
     def shares(self) -> tuple[float, ...]:
         """What the phase-out may leave."""

@@ -36,7 +36,7 @@ def closing(state: State, world: World) -> State:
         return state
     closed = state.closed.copy()
     for shock in due:
-        closed[firms_that_close(shock, state, world)] = True
+        closed[firms_that_close(shock, replace(state, closed=closed), world)] = True
     gone = np.where(closed, state.positions, 0)
     lost = np.flatnonzero(state.employed & closed[state.firm])
     everyone = np.ones(len(lost), dtype=np.bool_)

@@ -13,7 +13,9 @@ __all__ = ["job_matching"]
 
 
 def job_matching(state: State, world: World) -> tuple[State, NDArray[np.float64]]:
-    """Serve the unemployed who are eligible, claim and can be paid for.
+    """Serve the unemployed who search, are eligible, claim and can be paid for.
+
+    Those who lost their job this month search, and are served, from the next one on.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def job_matching(state: State, world: World) -> tuple[State, NDArray[np.float64]
     Streams: "take-up: ...", "queue: ...".
     """
     factor = np.ones(len(state.metro))
-    unserved = ~state.employed
+    unserved = ~state.employed & ~state.fresh(world)
     for g, policy in world.scenario.policies_of(JobMatching):
         if not policy.runs(state.month):
             continue

@@ -65,7 +65,8 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     movers leave their job, but for remote workers, who keep job and wage; with probability
     ``job_in_hand`` they have another at the destination if a position is open, else they search
     from the next month on. Movers pay their moving cost from the grant and their savings; what
-    these do not cover is credit and becomes debt.
+    these do not cover is credit and becomes debt. Whom a grant's budget does not reach decide
+    without it.
 
     Streams: "move", "destination", "job in hand", "job in hand: position", "take-up: ...",
     "queue: ...".
@@ -85,11 +86,15 @@ def mobility(state: State, world: World, types: WorkerTypes | None = None) -> St
     who = Choosers.build(utility, workers, kinds, places, w.id, state.metro, offer)
     rule = choose_fully if world.coupling == "full" else choose
     movers, destination = rule(who, view, world.streams, state.month)
-    deals = strike(movers, destination, offer[movers], state, world)
+
+    def unoffered(rows: Ints) -> tuple[Ints, Ints]:
+        nothing = replace(who.only(rows), offer=np.full_like(rows, -1))
+        return rule(nothing, view, world.streams, state.month)
+
+    deals = strike(movers, destination, offer[movers], unoffered, state, world)
     if deals.paid.any():
         paid = deals.movers[deals.paid > 0]
-        nothing = replace(who.only(paid), offer=np.full_like(paid, -1))
-        again, where = rule(nothing, view, world.streams, state.month)
+        again, where = unoffered(paid)
         anyway = unaided(deals, paid[again], where, state, world)
         flows = replace(state.flows, inframarginal=state.flows.inframarginal + anyway)
         state = replace(state, flows=flows)

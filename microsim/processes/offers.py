@@ -52,14 +52,14 @@ def offer_list(world: World) -> list[Offer]:
 
 
 def active_offers(state: State, world: World) -> list[int]:
-    """Return the rows of the offers that stand this month and can still be paid once."""
+    """Return the rows of the offers that stand this month and may still be paid once."""
     return [
         o
         for o, offer in enumerate(offer_list(world))
         if offer.policy.runs(state.month)
         and (
             (left := offer.policy.left(int(state.spent[offer.row]))) is None
-            or left >= offer.policy.most_cents
+            or left >= offer.policy.least_cents(offer.share)
         )
     ]
 

@@ -37,8 +37,7 @@ def search(state: State, world: World) -> State:
     effort = search_effort(state, world) * study_effort(state, world) * service
     market = tightness(effort, state, world)
     chance = finding_chances(market, world)
-    fresh = (state.months_out == 0) & (state.month > 0)
-    seekers = np.flatnonzero(~state.employed & ~fresh)
+    seekers = np.flatnonzero(~state.employed & ~state.fresh(world))
     ids, metro, own = world.population.workers.id, state.metro[seekers], state.occupation[seekers]
     u = world.streams.uniform("search", ids[seekers], state.month)
     p = np.minimum(chance[metro, own] * effort[seekers], 1.0)

@@ -1,5 +1,6 @@
 """What a move costs, who can pay for it, and the money that changes hands."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["Deals", "moving_costs", "settle", "strike", "unaided"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Decide = Callable[[Ints], tuple[Ints, Ints]]
 
 
 @dataclass(frozen=True)
@@ -40,28 +42,46 @@ class Deals:
     constrained: Ints
 
 
-def strike(movers: Ints, destination: Ints, offer: Ints, state: State, world: World) -> Deals:
+def strike(
+    movers: Ints, destination: Ints, offer: Ints, decide: Decide, state: State, world: World
+) -> Deals:
     """Return the moves that the movers can pay for.
 
     Savings, money from a policy that is at hand in time, and the credit that is left must reach
-    for the cost of the move; else the household stays, and is counted. Who reckoned with a grant
-    for which the budget does not reach must be able to pay without it.
+    for the cost of the move; else the household stays, and is counted. Whom the budget does not
+    reach decide once more, without the offer.
+
+    Parameters
+    ----------
+    movers, destination, offer : (moves,)
+        Who would move where, reckoning with which offer (-1 for none).
+    decide
+        Who of some workers would move without any offer, and where.
+    state, world
+        Before the moves.
     """
+    destination, offer = destination.copy(), offer.copy()
     cost = moving_costs(movers, destination, state, world)
     claim = claims(offer, destination, cost, world)
-    stays = ~_can_pay(movers, cost, _advance(claim, offer, world), state, world)
     paid = np.zeros_like(claim)
-    go = np.flatnonzero(~stays)
-    paid[go] = payments(movers[go], offer[go], claim[go], state, world)
-    stays |= ~_can_pay(movers, cost, _advance(paid, offer, world), state, world)
-    go = np.flatnonzero(~stays)
+    able = np.flatnonzero(_can_pay(movers, cost, _advance(claim, offer, world), state, world))
+    paid[able] = payments(movers[able], offer[able], claim[able], state, world)
+    willing = np.ones(len(movers), dtype=np.bool_)
+    unpaid = able[(claim[able] > 0) & (paid[able] == 0)]
+    if unpaid.size:
+        still, where = decide(movers[unpaid])
+        offer[unpaid], willing[unpaid] = -1, False
+        destination[unpaid[still]], willing[unpaid[still]] = where, True
+        cost = moving_costs(movers, destination, state, world)
+    can = _can_pay(movers, cost, _advance(paid, offer, world), state, world)
+    go = np.flatnonzero(willing & can)
     return Deals(
         movers=movers[go],
         destination=destination[go],
         offer=offer[go],
         cost=cost[go],
         paid=paid[go],
-        constrained=np.bincount(state.metro[movers[stays]], minlength=world.metros),
+        constrained=np.bincount(state.metro[movers[willing & ~can]], minlength=world.metros),
     )
 
 
@@ -116,6 +136,16 @@ def unaided(deals: Deals, movers: Ints, destination: Ints, state: State, world: 
     return np.bincount(policy, minlength=len(world.scenario.policies))
 
 
+def _booked_in(deals: Deals, state: State, world: World) -> Ints:
+    """Return the metro in whose accounts each move's money is booked, (moves,).
+
+    The one that the household leaves, but for an offer that names its destinations: that is the
+    destination's way to draw people.
+    """
+    named = np.array([*(o.policy.destinations is not None for o in offer_list(world)), False])
+    return np.where(named[deals.offer], deals.destination, state.metro[deals.movers])
+
+
 def settle(deals: Deals, state: State, world: World) -> State:
     """Pay the policies' money and the moving costs, in whole cents."""
     movers, origin = deals.movers, state.metro[deals.movers]
@@ -129,7 +159,7 @@ def settle(deals: Deals, state: State, world: World) -> State:
     rewarded = deals.paid > 0
     granted[movers[rewarded]] = True
     policy = policies_of_offers(deals.offer[rewarded], world)
-    state = pay_from(state, policy, origin[rewarded], deals.paid[rewarded])
+    state = pay_from(state, policy, _booked_in(deals, state, world)[rewarded], deals.paid[rewarded])
     flows = replace(
         state.flows,
         grants=np.bincount(origin[rewarded], minlength=world.metros),

@@ -99,9 +99,9 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
     -------
     Contrast
         The outcomes of `microsim.results.outcomes`, and of the policy: take-up (grants over
-        eligible moves), additional moves (against the baseline), additionality (additional moves
-        over grants: the share of the grants that changed a decision, net of all feedback) and cost
-        per additional move.
+        eligible moves), additionality (additional moves over additional grants: the share of the
+        grants that changed a decision, net of all feedback) and cost per additional move. What is
+        additional is the policy's less the baseline's, which may have policies too.
 
     Raises
     ------
@@ -127,6 +127,12 @@ def contrast(baseline: Run, policy: Run) -> Contrast:
 
 def require_comparable(baseline: Run, policy: Run) -> None:
     """Raise a SpecificationError unless the runs share people, months and draws."""
+    for run in (baseline, policy):
+        if not isinstance(run, Run):
+            raise SpecificationError(
+                f"{run!r} is a {type(run).__name__}, not a run; give what simulate returned, or "
+                "read its folder with load_run."
+            )
     for name, words in _SAME.items():
         a, b = getattr(baseline, name), getattr(policy, name)
         if a != b:
@@ -155,32 +161,38 @@ def policy_caution(baseline: Run, policy: Run) -> str:
 def _policy_rows(a: pd.DataFrame, b: pd.DataFrame, caution: str) -> dict[str, list[object]]:
     """Return the rows of take-up, additionality and cost; ``caution`` joins their notes."""
     moves = (b["moves"] - a["moves"]).to_numpy()
-    grants, cost = b["grants paid"].to_numpy(), b["policy cost"].to_numpy()
-    eligible = b["eligible moves"].to_numpy()
-    paid = moves if cost.any() else np.zeros_like(moves)
-    specifications: dict[str, tuple[str, Floats, Floats, str]] = {
-        "take-up": ("% of eligible moves", 100.0 * grants, eligible, "nobody eligible moved"),
-        "additionality": ("% of grants", 100.0 * moves, grants, "no grant was paid"),
+    grants, cost = ((b[name] - a[name]).to_numpy() for name in ("grants paid", "policy cost"))
+    taken, eligible = 100.0 * b["grants paid"].to_numpy(), b["eligible moves"].to_numpy()
+    paid = moves if cost.mean() > 0 else np.zeros_like(moves)
+    none, nothing = "no grant was paid", "nothing was paid"
+    if a["policy cost"].any():
+        none = "no more grants were paid than in the baseline"
+        nothing = "no more was paid than in the baseline"
+    alone, apart = "of the policy alone", "of the policy less the baseline"
+    specifications: dict[str, tuple[str, Floats, Floats, str, str]] = {
+        "take-up": ("% of eligible moves", taken, eligible, alone, "nobody eligible moved"),
+        "additionality": ("% of grants", 100.0 * moves, grants, apart, none),
         "cost per additional move": (
             "dollars",
             cost,
             paid,
-            "there are no additional moves, or nothing was paid",
+            apart,
+            f"there are no additional moves, or {nothing}",
         ),
     }
-    rows = {
-        name: _ratio_row(unit, top, bottom, reason)
-        for name, (unit, top, bottom, reason) in specifications.items()
-    }
+    rows = {name: _ratio_row(*row) for name, row in specifications.items()}
     for name in ("additionality", "cost per additional move"):
         rows[name][-1] = "; ".join(filter(None, (str(rows[name][-1]), caution)))
     return rows
 
 
-def _ratio_row(unit: str, top: Floats, bottom: Floats, reason: str) -> list[object]:
-    """Return a row for a ratio of means; its error is jackknifed over the replicates."""
+def _ratio_row(unit: str, top: Floats, bottom: Floats, of: str, reason: str) -> list[object]:
+    """Return a row for a ratio of means; its error is jackknifed over the replicates.
+
+    Its note says ``of`` what it is, or the ``reason`` why ``bottom`` is none.
+    """
     nan = float("nan")
-    if bottom.mean() == 0 or (bottom.mean() < 0 and "additional" in reason):
+    if bottom.mean() <= 0:
         return [unit, nan, nan, nan, nan, f"not defined: {reason}"]
     value, error = ratio_of_means(top, bottom)
     if len(top) < 2:
@@ -188,7 +200,7 @@ def _ratio_row(unit: str, top: Floats, bottom: Floats, reason: str) -> list[obje
     if np.isnan(error):
         note = "no standard error: without one replicate the ratio is not defined"
         return [unit, nan, value, nan, nan, note]
-    return [unit, nan, value, nan, error, "of the policy alone; the error is jackknifed"]
+    return [unit, nan, value, nan, error, f"{of}; the error is jackknifed"]
 
 
 def _by_metro(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Figures of a simulation: drawn from labelled tables, saved where the caller says."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
+from choicemodels.errors import SpecificationError
 from estimation.drawing import COLOURS, plain_axes
 from microsim.results.run import Run
 
@@ -18,9 +20,9 @@ _GREY = "#666666"
 
 _SERIES: Mapping[str, tuple[str, float]] = {
     "unemployment_rate": ("Unemployed, % of workers", 100.0),
-    "displaced": ("Displaced by AI in the month, % of workers", 100.0),
+    "displaced": ("Displaced in the month, % of workers", 100.0),
     "moves": ("Moves between metros in the month, % of workers", 100.0),
-    "mean_price_index": ("House prices, January 2024 = 1", 1.0),
+    "mean_price_index": ("House prices, base year = 1", 1.0),
 }
 _PER_WORKER = ("displaced", "moves")
 
@@ -29,11 +31,19 @@ def monthly_outcomes(runs: Sequence[Run]) -> Figure:
     """Draw the national series of several runs month by month.
 
     Lines are means over replicates; bands run from the lowest to the highest replicate.
+
+    Raises
+    ------
+    SpecificationError
+        If there are no runs.
     """
+    if not runs:
+        raise SpecificationError("there are no runs to draw; give at least one.")
     figure = Figure(figsize=(10, 6.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, (title, factor)) in zip(panels, _SERIES.items(), strict=True):
-        for run, colour, line in zip(runs, COLOURS, _LINES, strict=False):
+        # Five lines and seven colours: their pairs come again after 35 runs.
+        for run, colour, line in zip(runs, cycle(COLOURS), cycle(_LINES), strict=False):
             national = run.national
             values = national[name] / (national["population"] if name in _PER_WORKER else 1)
             wide = (factor * values).groupby([national["date"], national["replicate"]]).mean()
@@ -140,14 +150,23 @@ def region_bars(tables: Mapping[str, "pd.Series[float]"], label: str) -> Figure:
         Scenario name to values by region class; all with one index.
     label
         What the bars measure, with the unit.
+
+    Raises
+    ------
+    SpecificationError
+        If there are no tables.
     """
+    if not tables:
+        raise SpecificationError("there are no tables to draw; give at least one.")
     names = list(next(iter(tables.values())).index)
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(tables)
-    for i, (scenario, values) in enumerate(tables.items()):
+    for i, ((scenario, values), colour) in enumerate(
+        zip(tables.items(), cycle(COLOURS), strict=False)
+    ):
         at = np.arange(len(names)) + (i - (len(tables) - 1) / 2) * height
-        axes.barh(at, values.reindex(names), height, label=scenario, color=COLOURS[i])
+        axes.barh(at, values.reindex(names), height, label=scenario, color=colour)
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)

@@ -30,11 +30,13 @@ EVENTS = (
 )
 """What is counted by group of workers. ``unemployed_months`` are months that end without a job;
 ``found_work`` are months that began without one and end in one; ``moves`` lead to another metro,
-``local_moves`` do not; ``retraining`` are courses begun, ``retrained`` those completed; in
+``local_moves`` do not; ``displaced`` stand with those whom they were among before the month;
+``retraining`` are courses begun, ``retrained`` those completed; in
 ``stayed_months`` a worker neither moved to another metro nor began a course."""
 
 RECENT_MONTHS = 12
-"""A worker counts as displaced recently in the month itself and up to so many months after it."""
+"""A worker counts as displaced recently in the month itself and up to so many months after it; a
+displacement itself counts as one of the recently displaced only if another came before."""
 
 RENT_BANDS = (
     "below 0.80",
@@ -98,12 +100,12 @@ class Tallies:
     def _add_people(
         self, counts: Ints, displaced: Ints, before: State, state: State, world: World
     ) -> None:
-        group, cells = _groups(before, state), counts[..., 0].size
+        group, cells = _groups(before, state, state.displaced_in), counts[..., 0].size
+        was = _groups(before, state, before.displaced_in)
         begun = (state.course >= 0) & ((before.course < 0) | (before.course_left == 1))
         # Rows of the few are quicker to count than masks of all.
         rows = {
             "unemployed_months": np.flatnonzero(~state.employed),
-            "displaced": displaced,
             "found_work": np.flatnonzero(~before.employed & state.employed),
             "moves": state.flows.movers,
             "local_moves": state.flows.local_movers,
@@ -111,6 +113,8 @@ class Tallies:
             "retrained": state.flows.graduates,
         }
         found = {name: np.bincount(group[who], minlength=cells) for name, who in rows.items()}
+        # Being displaced makes everybody one of the recently displaced.
+        found["displaced"] = np.bincount(was[displaced], minlength=cells)
         found["worker_months"] = np.bincount(group, minlength=cells)
         active = np.union1d(rows["moves"], rows["retraining"])
         found["stayed_months"] = found["worker_months"] - np.bincount(
@@ -144,7 +148,7 @@ class Tallies:
 
     def group_table(self, replicate: int, first_year: int) -> pd.DataFrame:
         """Return the events by group; see `microsim.results.run.Run.groups`."""
-        year, age, education, recent = np.nonzero(self.people[..., 0])
+        year, age, education, recent = np.nonzero(self.people.any(axis=-1))
         return pd.DataFrame(
             {
                 "replicate": np.full(len(year), replicate),
@@ -195,9 +199,9 @@ class Tallies:
         )
 
 
-def _groups(before: State, state: State) -> Ints:
+def _groups(before: State, state: State, displaced_in: NDArray[np.int16]) -> Ints:
     """Return each worker's cell of age, education and recent displacement, (N,)."""
-    recent = (state.displaced_in != -1) & (state.month - state.displaced_in <= RECENT_MONTHS)
+    recent = (displaced_in != -1) & (state.month - displaced_in <= RECENT_MONTHS)
     # Ages are few: their brackets are looked up, not searched for worker by worker.
     cell = 2 * len(EDUCATION_LEVELS) * age_bracket(np.arange(before.age.max() + 1))
     group: Ints = cell[before.age]

@@ -28,7 +28,7 @@ PER_DOLLAR = {
     "cost per additional move": "dollars of outlay",
     "cost per additional job-year": "dollars of outlay",
     "earnings per dollar": "dollars of earnings a dollar of outlay",
-    "additionality, contrast": "additional moves, % of payments for moves",
+    "additionality, contrast": "additional moves, % of additional payments for moves",
     "additionality, same draws": "% of payments for moves to who would not have moved so without",
 }
 """The rows of `per_dollar` and their units."""
@@ -60,15 +60,18 @@ def per_dollar(baseline: Run, policies: Sequence[Run]) -> pd.DataFrame:
     SpecificationError
         If the runs cannot be compared, or two scenarios have one name.
     """
+    if isinstance(policies, Run | str):
+        raise SpecificationError(
+            f"policies is one {type(policies).__name__}; give a list of runs, such as [run]."
+        )
+    for run in policies:
+        require_comparable(baseline, run)
     names = [run.scenario.name for run in policies]
     if not policies or len(set(names)) < len(names):
         raise SpecificationError(
             f"policies are {names}; give at least one run, each of a scenario with another name."
         )
-    tables = {}
-    for run in policies:
-        require_comparable(baseline, run)
-        tables[run.scenario.name] = _of_policy(baseline, run)
+    tables = {run.scenario.name: _of_policy(baseline, run) for run in policies}
     return pd.concat(tables, names=["policy", "outcome"])
 
 
@@ -85,7 +88,7 @@ def _of_policy(baseline: Run, run: Run) -> pd.DataFrame:
         ("earnings per dollar", gain["additional earnings"], outlay, "nothing was paid"),
     ):
         rows[name] = _ratio(top, bottom, reason)
-    rows |= _additionality(run, gain["additional moves"])
+    rows |= _additionality(baseline, run, gain["additional moves"])
     caution = policy_caution(baseline, run)
     for row in rows.values():
         row[-1] = "; ".join(filter(None, (str(row[-1]), caution)))
@@ -128,16 +131,28 @@ def _ratio(top: Floats, bottom: Floats, reason: str) -> list[object]:
     return [value, error, ""]
 
 
-def _additionality(run: Run, moves: Floats) -> dict[str, list[object]]:
+def _additionality(baseline: Run, run: Run, moves: Floats) -> dict[str, list[object]]:
     """Return the share of the payments for moves that changed a decision, by both ways."""
+    (already, _), (grants, needless) = (_payments_for_moves(one) for one in (baseline, run))
+    nobody: list[object] = [np.nan, np.nan, "not defined: nobody was paid for a move"]
+    if not grants.any():
+        return {"additionality, contrast": nobody, "additionality, same draws": [*nobody]}
+    more = grants - already
+    apart = (
+        [*ratio_of_means(100.0 * moves, more), ""]
+        if more.mean() > 0
+        else [np.nan, np.nan, "not defined: no more moves were paid for than in the baseline"]
+    )
+    whole = "of all policies of the run, those of the baseline too" if already.any() else ""
+    within = [*ratio_of_means(100.0 * (grants - needless), grants), whole]
+    return {"additionality, contrast": apart, "additionality, same draws": within}
+
+
+def _payments_for_moves(run: Run) -> tuple[Floats, Floats]:
+    """Return the payments for moves, and those of them without need, by replicate, (R,)."""
     chosen = run.policies[run.policies["inframarginal"].notna()]
-    names = ("additionality, contrast", "additionality, same draws")
-    if chosen["grants"].sum() == 0:
-        return {name: [np.nan, np.nan, "not defined: nobody was paid for a move"] for name in names}
-    sums = chosen.groupby("replicate")[["grants", "inframarginal"]].sum().astype(float)
-    grants = np.asarray(sums["grants"], dtype=np.float64)
-    within = grants - np.asarray(sums["inframarginal"], dtype=np.float64)
-    return {
-        name: [*ratio_of_means(100.0 * top, grants), ""]
-        for name, top in zip(names, (moves, within), strict=True)
-    }
+    columns = ["grants", "inframarginal"]
+    sums = chosen.groupby("replicate")[columns].sum().astype(float)
+    sums = sums.reindex(run.national["replicate"].unique(), fill_value=0.0)
+    grants, needless = (np.asarray(sums[name], dtype=np.float64) for name in columns)
+    return grants, needless

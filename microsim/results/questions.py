@@ -86,7 +86,8 @@ def who_is_displaced(
             "% of jobs a year": 100.0 * total["displaced"] / job_years,
         }
     )
-    found = _means(shown, keys, ["displaced", "% of workers", "% of jobs a year"])
+    uncertain = ["displaced", "% of workers", "% of jobs a year"]
+    found = _means(shown, keys, uncertain, ["workers", "displaced"], run.replicates)
     return found.sort_index(key=_ordered) if by == "exposure" else found
 
 
@@ -111,17 +112,23 @@ def who_moves(
     DataFrame
         Index ``by``; columns workers (mean over months), and in % a year: move (to another metro),
         move within (a metro), retrain (begin a course), stay (neither move to another metro nor
-        begin a course), and displaced (but of those who have been already), each with its error.
+        begin a course), and displaced (but of those who have been already, and as a share of who
+        could be in a month: those who were in the group before it), each with its error.
 
     Raises
     ------
     SpecificationError
-        If ``by`` names something else, or nobody is left.
+        If ``by`` names something else, nothing, or one twice, or nobody is left.
     """
     keys = [by] if isinstance(by, str) else list(by)
+    known = ("age", "education", "year", "displaced_recently")
     for key in keys:
-        _require(key, ("age", "education", "year", "displaced_recently"), "by")
-    table = run.groups
+        _require(key, known, "by")
+    if not keys or len(set(keys)) < len(keys):
+        raise SpecificationError(
+            f"by is {keys}; give at least one of {', '.join(known)}, and each once."
+        )
+    table = run.groups.assign(at_risk=_at_risk(run.groups))
     if displaced_recently is not None:
         table = table[table["displaced_recently"] == displaced_recently]
     if table.empty:
@@ -129,23 +136,26 @@ def who_moves(
             f"nobody in the run '{run.scenario.name}' was displaced in the 12 months before; ask "
             "without displaced_recently, or simulate a shock."
         )
-    total = table.groupby(["replicate", *keys], sort=False)[list(EVENTS)].sum()
+    total = table.groupby(["replicate", *keys], sort=False)[[*EVENTS, "at_risk"]].sum()
+    total = total[total["worker_months"] > 0]
     months = total["worker_months"]
     events = {
         "move": "moves",
         "move within": "local_moves",
         "retrain": "retraining",
-        "displaced": "displaced",
     }
     yearly = {
         name: 100.0 * (1.0 - (1.0 - total[event] / months) ** 12) for name, event in events.items()
     }
+    at_risk = total["at_risk"].where(total["at_risk"] > 0)
+    yearly["displaced"] = 100.0 * (1.0 - (1.0 - total["displaced"] / at_risk) ** 12)
     yearly["stay"] = 100.0 * (total["stayed_months"] / months) ** 12
     shares = ["move", "move within", "retrain", "stay"]
     if not displaced_recently:
         shares.append("displaced")
     shown = pd.DataFrame({"workers": months / run.months, **yearly})
-    return _means(shown[["workers", *shares]], keys, shares).sort_index(key=_ordered)
+    found = _means(shown[["workers", *shares]], keys, shares, ["workers"], run.replicates)
+    return found.sort_index(key=_ordered)
 
 
 def who_goes_where(run: Run) -> pd.DataFrame:
@@ -180,7 +190,7 @@ def who_goes_where(run: Run) -> pd.DataFrame:
     ).reindex(columns=list(RENT_BANDS), fill_value=0)
     shares = 100.0 * bands.div(moves, axis=0)
     shown = shown.join(shares.add_prefix("rent ratio "))
-    return _means(shown, ["workers"], list(shown.columns))
+    return _means(shown, ["workers"], list(shown.columns), ["moves a year"], run.replicates)
 
 
 def destination_models(run: Run) -> tuple[GravityResult, GravityResult]:
@@ -269,19 +279,43 @@ def _net(counts: pd.DataFrame) -> pd.DataFrame:
     return _means(shown, ["place"], ["net", "net, %"])
 
 
-def _means(table: pd.DataFrame, keys: list[str], uncertain: Sequence[str]) -> pd.DataFrame:
+def _means(
+    table: pd.DataFrame,
+    keys: list[str],
+    uncertain: Sequence[str],
+    counts: Sequence[str] = (),
+    replicates: int = 1,
+) -> pd.DataFrame:
     """Return means over replicates by ``keys``, with errors of the ``uncertain`` columns.
 
-    A group that some replicates lack counts in the others alone.
+    In replicates without a group its ``counts`` are zero, and the other columns are not defined:
+    they are those of the others alone.
     """
     groups = table.groupby(level=keys, sort=False, observed=True)
     mean, error = groups.mean(), groups.sem(ddof=1)
+    for name in counts:
+        every = table[name].unstack("replicate").reindex(columns=range(replicates)).fillna(0.0)
+        every = every.reindex(mean.index)
+        mean[name], error[name] = every.mean(axis=1), every.sem(axis=1, ddof=1)
     columns = {}
     for name in table.columns:
         columns[name] = mean[name]
         if name in uncertain:
             columns[name + SE] = error[name]
     return pd.DataFrame(columns)
+
+
+def _at_risk(groups: pd.DataFrame) -> "pd.Series[int]":
+    """Return the months that workers began in each row's group.
+
+    Months are counted by whether a worker was displaced recently when they end, and displacements
+    by whether so when they begin: the newly displaced went over from one row to the other.
+    """
+    recent = groups["displaced_recently"]
+    lost = groups["displaced"].where(~recent, 0)
+    keys = [groups[name] for name in ("replicate", "year", "age", "education")]
+    came = lost.groupby(keys).transform("sum")
+    return groups["worker_months"] + lost.where(~recent, -came)
 
 
 def _pairs(run: Run) -> FlowData:

@@ -17,7 +17,7 @@ from choicemodels.errors import DataError
 from microsim.results.histories import SCHEMA
 from microsim.scenario import Scenario
 
-__all__ = ["Run", "RunFolder", "RunPlan", "load_run"]
+__all__ = ["Run", "RunFolder", "RunPlan", "load_run", "plan_difference"]
 
 _FORMAT = 1
 _PACKAGES = ("nestflow", "numpy", "numba", "pandas", "scipy", "pyarrow")
@@ -26,6 +26,7 @@ _TABLES = ("national", "flows", "policies", "groups", "occupations", "destinatio
 _CHECKPOINTS = "checkpoints"
 _HISTORIES = "histories"
 _FINISHED, _BEGUN = "run.json", "begun.json"
+_OTHERS = {"population.json": "a population", "ensemble.json": "an ensemble"}
 _PLAIN = {
     "months": "number of months",
     "seed": "seed",
@@ -185,20 +186,17 @@ class RunFolder:
         Raises
         ------
         DataError
-            If the folder holds a run of another plan that is not to be replaced, or cannot be
-            made, cleared or written.
+            If the folder holds a run of another plan that is not to be replaced, or a population
+            or an ensemble, or cannot be made, cleared or written.
         """
-        folder = cls(Path(out))
+        folder = cls(_own_folder(out))
         if not replace and (found := folder.notes()) is not None:
             _require_same(found, _as_read(plan), folder)
         path = folder.path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            # First what says that the other files are a run's: a clearing may be interrupted.
-            for name in (_FINISHED, _BEGUN, *(f"{table}.parquet" for table in _TABLES)):
-                (path / name).unlink(missing_ok=True)
-            for name in (_PANEL, _HISTORIES, _CHECKPOINTS):
-                shutil.rmtree(path / name, ignore_errors=True)
+            if any((path / name).is_file() for name in (_FINISHED, _BEGUN)):
+                folder._clear()
         except OSError as problem:
             raise DataError(
                 f"the run cannot be written to {path} ({problem.strerror}); give a folder that "
@@ -214,9 +212,10 @@ class RunFolder:
         Raises
         ------
         DataError
-            If the folder holds a run of another plan, or one begun with other versions.
+            If the folder holds a run of another plan, or one begun with other versions, or a
+            population or an ensemble.
         """
-        folder = cls(Path(out))
+        folder = cls(_own_folder(out))
         found = folder.notes()
         if found is None:
             return cls.prepare(out, plan)
@@ -243,6 +242,11 @@ class RunFolder:
             raise DataError(
                 f"{file} cannot be read ({problem}); remove it to begin the run anew."
             ) from None
+        if not isinstance(found, dict):
+            raise DataError(
+                f"{file} holds a {type(found).__name__}, not the notes of a run; remove it to "
+                "begin the run anew."
+            )
         return found
 
     @property
@@ -285,6 +289,16 @@ class RunFolder:
         shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
         (self.path / _BEGUN).unlink(missing_ok=True)
 
+    def _clear(self) -> None:
+        """Remove the run that the folder's notes tell of."""
+        for table in _TABLES:
+            (self.path / f"{table}.parquet").unlink(missing_ok=True)
+        for name in (_CHECKPOINTS, _PANEL, _HISTORIES):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        # Last what says that the other files are a run's: a clearing may be interrupted.
+        for name in (_FINISHED, _BEGUN):
+            (self.path / name).unlink(missing_ok=True)
+
     def _month(self, kind: str, replicate: int, month: int) -> Path:
         return self.path / kind / f"replicate={replicate:03d}/month={month:04d}.parquet"
 
@@ -314,6 +328,20 @@ class RunFolder:
             ) from None
 
 
+def _own_folder(out: str | Path) -> Path:
+    """Return the folder that a run may be written to, which holds nothing of another kind."""
+    if not str(out).strip():
+        raise DataError("out is empty, which names no folder for the run; give one, or out=None.")
+    path = Path(out)
+    for name, what in _OTHERS.items():
+        if (path / name).is_file():
+            raise DataError(
+                f"{path} holds {what} ({name}), which a run written there would damage; give the "
+                "run a folder of its own."
+            )
+    return path
+
+
 def _read(path: Path) -> pd.DataFrame:
     try:
         # Opened file by file: the folder's name must not become a column.
@@ -331,16 +359,34 @@ def _as_read(plan: RunPlan) -> dict[str, Any]:
     return notes
 
 
+def plan_difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Return how the plan that a folder's notes tell of differs from the one wanted.
+
+    Parameters
+    ----------
+    found
+        From `RunFolder.notes`.
+    wanted
+        The scenario and some or all of the rest, as `RunPlan.notes` has them, read from a file.
+
+    Returns
+    -------
+    str
+        Such as "seed is 1, not 2"; empty where they agree.
+    """
+    if found.get("scenario") != wanted["scenario"]:
+        name, asked = (found.get("scenario") or {}).get("name"), wanted["scenario"]["name"]
+        apart = f"'{name}', not '{asked}'" if name != asked else f"'{name}', but changed since"
+        return f"scenario is {apart}"
+    for key, words in _PLAIN.items():
+        if key in wanted and found.get(key) != wanted[key]:
+            return f"{words} is {found.get(key)!r}, not {wanted[key]!r}"
+    return ""
+
+
 def _require_same(found: dict[str, Any], wanted: dict[str, Any], folder: RunFolder) -> None:
     """Raise if the notes of a folder are of another plan than the one wanted."""
-    problem = ""
-    if found.get("scenario") != wanted["scenario"]:
-        name, asked = found.get("scenario", {}).get("name"), wanted["scenario"]["name"]
-        apart = f"'{name}', not '{asked}'" if name != asked else f"'{name}', but changed since"
-        problem = f"scenario is {apart}"
-    for key, words in _PLAIN.items():
-        if not problem and found.get(key) != wanted[key]:
-            problem = f"{words} is {found.get(key)!r}, not {wanted[key]!r}"
+    problem = plan_difference(found, wanted)
     if problem:
         raise DataError(
             f"{folder.path} holds another run: its {problem}; give another folder, or replace it "
@@ -369,20 +415,30 @@ def load_run(folder: str | Path) -> Run:
     Raises
     ------
     DataError
-        If the folder holds no finished run.
+        If the folder holds no finished run, or one of another format.
     """
     path = Path(folder)
     try:
         notes = json.loads((path / _FINISHED).read_text("utf-8"))
+        if notes["format"] != _FORMAT:
+            raise DataError(
+                f"{path} holds a run of format {notes['format']}, but this version reads format "
+                f"{_FORMAT}; simulate it again."
+            )
+        plan: dict[str, Any] = {name: notes[name] for name in _PLAIN}
+        content = notes["scenario"]
         tables: dict[str, Any] = {
             name: pd.read_parquet(path / f"{name}.parquet") for name in _TABLES
         }
         panel = [
             month
-            for replicate in range(notes["replicates"])
-            for month in RunFolder(path).read_months(replicate, notes["months"])
+            for replicate in range(plan["replicates"])
+            for month in RunFolder(path).read_months(replicate, plan["months"])
         ]
-    except (OSError, ValueError) as problem:
+        tables["metros"] = pd.concat(panel, ignore_index=True)
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         if (path / _BEGUN).is_file():
             raise DataError(
                 f"the run in {path} was stopped before its end; resume it with "
@@ -392,10 +448,8 @@ def load_run(folder: str | Path) -> Run:
             f"{path} holds no finished run ({type(problem).__name__}: "
             f"{str(problem).splitlines()[0]}); simulate with out='{path}' first."
         ) from None
-    plan: dict[str, Any] = {name: notes[name] for name in _PLAIN}
     return Run(
-        scenario=Scenario.from_mapping(notes["scenario"], source=str(path / _FINISHED)),
-        metros=pd.concat(panel, ignore_index=True),
+        scenario=Scenario.from_mapping(content, source=str(path / _FINISHED)),
         folder=path,
         **tables,
         **plan,

@@ -119,3 +119,17 @@ def test_labels_must_be_those_of_the_areas(areas):
         NestflowError, match=r"1 areas are missing \(c2\) and 1 labels are of none \(d9\)"
     ):
         level_margin(areas, "county", margins)
+
+
+@pytest.mark.parametrize("margin", [proportion_margin, ratio_margin, product_margin])
+def test_series_in_another_order_are_refused(margin):
+    part, whole = pd.Series([5.0, 2.0], ["a", "b"]), pd.Series([9.0, 8.0], ["b", "a"])
+    with pytest.raises(NestflowError, match="one is labelled a, b and another b, a"):
+        margin(part, part / 10, whole, whole / 10)
+    aligned = whole[part.index]
+    np.testing.assert_array_equal(
+        margin(part, part / 10, aligned, aligned / 10),
+        margin(part.tolist(), (part / 10).tolist(), aligned.tolist(), (aligned / 10).tolist()),
+    )
+    with pytest.raises(NestflowError, match="one is labelled"):
+        sum_margin(part, whole, zeros="largest")

@@ -73,6 +73,73 @@ def test_unavailable_rows_leave_and_are_counted():
     assert data.set_sizes.tolist() == [2, 2, 2]
 
 
+def test_a_case_without_any_alternative_is_counted():
+    table = long_table().assign(ok=[1, 1, 0, 0, 0, 1, 1])
+    data = ChoiceData.from_long(table, "case", "mode", available="ok")
+    assert data.n_cases == 2
+    assert data.describe().facts["cases without any alternative left out"] == "1"
+    problem = data.check().problems[0]
+    assert (problem.check, problem.where) == ("no alternative available", "case 2")
+
+
+def test_two_values_with_one_name_are_refused():
+    table = long_table().assign(mode=[1, 2, "1", 2, 3, 1, 3])
+    with pytest.raises(DataError, match="holds 1 and '1', which are both called '1'"):
+        load(table)
+    with pytest.raises(SpecificationError, match="lists a name twice"):
+        load(long_table(), alternatives=["car", "bus", "rail", "car"])
+    with pytest.raises(SpecificationError, match="alternatives= is 5; list the names"):
+        load(long_table(), alternatives=5)
+
+
+def test_columns_that_cannot_be_compared_are_noted():
+    report = load(long_table().assign(tags=[["a"]] * 7)).check()
+    assert "neither numbers nor text: column 'tags'" in str(report)
+
+
+def wide(columns=None, **options):
+    table = pd.DataFrame({"pick": [2, 1, 3], "c_car": [3.0, 4.0, 5.0], "c_bus": [2.0, 2.5, 3.0]})
+    given = {
+        "choice": "pick",
+        "alternatives": {1: "car", 2: "bus", 3: "bus"},
+        "varying": {"cost": {"car": "c_car", "bus": "c_bus"}},
+    }
+    return ChoiceData.from_wide(table.assign(**columns or {}), **{**given, **options})
+
+
+def test_two_codes_may_mean_one_alternative():
+    data = wide()
+    assert data.alternatives == ("car", "bus")
+    assert data.chosen_alternative.tolist() == [1, 0, 1]
+
+
+def test_wide_alternatives_may_be_numbers():
+    data = wide(alternatives=[1, 2, 3], varying={"cost": {1: "c_car", 2: "c_bus"}})
+    assert data.alternatives == ("1", "2", "3")
+    assert data.chosen_alternative.tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ({"case": 1}, {}, "column 'case' of its own"),
+        ({"alternative": 1}, {}, "column 'alternative' of its own"),
+        ({"chosen": 1}, {}, "column 'chosen' of its own"),
+        ({"available": 1}, {"available": {"car": "c_car"}}, "column 'available' of its own"),
+        ({"pick": ["1", "2", "3"]}, {}, "values such as '1' and .* codes such as 1: one is text"),
+        ({"c_car": ["a", "b", "c"]}, {}, "column 'c_car' .* not numeric: row 0 holds 'a'"),
+        ({}, {"varying": {"cost": "c_car"}}, r"varying\['cost'\] is 'c_car'; write the column"),
+        ({}, {"varying": None}, "varying is None; write for each variable"),
+        ({}, {"available": "c_car"}, "available is 'c_car'; write the column"),
+        ({}, {"alternatives": 5}, "alternatives is 5; list the names"),
+        ({}, {"varying": {"cost": {4: "c_car"}}}, "'4' is not among the alternatives"),
+    ],
+)
+def test_a_fault_of_a_wide_table_is_named(columns, options, message):
+    with pytest.raises((DataError, SpecificationError), match=message):
+        wide(columns, **options)
+
+
 def test_wide_equals_long():
     wide = pd.DataFrame(
         {

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from choicemodels import MultinomialLogit, NestedLogit
+from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.errors import EstimationError, SpecificationError
 from estimation import fit
 from estimation.choice.wtp import fieller_limits, willingness_to_pay
@@ -74,6 +74,15 @@ def test_names_of_any_kind(travel_mode):
     assert value == pytest.approx(want)
 
 
+def test_a_name_may_hold_backticks(travel_mode):
+    table = travel_mode.table.assign(**{"my km": travel_mode.table["ttme"] + 1})
+    data = ChoiceData.from_long(table, "individual", "mode", "choice")
+    result = fit(MultinomialLogit("gc + log(`my km`)"), data)
+    for text in ("2 * log(`my km`)", "2 * `log(`my km`)`"):
+        value = delta_method(result, text)
+        assert value.estimate[0] == pytest.approx(2 * result.params["log(`my km`)"])
+
+
 def test_what_functions_may_return(modes):
     def ratio(b):
         return b["gc"] / b["ttme"]
@@ -128,6 +137,8 @@ def test_expressions_that_cannot_be_used(modes, function, options, message):
 def test_what_is_not_finite_is_named(modes):
     with pytest.raises(EstimationError, match=r"'log\(gc\)' is not finite at the estimates"):
         delta_method(modes, ["ttme", "log(gc)"])
+    with pytest.raises(EstimationError, match="'ttme/0' is not finite"):
+        delta_method(modes, "ttme/0")
 
 
 # Willingness to pay

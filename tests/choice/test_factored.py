@@ -7,6 +7,7 @@ import pytest
 from choicemodels import ChoiceData, MultinomialLogit, NestedLogit
 from choicemodels.choices.partitioned import PartitionedChoiceData
 from choicemodels.errors import DataError, EstimationError, SpecificationError
+from choicemodels.logit.observations import decision_makers
 from choicemodels.logit.tree import build_tree, log_probabilities
 from choicemodels.specify import specify
 from estimation import fit, load_result
@@ -264,6 +265,19 @@ def bad_tables(change):
 def test_tables_that_do_not_fit_together(change, message):
     with pytest.raises(DataError, match=message):
         build(*bad_tables(change))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_missing_decision_maker_is_refused(strict):
+    people, alternatives, pairs = tables()
+    people["who"] = pd.Series(["a", None] * len(people))[: len(people)]
+    with pytest.raises(DataError, match=r"panel: case 101 .* must name it"):
+        fit(
+            MultinomialLogit("wage | 0"),
+            build(people, alternatives, pairs, panel="who", strict=strict),
+        )
+    with pytest.raises(DataError, match="'who' names no decision maker in"):
+        decision_makers(people["who"])
 
 
 def test_pairs_need_an_origin():

@@ -8,11 +8,20 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from choicemodels import ChoiceData, MultinomialLogit, NestedLogit, NestflowWarning
+from choicemodels import (
+    ChoiceData,
+    CrossNestedLogit,
+    MultinomialLogit,
+    NestedLogit,
+    NestflowWarning,
+    OrderedChoice,
+)
 from choicemodels.errors import DataError, EstimationError, IdentificationError, SpecificationError
 from choicemodels.specify import specify
-from estimation import fit
+from estimation import compare, elasticities, fit, table
 from estimation.choice.constants import constants_only
+from estimation.choice.validation import validate
+from estimation.estimates import Covariance, Estimates
 from estimation.newton import maximize
 
 GROUND = {"ground": ["train", "bus", "car"]}
@@ -114,6 +123,97 @@ def test_two_way_clusters_by_inclusion_and_exclusion(conditional):
     if got.covariance.notes:
         pytest.fail("the example was meant to be positive definite")
     np.testing.assert_allclose(got.cov_params(), want, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda r, t: r.predict(t), r"predict\(\) takes choice data and was given a DataFrame"),
+        (lambda r, t: elasticities(r, "gc", t), r"effects\(\) takes choice data"),
+        (lambda r, t: elasticities(r, "gc", alternatives=1), "alternatives= names '1'"),
+        (lambda r, t: validate(r, t), r"validate\(\) takes choice data"),
+        (lambda r, t: compare(r, [t, t]), "was given a list of scenarios; give them names"),
+        (lambda r, t: compare(r, {"a": t, "b": t}), "a takes choice data"),
+        (lambda r, t: elasticities(3, "gc"), "was given a int"),
+    ],
+)
+def test_what_is_no_choice_data_is_refused(conditional, travel_mode, call, message):
+    with pytest.raises(SpecificationError, match=message):
+        call(conditional, travel_mode.table)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("zero", "start is 'zero', which is no list of numbers"),
+        ({"gc": "x"}, "start gives 'gc' the value 'x'"),
+        ({"gc": None}, "start gives 'gc' the value None"),
+    ],
+)
+def test_starting_values_are_numbers(travel_mode, start, message):
+    with pytest.raises(EstimationError, match=message):
+        fit(MultinomialLogit("gc"), travel_mode, start=start)
+
+
+def test_a_result_is_not_saved_over_a_folder_or_a_table(conditional, tmp_path):
+    with pytest.raises(DataError, match="is a folder; name a file in it"):
+        conditional.save(tmp_path)
+    with pytest.raises(DataError, match=r"data.csv' is called otherwise; end it in .json"):
+        conditional.save(tmp_path / "data.csv")
+    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}.part"))
+
+
+def test_statistics_have_names_for_readers(conditional):
+    assert "Log-likelihood (constants)" in str(table(conditional, stats=["ll_constants"]))
+
+
+def test_a_base_and_terms_may_be_named_by_number(travel_mode):
+    codes = {"air": 1, "train": 2, "bus": 3, "car": 4}
+    rows = travel_mode.table.assign(mode=travel_mode.table["mode"].astype(str).map(codes))
+    data = ChoiceData.from_long(rows, "individual", "mode", "choice")
+    model = MultinomialLogit("gc", base=4, specific={1: "0 + hinc"})
+    assert model == MultinomialLogit("gc", base="4", specific={"1": "0 + hinc"})
+    assert fit(model, data).converged
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: MultinomialLogit(None), "formula is None; write text"),
+        (lambda: MultinomialLogit("x", size=None), "size is None; write text"),
+        (lambda: MultinomialLogit("x", specific=["a"]), r"specific is \['a'\]; map alternatives"),
+        (lambda: MultinomialLogit("x", base=["a"]), r"base is \['a'\]; name one alternative"),
+        (lambda: MultinomialLogit("x", bounds=[1]), r"bounds is \[1\]; map parameters"),
+        (lambda: NestedLogit("x", [["a"]]), r"nests is \[\['a'\]\]; map nests"),
+        (lambda: NestedLogit("x", {"g": 3}), r"nests\['g'\] is 3; list the alternatives"),
+        (lambda: NestedLogit("x", {"g": ["a"]}, lambdas=0.5), r"such as \{'g': 0.5\}"),
+        (lambda: NestedLogit("x", {"g": ["a"]}, lambdas=None), "lambdas is None"),
+        (lambda: NestedLogit("x", {"g": ["a"]}, lambdas={"g": "x"}), "'g' at 'x'"),
+        (lambda: CrossNestedLogit("x", [["a"]]), r"nests is \[\['a'\]\]; map nests"),
+        (lambda: NestedLogit.move_stay("x", groups=[["a"]]), "map groups to destinations"),
+        (lambda: NestedLogit.move_stay("x", destinations="ab"), "destinations is 'ab'; list"),
+        (lambda: OrderedChoice(None, outcome="y"), "the formula is None"),
+    ],
+)
+def test_what_is_no_specification_is_refused(build, message):
+    with pytest.raises(SpecificationError, match=message):
+        build()
+
+
+def test_destinations_may_come_from_a_column():
+    want = NestedLogit.move_stay("x", destinations=["a", "b"])
+    for destinations in (pd.Series(["a", "b"]), np.array(["a", "b"])):
+        assert NestedLogit.move_stay("x", destinations=destinations) == want
+
+
+def test_an_unknown_small_sample_factor_is_refused(conditional):
+    with pytest.raises(SpecificationError, match=r"ssc is 'stat' \(did you mean 'stata'"):
+        conditional.with_cov("cluster", groups=np.arange(210) // 3, ssc="stat")
+    with pytest.raises(SpecificationError, match="ssc is 'stat'"):
+        conditional.with_cov("robust", ssc="stat")
+    with pytest.raises(SpecificationError, match="cov is 'None'"):
+        conditional.with_cov(None)
 
 
 def test_wald_and_t_tests(conditional):
@@ -314,3 +414,38 @@ def test_constraints_that_leave_nothing_to_estimate(travel_mode):
     model = MultinomialLogit("gc | 0", constraints=["gc = -1"])
     with pytest.raises(SpecificationError, match="fix every parameter"):
         fit(model, travel_mode)
+
+
+# --- coefficients without bounds ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MultinomialLogit("gc | I(hinc > 60)", base="car"),
+        MultinomialLogit("I(gc / 1e6) | I(hinc > 60)", base="car"),
+        NestedLogit("gc | I(hinc > 60)", {"public": ["bus", "train"]}, base="car"),
+    ],
+)
+def test_coefficients_that_run_to_infinity_are_named(model, travel_mode):
+    # Nobody with an income above 60 took the bus.
+    with pytest.warns(NestflowWarning, match=r"do not bound 'I\(hinc > 60\):bus': larger"):
+        result = fit(model, travel_mode)
+    assert any("do not bound" in note for note in result.notes)
+
+
+def test_absorbed_constants_do_not_hide_coefficients_that_run_to_infinity(travel_mode):
+    table = travel_mode.table
+    rich_bus = (table["hinc"] > 60) & (table["mode"] == "bus")
+    data = ChoiceData.from_long(table.assign(rich_bus=rich_bus), "individual", "mode", "choice")
+    model = MultinomialLogit("gc + rich_bus | 0", constants="absorbed")
+    with pytest.warns(NestflowWarning, match="do not bound 'rich_bus'"):
+        fit(model, data)
+
+
+def test_a_negative_variance_has_no_standard_error():
+    bad = Estimates(("a", "b"), np.ones(2), Covariance(np.diag([1.0, -1.0]), "hessian"))
+    with pytest.raises(EstimationError, match="gives 'b' a negative variance"):
+        _ = bad.bse
+    rounding = Estimates(("a", "b"), np.ones(2), Covariance(np.diag([1.0, -1e-18]), "hessian"))
+    assert rounding.bse["b"] == 0

@@ -12,6 +12,7 @@ from scipy import stats
 from choicemodels import (
     ChoiceData,
     LatentClassLogit,
+    MixedLogit,
     MultinomialLogit,
     load_data,
 )
@@ -646,11 +647,19 @@ def test_utilities_of_ten_thousand_do_not_overflow():
         ({"classes": 0}, "whole number from 1 upwards"),
         ({"classes": 2.0}, "whole number from 1 upwards"),
         ({"membership": "age | income"}, "has 2 parts"),
+        ({"classes": 1, "membership": "age"}, "with one class there is nothing"),
     ],
 )
 def test_specifications_are_valid_once_built(options, message):
     with pytest.raises(SpecificationError, match=message):
         LatentClassLogit("x", **options)
+
+
+def test_whole_numbers_may_come_from_numpy():
+    assert LatentClassLogit("x", classes=np.int64(3)) == LatentClassLogit("x", classes=3)
+    mixed = MixedLogit("x", {"x": "normal"}, draws=np.int64(50), seed=np.int32(2))
+    assert type(mixed.draws) is int
+    assert type(mixed.seed) is int
 
 
 @pytest.mark.parametrize(

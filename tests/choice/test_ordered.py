@@ -250,10 +250,43 @@ def test_collinear_columns_are_named(applications):
         fit(OrderedChoice("gpa + twice", outcome="apply", levels=LEVELS), data)
 
 
+def test_predictions_keep_the_index_of_the_table(applications):
+    some = applications.iloc[10:15]
+    assert fit(applied(), applications).predict(some).index.equals(some.index)
+
+
+@pytest.mark.parametrize("kind", ["array", "intervals", "listed intervals"])
+def test_levels_of_any_kind_can_be_saved(applications, kind, tmp_path):
+    cut = pd.cut(applications["gpa"], 3)
+    codes = cut.cat.codes.to_numpy()
+    outcome, levels = {
+        "array": (codes, np.arange(3)),
+        "intervals": (cut, None),
+        "listed intervals": (cut, cut.cat.categories),
+    }[kind]
+    table = applications.assign(y=outcome)
+    result = fit(OrderedChoice("pared", outcome="y", levels=levels), table)
+    back = load_result(result.save(tmp_path / "r.json"))
+    assert back.levels == result.levels
+    assert back.levels[0] == (0 if kind == "array" else str(cut.cat.categories[0]))
+    assert back.predict(table).equals(result.predict(table))
+
+
 def test_perfect_prediction():
     data = pd.DataFrame({"y": np.repeat([0, 1, 2], 20), "x": np.arange(60.0)})
     with pytest.raises(EstimationError, match="perfectly"):
         fit(OrderedChoice("x", outcome="y"), data)
+
+
+def test_coefficients_that_run_to_infinity_are_named():
+    x = np.random.default_rng(0).normal(size=300)
+    always = np.arange(300) % 5 == 0
+    y = np.where(always, 2, np.digitize(np.roll(x, 1) + x, [-0.5, 0.5]))
+    data = pd.DataFrame({"x": x, "always": always, "y": y})
+    with pytest.warns(NestflowWarning, match="do not bound 'always'"):
+        result = fit(OrderedChoice("x + always", outcome="y"), data)
+    assert "do not bound" in result.notes[0]
+    assert not fit(OrderedChoice("x", outcome="y"), data).notes
 
 
 def test_too_few_iterations_warn(applications):

@@ -71,6 +71,16 @@ def test_what_is_special_to_latex_is_escaped(results):
     assert "$R^2$" in fitted
 
 
+def test_names_and_notes_of_results_are_escaped(results):
+    shown = table(results[0], labels={"gc": "50% & #1 $"}, heads=["a<b"], caption="R&D")
+    made = shown.to_latex().split("threeparttable\n", 1)[1]
+    for piece in (r"50\% \& \#1 \$", r"a\textless{}b", r"\caption{R\&D}", r"p \textless{} 0.05"):
+        assert piece in made
+    assert "Standard errors in parentheses." in made
+    assert "<" not in made
+    assert "Standard errors in parentheses." in shown.to_html()
+
+
 def test_a_table_beside_statsmodels(results, travel_mode):
     import statsmodels.api as sm
 

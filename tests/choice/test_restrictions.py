@@ -60,6 +60,59 @@ def random_equations(seed, P=6, Q=3):
     return names, [line.replace("+ -", "- ") for line in lines], R, q
 
 
+def test_a_chain_is_as_many_equations_as_it_has_signs():
+    R, q = linear_equations(["cost = time = lambda:a = 2"], NAMES)
+    want, value = linear_equations(["cost = time", "time = lambda:a", "lambda:a = 2"], NAMES)
+    assert R.shape == (3, len(NAMES))
+    np.testing.assert_array_equal(R, want)
+    np.testing.assert_array_equal(q, value)
+    restrictions = Restrictions.build(NAMES, ["cost = time = 0"], {})
+    assert len(restrictions.free) == len(NAMES) - 2
+
+
+def test_names_may_hold_commas_signs_and_backticks():
+    names = ("log(`my km`)", "(Intercept):Boston, MA", "C(g, t(base='B'))[T.A]:bus", "my km")
+    lines = [
+        "log(`my km`) = -1",
+        "2 * `log(`my km`)` = (Intercept):Boston, MA, C(g, t(base='B'))[T.A]:bus = 3",
+        "`my km` = 1",
+    ]
+    R, q = linear_equations(lines, names)
+    np.testing.assert_array_equal(R, [[1, 0, 0, 0], [2, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(q, [-1, 0, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("cost * time = 0", "Only one non-scalar factor"),
+        ("cost ** time = 0", r"Unknown operator '\*\*'\)"),
+        ("cots = 0", r"no parameter 'cots' \(did you mean 'cost'\?\)"),
+        ("cost == 0", "cannot read"),
+        ("cost / 0 = 1", "cannot read"),
+    ],
+)
+def test_what_cannot_be_read_is_said_on_one_line(line, message):
+    with pytest.raises(SpecificationError, match=message) as raised:
+        linear_equations([line], NAMES)
+    assert not {"\n", "\x1b"} & set(str(raised.value))
+
+
+def test_a_mapping_gives_parameters_their_values(travel_mode):
+    fixed = fit(MultinomialLogit("gc + ttme", constraints={"gc": np.float64(-0.02)}), travel_mode)
+    assert fixed.model == MultinomialLogit("gc + ttme", constraints=["gc = -0.02"])
+    assert fixed.theta[fixed.parameters.names.index("gc")] == -0.02
+    result = fit(MultinomialLogit("gc + ttme"), travel_mode)
+    assert result.wald_test({"gc": 1e-5}) == result.wald_test("gc = 1e-05")
+    assert list(result.t_test("gc = ttme = 0").index) == ["gc = ttme", "ttme = 0"]
+
+
+@pytest.mark.parametrize("given", [None, 3, [["cost", "time"]], [None], {"cost": None}])
+def test_what_is_no_equation_is_refused(given, travel_mode):
+    with pytest.raises(SpecificationError, match="constraints="):
+        MultinomialLogit("gc", constraints=given)
+
+
 def test_several_equations_may_begin_with_a_sign():
     R, q = linear_equations(["-cost = 1", "-time = -2", "- lambda:a - lambda:b"], NAMES)
     np.testing.assert_allclose(R @ [-1, 2, 9, 3, -3, 9], q)

@@ -135,6 +135,13 @@ def test_the_average_case_has_weighted_means(swissmetro):
         (lambda d: change(d, {"time": 1}, where="log(-time)"), DataError, "where='log"),
         (lambda d: drop_alternatives(d, MODES), DataError, "2,769 cases would be left without"),
         (lambda d: keep_cases(d, np.zeros(2769, bool)), DataError, "no case is left"),
+        (lambda d: keep_cases(d, [True, False]), DataError, "2 flags for 2,769 cases"),
+        (lambda d: keep_cases(d, [0.0, 1.0]), DataError, "'0.0', which is neither a position"),
+        (lambda d: keep_cases(d, [2769]), DataError, "position 2769"),
+        (lambda d: keep_cases(d, [-1]), DataError, "position -1"),
+        (lambda d: keep_cases(d, [True, None]), DataError, "missing in 1 places"),
+        (lambda d: change(d, {"time": 1}, alternatives=4), SpecificationError, "'4'"),
+        (lambda d: drop_alternatives(d, 4), SpecificationError, "'4'"),
         (lambda d: add_alternative(d, "air", like="car"), SpecificationError, "'air' already"),
         (lambda d: add_alternative(d, "b", like="c"), SpecificationError, "no alternative 'c'"),
         (lambda d: add_alternative(d, "b", like="car", where="dist < 0"), DataError, "no case"),
@@ -143,6 +150,14 @@ def test_the_average_case_has_weighted_means(swissmetro):
 def test_mistakes_about_data(mode_canada, call, error, message):
     with pytest.raises(error, match=message):
         call(mode_canada)
+
+
+def test_flags_and_positions_of_any_kind_keep_the_same_cases(mode_canada):
+    flags = pd.Series(np.arange(mode_canada.n_cases) < 5)
+    want = mode_canada.case_ids[:5].tolist()
+    kinds = (flags, flags.astype("boolean"), flags.astype(object), flags.tolist(), range(5))
+    for cases in (*kinds, pd.Series(range(5), index=[9, 8, 7, 6, 5])):
+        assert keep_cases(mode_canada, cases).case_ids.tolist() == want
 
 
 # Alternatives that the model was not fitted with

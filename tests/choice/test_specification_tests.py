@@ -90,6 +90,36 @@ COOLING = {"cooling": ["gcc", "ecc", "erc", "hpc"], "other": ["gc", "ec", "er"]}
 CENTRAL = {"central": ["ec", "ecc", "gc", "gcc", "hpc"], "room": ["er", "erc"]}
 
 
+def test_too_few_clusters_are_not_taken_for_constraints(travel_mode):
+    model = MultinomialLogit("gc + ttme + invt")
+    result = fit(model, travel_mode, cov="cluster", groups=np.arange(210) % 2)
+    test = result.wald_test("gc = ttme = invt = 0")
+    assert not test.applies
+    assert "2 clusters tell 1 restrictions apart at most" in test.reason
+
+
+def test_samples_in_another_order_are_the_same(travel_mode, small, large):
+    table = travel_mode.table.sample(frac=1, random_state=1)
+    data = ChoiceData.from_long(
+        table, "individual", "mode", "choice", alternatives=["train", "car", "air", "bus"]
+    )
+    shuffled = fit(large.model, data)
+    assert lr_test(small, shuffled).statistic == pytest.approx(lr_test(small, large).statistic)
+
+
+def test_a_name_does_not_make_a_sample_weighted(travel_mode):
+    table = travel_mode.table.rename(columns={"invt": "weighted_invt"})
+    data = ChoiceData.from_long(table, "individual", "mode", "choice")
+    larger = MultinomialLogit("gc + weighted_invt")
+    smaller = replace(larger, constraints=["weighted_invt = -0.001"])
+    assert lr_test(fit(smaller, data), fit(larger, data)).applies
+
+
+def test_what_the_score_test_cannot_take(small, large):
+    with pytest.raises(SpecificationError, match="not a ChoiceResult and a ChoiceResult"):
+        score_test(small, large)
+
+
 def test_published_likelihood_ratios_on_hc(hc):
     want = values("TrainCroissant2020")
     mnl = fit(MultinomialLogit(HC), hc)
@@ -178,7 +208,8 @@ def test_likelihood_ratios_that_do_not_apply(travel_mode, small, large, greene, 
     assert "restricted model comes first" in lr_test(large, small).reason
     half = fit(small.model, keep_cases(travel_mode, np.arange(100)))
     assert "the samples differ: 100 and 210" in lr_test(half, large).reason
-    shifted = keep_cases(travel_mode, np.roll(np.arange(210), 1))
+    moved = keep_cases(travel_mode, np.roll(np.arange(210), 1))
+    shifted = replace(moved, case_ids=travel_mode.case_ids)
     assert "choices or the choice sets" in lr_test(fit(small.model, shifted), large).reason
     weights = 1 + np.arange(210) % 2
     pair = [fit(r.model, weighted(travel_mode, weights)) for r in (small, large)]

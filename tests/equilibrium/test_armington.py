@@ -221,6 +221,8 @@ def test_zeros_where_flows_are_needed_cannot_be_balanced():
     [
         ({"sigma": 1.0}, "above 1"),
         ({"sigma": np.inf}, "above 1"),
+        ({"sigma": "5"}, "sigma is '5'; .* above 1"),
+        ({"sigma": 4.0, "supply": None}, "supply is None"),
         ({"sigma": 4.0, "supply": -0.1}, "supply"),
         ({"sigma": 4.0, "deficits": "fixed"}, "multiplicative, additive, none"),
     ],

@@ -187,6 +187,9 @@ def test_effects_that_are_lacking_are_said(noisy):
         ({"agrement": 0}, {}, SpecificationError, "did you mean 'agreement'"),
         ({"trade": 0}, {}, SpecificationError, "none of the regressors"),
         ({}, {}, SpecificationError, "empty"),
+        ({"agreement": [0] * 49}, {}, SpecificationError, "'agreement' is set to a list; give one"),
+        ({"agreement": "'a'"}, {}, DataError, "\"'a'\" is not numeric .its values are like 'a'"),
+        ({"agreement": None}, {}, SpecificationError, "'agreement' is set to a NoneType"),
         ({"importer": "P1"}, {}, SpecificationError, "part of a fixed effect"),
         ({"agreement": 0}, {"where": "exporter == 'P99'"}, SpecificationError, "for no pair"),
         ({"distance": 0}, {}, DataError, "not finite"),
@@ -198,6 +201,15 @@ def test_effects_that_are_lacking_are_said(noisy):
 def test_scenarios_that_mean_nothing_are_refused(result, scenario, options, error, complaint):
     with pytest.raises(error, match=complaint):
         counterfactual(Armington(SIGMA), result, scenario, **options)
+
+
+def test_labels_are_not_set_by_a_scenario(noisy):
+    labelled = noisy.with_columns(kind=np.where(noisy.table["agreement"] > 0, "new", "old"))
+    found = fit(Gravity("C(kind) + border | exporter + importer"), labelled)
+    for value in ("old", "'old'"):
+        with pytest.raises(SpecificationError, match="but the column holds labels") as caught:
+            counterfactual(Armington(SIGMA), found, {"kind": value})
+        assert "np.str_" not in str(caught.value)
 
 
 def test_tables_that_do_not_fit_are_refused(noisy, result):

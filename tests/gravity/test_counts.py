@@ -250,6 +250,7 @@ def test_too_few_steps_are_said(flows, monkeypatch):
             "inflation='1 . z . I.3 . z.' are collinear",
         ),
         ("x", {"family": INFLATED[0], "inflation": ""}, SpecificationError, "inflation= is empty"),
+        ("x", {"inflation": "z"}, SpecificationError, "inflation='z' goes with the zero-inflated"),
         ("x", {"cov": "HC3"}, SpecificationError, "offered for PPML alone"),
     ],
 )

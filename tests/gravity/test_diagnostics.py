@@ -246,6 +246,11 @@ def test_diagnose_collects_everything(counts, tmp_path):
     assert "RESET" in found.table().save(tmp_path / "d.md").read_text(encoding="utf-8")
 
 
+def test_one_power_is_given_as_itself(counts):
+    result = estimate(counts)
+    assert reset_test(result, 3) == reset_test(result, (3,))
+
+
 def test_diagnose_of_amounts_says_what_does_not_apply():
     result = estimate(draw("gamma"))
     found = diagnose(result)

@@ -58,6 +58,11 @@ def test_matrices_by_period_may_have_different_places():
             {},
             "1, 2 is integer among the origins and string among the destinations",
         ),
+        (
+            MATRIX.set_axis(pd.MultiIndex.from_product([["a"], PLACES])),
+            {},
+            "the rows of the matrix have labels of 2 parts",
+        ),
         (MATRIX.astype(object).replace(5.0, "x"), {}, "not a number"),
         ({}, {}, "no matrix was given"),
         ({1: MATRIX, 2: -MATRIX}, {}, "'flow' is negative"),
@@ -176,6 +181,8 @@ def test_places_without_any_row_can_be_declared():
     assert filled.to_matrix().loc["d"].drop("d").eq(0).all()
     assert filled.to_matrix()["d"].drop("d").eq(0).all()
     assert filled.nobs == 3 * 3 + 2 * 3
+    one = FlowData.from_matrix(MATRIX).complete(places="Salzburg")
+    assert one.to_matrix().index.tolist() == ["Salzburg", *PLACES]
 
 
 def test_a_panel_is_filled_in_every_period_and_keeps_its_types():
@@ -202,6 +209,8 @@ def test_covariates_of_places_come_to_both_ends():
     assert joined["origin_jobs"].tolist() == joined["origin"].map(jobs).tolist()
     assert joined["destination_jobs"].tolist() == joined["destination"].map(jobs).tolist()
     assert "origin_jobs" not in flows.table
+    named = flows.with_places(places.assign(pay=1.0), columns="jobs").table
+    pd.testing.assert_frame_equal(named, joined)
     shared = flows.with_places(places)
     assert shared.factor("origin").codes is flows.factor("origin").codes
 
@@ -257,6 +266,8 @@ def test_travel_times_stand_in_a_matrix():
     assert table["minutes"].tolist() == [
         minutes.loc[o, d] for o, d in zip(table["origin"], table["destination"], strict=True)
     ]
+    with pytest.raises(DataError, match="'minutes' is a ndarray, which has no labels; give a Dat"):
+        FlowData.from_matrix(MATRIX).with_matrix(minutes.to_numpy(), "minutes")
     with pytest.raises(DataError, match=r"'minutes'|no row for 1 of"):
         FlowData.from_matrix(MATRIX).with_matrix(minutes.where(minutes != 15), "minutes")
 
@@ -268,3 +279,5 @@ def test_columns_are_not_overwritten():
         flows.with_columns(x=2.0)
     with pytest.raises(DataError, match="'z' has 2 values, but there are 8 rows"):
         flows.with_columns(z=[1, 2])
+    with pytest.raises(DataError, match=r"'z' has the shape \(8, 2\); give one value a row"):
+        flows.with_columns(z=np.zeros((8, 2)))

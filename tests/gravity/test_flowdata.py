@@ -11,6 +11,7 @@ import pytest
 
 from choicemodels import FlowData
 from choicemodels.errors import DataError
+from choicemodels.frames import read_table
 
 
 def table(**changes):
@@ -25,6 +26,42 @@ def table(**changes):
 def flows(frame, **more):
     names = {"origin": "origin", "destination": "destination", "flow": "moves"}
     return FlowData(frame, **{**names, **more})
+
+
+def test_columns_of_one_name_are_refused():
+    twice = pd.concat([table(), table()[["origin", "moves"]]], axis=1)
+    with pytest.raises(DataError, match="has several columns called origin, moves; rename"):
+        flows(twice)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"origin": None}, "NoneType"),
+        ({"origin": ["origin"]}, "list"),
+        ({"flow": pd.Series([1.0])}, "Series"),
+        ({"time": ["year"]}, "list"),
+    ],
+)
+def test_columns_are_given_by_name(given, kind):
+    with pytest.raises(DataError, match=f"flow table is given as a {kind}; give its name, a text"):
+        flows(table(), **given)
+
+
+def test_na_is_a_label_where_text_is_asked_for(tmp_path):
+    path = tmp_path / "flows.csv"
+    path.write_text("o,d,x,y\nNA,007,NA,1\nBW,,2,3\n")
+    read = read_table(path, text=["o", "d"])
+    assert read["o"].tolist() == ["NA", "BW"]
+    assert read["d"].tolist()[0] == "007"
+    assert read.isna().sum().to_dict() == {"o": 0, "d": 1, "x": 1, "y": 0}
+
+
+def test_places_of_two_types_are_refused():
+    frame = table(origin=[1, 1, 2, 2, 3], destination=["1", "2", "1", "2", "1"])
+    with pytest.raises(DataError, match="1, 2 is integer among the origins and string among"):
+        flows(frame)
+    assert flows(frame.astype({"origin": str})).intrazonal.sum() == 2
 
 
 def test_describe_counts_what_is_there():

@@ -303,6 +303,9 @@ def test_a_group_that_identifies_a_coefficient_is_named(small_table):
 def test_what_cannot_be_asked(result, tmp_path):
     with pytest.raises(DataError, match="single group"):
         result.with_cov("CRV3", groups=np.zeros(147))
+    for ssc in ("fixest", "stata", "none"):
+        with pytest.raises(DataError, match="'one' has a single group; clustered standard errors"):
+            result.with_cov("cluster", groups=pd.Series(np.zeros(147), name="one"), ssc=ssc)
     with pytest.raises(SpecificationError, match="needs groups="):
         result.with_cov("CRV3")
     with pytest.raises(SpecificationError, match="several ways are for cov='cluster'"):

@@ -209,6 +209,16 @@ def test_rows_without_flow_are_counted(flows, frame):
     assert "rows dropped: zero flow" in str(ours.summary())
 
 
+def test_without_effects_there_is_nothing_within(flows, tmp_path):
+    ours = fit_linear(Gravity("treaty + gap"), flows)
+    assert ours.rsquared_within is None
+    for text in (str(ours.summary()), str(table(ours)), str(table(ours, stats=["N", "r2"]))):
+        assert "R²" in text
+        assert "within" not in text
+    loaded = load_result(ours.save(tmp_path / "ols.json"))
+    assert str(loaded.summary()) == str(ours.summary())
+
+
 def test_results_are_saved_and_stand_beside_ppml(flows, tmp_path):
     model = Gravity("treaty + gap | origin + destination")
     ols = fit_linear(model, flows)

@@ -216,6 +216,32 @@ def test_periods_of_any_kind_survive_a_file(kind, panel, tmp_path):
     assert again.predict(rows).to_numpy() == pytest.approx(result.predict().to_numpy(), rel=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["period", "interval", "date"])
+def test_labels_of_any_kind_survive_a_file(kind, panel, tmp_path):
+    year = panel.table["year"]
+    start = pd.to_datetime(year.astype(str) + "-07-01")
+    labels = {
+        "period": start.dt.to_period("Q"),
+        "interval": pd.IntervalIndex.from_arrays(start, start + pd.Timedelta("1D"), closed="left"),
+        "date": start.dt.date,
+    }[kind]
+    dated = panel.table.assign(when=labels)
+    data = FlowData(dated, "origin", "destination", "migrants", "year")
+    result = fit(Gravity("log(distance) | origin^when"), data)
+    again = load_result(result.save(tmp_path / "dated.json"))
+    rows = dated.iloc[result.predict().index]
+    assert again.predict(rows).to_numpy() == pytest.approx(result.predict().to_numpy(), rel=1e-9)
+
+
+def test_labels_that_a_file_cannot_hold_are_named(panel, tmp_path):
+    odd = panel.table.assign(when=[(year,) for year in panel.table["year"]])
+    result = fit(
+        Gravity("log(distance) | when"), FlowData(odd, "origin", "destination", "migrants", "year")
+    )
+    with pytest.raises(DataError, match=r"the label \(2000,\) of a fixed effect is a tuple"):
+        result.save(tmp_path / "odd.json")
+
+
 def test_storage_is_plain_json(result):
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert "scores_product" in text

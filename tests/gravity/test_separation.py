@@ -1,5 +1,7 @@
 """Separated rows: cases whose answer can be proved, and a linear program as referee."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +90,30 @@ def test_singletons_are_dropped_by_default_and_change_no_coefficient(panel_table
     assert dropped(without, "singleton") == [0]
     assert with_them.nobs == without.nobs + 1
     assert with_them.estimate == pytest.approx(without.estimate, rel=1e-9)
+
+
+def test_pairs_of_very_many_places_take_no_more_memory_than_rows():
+    rng = np.random.default_rng(4)
+    far = 400_000
+    frame = pd.DataFrame({"o": np.arange(far), "d": np.arange(far) + 7, "y": 0, "x": 0.0})
+    some = frame.iloc[:60]
+    frame = pd.concat([some.assign(year=t) for t in range(4)] + [frame.iloc[60:].assign(year=9)])
+    frame["x"] = rng.normal(size=len(frame))
+    frame.iloc[:240, frame.columns.get_loc("y")] = rng.poisson(5, 240)
+    data = FlowData(frame, "o", "d", "y", time="year")
+    model = Gravity("x | o^d + year")
+    tracemalloc.start()
+    wide = fit(model, data, cov="cluster", groups="o")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e9
+    few = FlowData(frame.iloc[:240], "o", "d", "y", time="year")
+    narrow = fit(model, few, cov="cluster", groups="o")
+    np.testing.assert_array_equal(wide.params, narrow.params)
+    assert wide.bse["x"] == pytest.approx(narrow.bse["x"], rel=1e-12)
+    levels = wide.fixed_effects()["o^d"]
+    assert levels.index[:2].tolist() == [(0, 7), (1, 8)]
+    np.testing.assert_array_equal(levels, narrow.fixed_effects()["o^d"])
 
 
 def test_separation_by_two_effects_together():

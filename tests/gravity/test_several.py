@@ -93,6 +93,33 @@ def test_splits_are_fits_of_the_parts(flows):
     assert (several.with_cov("robust")[1].bse == several[1].with_cov("robust").bse).all()
 
 
+def test_columns_of_a_split_are_headed_by_their_sample(flows):
+    several = fit_several("treaty | origin + destination", flows, split="late", full=True)
+    heads = str(several.table()).splitlines()[0]
+    assert [name for name in heads.split() if name in ("all", "early", "late")] == [
+        *("all", "early", "late")
+    ]
+    assert "early" not in str(several.table(heads=["a", "b", "c"])).splitlines()[0]
+
+
+def test_groups_by_row_are_split_along(flows):
+    def with_groups(groups):
+        return fit_several(
+            "treaty | origin", flows, split="late", full=True, cov="cluster", groups=groups
+        )
+
+    origin, destination = flows.table["origin"], flows.table["destination"]
+    wanted = with_groups(["origin", "destination"])
+    for groups in ([origin, destination], [origin.to_numpy(), "destination"]):
+        for one, other in zip(with_groups(groups), wanted, strict=True):
+            np.testing.assert_array_equal(one.bse, other.bse)
+    one = with_groups(origin.rename("home"))[1]
+    assert one.covariance.groups == ("home",)
+    np.testing.assert_array_equal(one.bse, with_groups("origin")[1].bse)
+    with pytest.raises(NestflowError, match="in all: the groups have 3 labels, but the table has"):
+        with_groups(np.arange(3))
+
+
 def test_what_fails_is_named(flows):
     with pytest.raises(NestflowError, match=r"'speed \| origin' for migrants: .*speed"):
         fit_several("sw(gap, speed) | origin", flows)

@@ -41,12 +41,28 @@ def test_bad_formulas_are_refused(formula, message):
         Gravity(formula)
 
 
+@pytest.mark.parametrize("value", [None, 3, pd.Series([1.0])])
+def test_formulas_and_offsets_are_text(value):
+    kind = type(value).__name__
+    with pytest.raises(SpecificationError, match=f"formula is a {kind}; give it as text"):
+        Gravity(value)
+    with pytest.raises(SpecificationError, match=f"offset is a {kind}; give it as text"):
+        Gravity("distance", offset=value)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"cov": "HC9"}, "'HC9' is unknown"),
         ({"ssc": "sas"}, "'sas' is unknown"),
         ({"tol": 0.0}, "tol is 0"),
+        ({"tol": "1e-8"}, "tol is '1e-8'; it must be a number"),
+        ({"weights": pd.Series([1.0])}, "weights is a Series; give the name of a column"),
+        ({"cov": "cluster", "groups": []}, "needs groups="),
+        (
+            {"cov": "cluster", "groups": pd.DataFrame({"a": [1], "b": [2]})},
+            r"the groups are a DataFrame of shape \(1, 2\); give the name of a column",
+        ),
         ({"max_iterations": 1}, "at least 2"),
         ({"cov": "cluster"}, "needs groups="),
         ({"cov": "robust", "groups": "origin"}, "goes with cov='cluster'"),

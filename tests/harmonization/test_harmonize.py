@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from choicemodels import MigrationMatrix
+from choicemodels import Areas, MigrationMatrix
 from choicemodels.errors import DataError, SpecificationError
 from estimation import harmonize
 from estimation.harmonization.steps import (
@@ -275,6 +275,24 @@ class TestBadInput:
         with pytest.raises(SpecificationError, match="totals is 2"):
             Margins(tables.before, tables.after, totals=2)
 
+    def test_other_kinds_are_refused(self, matrix, tables):
+        step = Populations(tables.populations)
+        with pytest.raises(SpecificationError, match="steps is a Populations; give a list of"):
+            harmonize(matrix, step)
+        with pytest.raises(SpecificationError, match="steps holds a str, which is no step"):
+            harmonize(matrix, ["populations"])
+        with pytest.raises(SpecificationError, match="to harmonize is a DataFrame; give a Migr"):
+            harmonize(tables.flows, [step])
+        with pytest.raises(SpecificationError, match="populations are a DataFrame; give a pandas"):
+            Populations(tables.populations.to_frame())
+        with pytest.raises(SpecificationError, match="flows are a Series; give a pandas DataFra"):
+            Flows(tables.flows.stack())
+
+
+def test_one_step_can_be_left_out_by_its_name(tables):
+    names = [step.name for step in published_steps(tables, leave_out="populations")]
+    assert names == ["movers and stayers", "flows", "margins"]
+
 
 class TestCheckpoint:
     def test_a_stopped_run_goes_on_to_the_same_bits(self, matrix, tables, tmp_path):
@@ -307,6 +325,20 @@ class TestCheckpoint:
         bigger = matrix.with_values(matrix.values * 2)
         found = harmonize(bigger, published_steps(other), checkpoint=tmp_path)
         np.testing.assert_allclose(found.matrix.values, fresh.matrix.values, rtol=1e-9)
+
+    def test_steps_kept_for_other_levels_are_not_used(self, matrix, tmp_path):
+        def regrouped(counties):
+            labels = pd.DataFrame({"group": matrix.areas.labels, "county": counties})
+            areas = Areas.from_table(labels, "group", ["county"])
+            return replace(matrix, areas=areas)
+
+        half = np.arange(matrix.areas.size) % 2
+        one, other = regrouped(half), regrouped(np.sort(half))
+        people = pd.Series([9000.0, 5000.0], ["0", "1"])
+        steps = [Populations(people, level="county")]
+        harmonize(one, steps, checkpoint=tmp_path)
+        found = harmonize(other, steps, checkpoint=tmp_path)
+        np.testing.assert_array_equal(found.matrix.values, harmonize(other, steps).matrix.values)
 
     def test_half_a_step_is_none(self, matrix, tables, tmp_path):
         steps = published_steps(tables)

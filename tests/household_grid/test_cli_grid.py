@@ -64,7 +64,7 @@ def test_deviations_and_questions_are_run_when_asked(nestflow, tmp_path, monkeyp
         (("--set", "weights=[1"), "no value that can be read"),
         (("--set", "side"), "not of the form name=value"),
         (("--set", "steps=30", "--set", "shock=30"), "the last step is 29"),
-        (("--questions", "--set", "shock=null"), "the reopening is at step"),
+        (("--set", "shock=null", "--set", "reopening=6"), "the reopening is at step"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(nestflow, tmp_path, options, message):
@@ -72,3 +72,14 @@ def test_a_mistake_ends_in_one_sentence(nestflow, tmp_path, options, message):
     assert code == 2
     assert message in said
     assert not (tmp_path / "grid").exists()
+
+
+def test_a_file_is_no_folder_to_write(nestflow, tmp_path, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("a run was begun")
+
+    monkeypatch.setattr("microsim.household_grid.ensemble.grid_ensemble", never)
+    (tmp_path / "grid").write_text("mine")
+    code, _, said = nestflow("grid", *QUICK, "--out", tmp_path / "grid")
+    assert code == 2
+    assert "is a file; give a folder" in said

@@ -50,6 +50,15 @@ def test_questions_change_what_they_ask():
     assert all(p != base for name, p in sets.items() if name != "base")
 
 
+@pytest.mark.parametrize("changes", [{"shock": None}, {"reopening": 20}])
+def test_questions_are_asked_of_any_base(changes):
+    base = GridParameters.preset("paper", **{**SMALL, **changes})
+    sets = open_questions(base)
+    assert sets["base"] == base
+    assert ("re-opened" in sets) == (base.shock is not None)
+    assert len(sets) == (28 if base.shock is not None else 23)
+
+
 def test_every_public_name_exists():
     package = microsim.household_grid
     assert all(hasattr(package, name) for name in package.__all__)

@@ -20,7 +20,7 @@ from microsim.household_grid.outcomes import (
     grid_series,
 )
 from microsim.household_grid.parameters import GridParameters
-from microsim.household_grid.run import simulate_grid
+from microsim.household_grid.run import load_grid_run, simulate_grid
 
 SMALL = GridParameters.preset("code", households=1_000, side=10, steps=60)
 
@@ -173,8 +173,23 @@ def test_workers_of_a_cluster_give_the_same_ensemble(ensemble):
         (({}, 3), {}, "at least one parameter set"),
         (({"a": SMALL}, [1, 1]), {}, "distinct seeds"),
         (({"a": SMALL}, 2), {"client": 3}, "client= is a int"),
+        (({"a": SMALL}, 2.0), {}, r"seeds is 2\.0; give a whole number"),
+        (({"a": SMALL}, [1, "2"]), {}, "a seed is '2'; give a whole number"),
     ],
 )
 def test_an_ensemble_that_cannot_be_is_refused(arguments, options, reason):
     with pytest.raises(SpecificationError, match=reason):
         grid_ensemble(*arguments, **options)
+
+
+def test_runs_are_saved_with_any_seed_and_where_they_can_be(tmp_path):
+    run = simulate_grid(SMALL, seed=np.int64(2), replicate=np.int64(1))
+    again = load_grid_run(run.save(tmp_path / "run"))
+    assert (again.seed, again.replicate) == (2, 1)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"cannot be written to .*file .*; give a folder"):
+        run.save(tmp_path / "file")
+    with pytest.raises(SpecificationError, match="parameters is a dict; give the name of a preset"):
+        simulate_grid({"steps": 3})
+    with pytest.raises(SpecificationError, match=r"seed is 1\.5; give a whole number"):
+        simulate_grid(SMALL, seed=1.5)

@@ -197,6 +197,15 @@ def test_what_cannot_be_is_refused_with_the_reason(changes, reason):
         PAPER.replace(**changes)
 
 
+def test_parameters_built_by_name_are_refused_in_a_sentence_too():
+    with pytest.raises(SpecificationError, match="GridParameters: 'households' is -5; give a val"):
+        GridParameters(households=-5)
+
+
+def test_numpys_whole_numbers_are_whole_numbers():
+    assert GridParameters.preset("paper", steps=np.int64(100)).shock == 50
+
+
 def test_there_are_three_presets():
     assert set(PRESETS) == {"paper", "code", "code_early"}
     with pytest.raises(SpecificationError, match=r"no preset 'papr' \(did you mean 'paper'"):

@@ -213,6 +213,15 @@ def test_hyman_refuses(cost, mean, deterrence, error, message):
         calibrate_mean_cost(cost, [1, 1], [1, 1], mean, deterrence=deterrence)
 
 
+def test_hyman_refuses_margins_in_another_order():
+    cost = pd.DataFrame([[1.0, 2.0], [3.0, 1.0]], index=["a", "b"], columns=["a", "b"])
+    margin = pd.Series([4.0, 6.0], ["b", "a"])
+    with pytest.raises(DataError, match="the row totals are labelled b, a, but the rows of the c"):
+        calibrate_mean_cost(cost, margin, margin[["a", "b"]], 1.5)
+    with pytest.raises(DataError, match="the column totals are labelled b, a"):
+        calibrate_mean_cost(cost, margin[["a", "b"]], margin, 1.5)
+
+
 LAWS = [(Stouffer, 1.1), (Schneider, 6e-4), (ExtendedRadiation, 0.9)]
 
 
@@ -460,6 +469,8 @@ def test_residuals(austria):
         (lambda: Radiation(origin_mass="m"), "needs destination_mass="),
         (lambda: Radiation(origin_mass="m", destination_mass="m", ties="all"), "ties='all'"),
         (lambda: Binned([]), "ascending"),
+        (lambda: Binned(100), "the edges of Binned are 100; give finite numbers in ascending"),
+        (lambda: Binned(["near"]), "ascending"),
         (lambda: Binned([2, 1]), "ascending"),
         (lambda: Binned([1, np.inf]), "ascending"),
     ],

@@ -119,6 +119,11 @@ def test_what_cannot_be_compared(y, mu, cost, bands, error, message):
         goodness(y, mu, cost, bands=bands)
 
 
+def test_models_are_compared_by_name(exponential):
+    with pytest.raises(DataError, match="a list was given to compare; pass a dictionary"):
+        compare_fits([exponential])
+
+
 def test_one_table_for_many_models(austria, masses, exponential):
     results = {
         "gravity": fit(Gravity("distance | origin + destination"), austria, tol=1e-12),

@@ -8,6 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
+from estimation import frame_table
 from microsim import Behaviour, Scenario, simulate
 from microsim.calibration import KNOBS, Knob, calibrate
 from microsim.calibration_report import (
@@ -16,6 +17,7 @@ from microsim.calibration_report import (
     load_targets,
     report_table,
 )
+from microsim.commands.console import require_table_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +56,19 @@ def test_moments_are_those_of_the_tables(population, baseline):
     w = population.workers
     burdened = (12 * w.housing_cost > 0.3 * w.wage)[~w.homeowner].mean()
     assert report.loc["burdened renters", "simulated"] == pytest.approx(100 * burdened)
+
+
+@pytest.mark.parametrize("credit", [True, False])
+def test_saving_is_what_assets_less_debts_grow_by(population, behaviour, make, credit):
+    run = simulate(population, behaviour, make(credit={"active": credit}), months=4)
+    series = run.national.set_index("month")
+    assert series["credit"].sum() > 0
+    wealth = series["savings"] - series["debt"]
+    taxes = series[["federal_taxes", "state_taxes", "local_taxes"]].sum(axis=1)
+    income = (series["wages"] + series["benefits"] - taxes)[1:].sum()
+    report = calibration_report(run, population, burn_in=1)
+    expected = 100 * (wealth[3] - wealth[0]) / income
+    assert report.loc["personal saving rate", "simulated"] == pytest.approx(expected)
 
 
 def test_every_target_has_a_moment_a_source_and_a_gap_or_a_reason(population, baseline):
@@ -138,6 +153,26 @@ def test_a_knob_turns_toward_the_published_value(knob, lower):
     ("options", "error", "message"),
     [
         ({"rounds": 0}, SpecificationError, "rounds is 0"),
+        ({"rounds": 1.5}, SpecificationError, r"rounds is 1\.5; give a whole number"),
+        ({"burn_in": 2}, SpecificationError, "burn_in is 2; of a run of 2 months"),
+        *(
+            (
+                {"knobs": [Knob(parameter, "hires", raises=True)]},
+                SpecificationError,
+                rf"parameter '{parameter}' is {kind}, which cannot be turned",
+            )
+            for parameter, kind in (
+                ("labour.minimum_wage", "None"),
+                ("labour.stage_multipliers", r"\(0\.5, .*\)"),
+                ("labour", "a group of parameters"),
+                ("ties.active", "True"),
+            )
+        ),
+        (
+            {"knobs": [Knob("insurance.duration.MS", "hires", raises=True)]},
+            SpecificationError,
+            "there is no parameter 'insurance.duration.MS'",
+        ),
         ({"tolerance": 0.0}, SpecificationError, "tolerance is 0"),
         ({"damping": 1.5}, SpecificationError, "damping is 1.5"),
         (
@@ -195,3 +230,32 @@ def test_the_command_shows_the_gaps_or_writes_a_scenario(nestflow, tmp_path):
         code, _, said = nestflow("calibrate", *options)
         assert code == 2
         assert "ask for one of the two" in said
+
+
+def test_the_command_checks_what_it_can_before_the_work(nestflow, tmp_path, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("the work was begun")
+
+    monkeypatch.setattr("microsim.synthesize", never)
+    for options, message in (
+        (("--out", tmp_path / "c.txt"), "give a file that ends in .yaml"),
+        (("--out", tmp_path / "c.yaml", "--table", tmp_path / "g.xyz"), "the suffix '.xyz' is not"),
+        (("--report", "--table", tmp_path / "no" / "g.csv"), "does not exist; make it first"),
+        (("--report", "--months", 12), "burn_in is 12; of a run of 12 months"),
+    ):
+        code, _, said = nestflow("calibrate", *options)
+        assert code == 2, said
+        assert message in said
+
+
+@pytest.mark.parametrize("suffix", [".md", ".tex", ".html", ".typ", ".txt", ".csv", ".docx", ".x"])
+def test_the_suffixes_of_tables_are_those_that_can_be_saved(tmp_path, suffix):
+    file = tmp_path / f"table{suffix}"
+    table = frame_table(pd.DataFrame({"a": ["1"]}))
+    if suffix == ".x":
+        for attempt in (require_table_file, table.save):
+            with pytest.raises(SpecificationError, match=r"the suffix '\.x' is not one of"):
+                attempt(file)
+    else:
+        require_table_file(file)
+        assert table.save(file) == file

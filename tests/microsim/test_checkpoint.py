@@ -283,3 +283,36 @@ def test_a_checkpoint_holds_the_whole_state(population, behaviour, scenario, tmp
     fewer = replace(start, metro=start.metro[1:])
     with pytest.raises(DataError, match=r"state\.metro is int64 \(4000,\) instead of"):
         unpack(path, fewer, Record.empty(world))
+
+
+def test_files_that_are_no_run_of_this_kind_stay(run, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.parquet").write_bytes(b"mine")
+    (folder / "histories").mkdir()
+    (folder / "histories" / "mine.txt").write_text("mine")
+    run(out=folder)
+    assert (folder / "histories" / "mine.txt").exists()
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "ensemble.json").write_text("{}")
+    with pytest.raises(DataError, match=r"holds an ensemble \(ensemble\.json\)"):
+        run(out=tmp_path / "many")
+    with pytest.raises(DataError, match="out is empty"):
+        run(out="")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda notes: {**notes, "format": 9}, "holds a run of format 9, .* reads format 1"),
+        (lambda notes: {k: v for k, v in notes.items() if k != "seed"}, "no finished run"),
+        (lambda notes: [notes], "no finished run"),
+        (lambda notes: {**notes, "replicates": "two"}, "no finished run"),
+    ],
+)
+def test_notes_of_another_kind_are_refused(run, tmp_path, change, message):
+    run(out=tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(DataError, match=message):
+        load_run(tmp_path / "run")

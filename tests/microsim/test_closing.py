@@ -56,6 +56,14 @@ def test_the_largest_firm_closes_and_its_workers_are_displaced(world_of, plant, 
     assert before.positions.sum() - after.positions.sum() == before.positions[gone]
 
 
+def test_two_closings_of_one_metro_and_month_close_two_firms(world_of, plant, population):
+    after = closing(initial_state(twice := world_of(plant, plant)), twice)
+    here = np.flatnonzero(population.firms.metro == METRO)
+    largest = here[np.argsort(-population.firms.size[here], kind="stable")[:2]]
+    assert_array_equal(np.flatnonzero(after.closed), np.sort(largest))
+    assert after.flows.displaced[METRO] == population.firms.size[largest].sum()
+
+
 def test_an_industry_and_a_share_close_as_many(world_of, plant, population):
     firms = population.firms
     here = np.flatnonzero(firms.metro == METRO)

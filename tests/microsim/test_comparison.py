@@ -6,6 +6,9 @@ import pytest
 
 from choicemodels.errors import SpecificationError
 from microsim import contrast, simulate
+from microsim.ensembles.contrast import contrast_draws
+from microsim.results.outcomes import national_outcomes
+from microsim.results.per_dollar import per_dollar
 
 MONTHS = 6
 GRANT = {"kind": "relocation_grant", "amount": 10_000}
@@ -64,6 +67,42 @@ def test_what_is_not_defined_says_so(runs):
     assert table.loc["additionality", "note"] == "not defined: no grant was paid"
     assert "no additional moves" in table.loc["cost per additional move", "note"]
     assert not (table["policy"].isna() & (table["note"] == "")).any()
+
+
+@pytest.fixture(scope="module")
+def richer(population, behaviour, make):
+    scenario = make({**GRANT, "amount": 20_000}, name="more", quiet=True)
+    return simulate(population, behaviour, scenario, months=MONTHS, replicates=4)
+
+
+def test_what_is_additional_is_counted_from_the_baselines_policies(runs, richer):
+    a, b = (national_outcomes(run) for run in (runs[1], richer))
+    more = (b - a).mean()
+    assert 0 < more["grants paid"] < b["grants paid"].mean()
+    table = contrast(runs[1], richer).table
+    share = 100 * more["moves"] / more["grants paid"]
+    cost = more["policy cost"] / more["moves"]
+    assert table.loc["additionality", "policy"] == pytest.approx(share)
+    assert table.loc["cost per additional move", "policy"] == pytest.approx(cost)
+    assert table.loc["additionality", "note"].startswith("of the policy less the baseline")
+    assert table.loc["take-up", "note"].startswith("of the policy alone")
+    dollars = per_dollar(runs[1], [richer]).loc["more"]
+    assert dollars.loc["additionality, contrast", "value"] == pytest.approx(share)
+    assert dollars.loc["cost per additional move", "value"] == pytest.approx(cost)
+    assert "those of the baseline too" in dollars.loc["additionality, same draws", "note"]
+    tables = (pd.concat([one], keys=[0], names=["draw"]) for one in (a, b))
+    drawn = contrast_draws(*tables, "grant", "more").table["policy"]
+    assert drawn["additionality"] == pytest.approx(share)
+    assert drawn["cost per additional move"] == pytest.approx(cost)
+
+
+def test_no_more_than_the_baseline_pays_is_told(runs):
+    notes = contrast(runs[1], runs[1]).table["note"]
+    assert notes["additionality"] == ("not defined: no more grants were paid than in the baseline")
+    assert "no more was paid than in the baseline" in notes["cost per additional move"]
+    same = replace(runs[1], scenario=runs[1].scenario.model_copy(update={"name": "same"}))
+    dollars = per_dollar(runs[1], [same]).loc["same", "note"]
+    assert "no more moves were paid for" in dollars["additionality, contrast"]
 
 
 def test_a_policy_mixed_with_a_shock_is_flagged(population, behaviour, make, runs):

@@ -60,7 +60,10 @@ def test_what_is_no_date_ends_in_a_sentence(part, message):
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ({"start": "2023-12"}, r"a.yaml: in 'shocks\[1\]', start is 2023-12, before the run's fir"),
+        (
+            {"start": "2023-12", "end": "2024-02"},
+            r"a.yaml: in 'shocks\[1\]', start is 2023-12, before the run's fir",
+        ),
         ({"start_month": 1, "end": "2023-06"}, "end is 2023-06, before the run's first month"),
         ({"start": "2024-05", "end_month": 2}, "end_month is 2, before start_month 4"),
     ],
@@ -72,7 +75,9 @@ def test_dates_outside_the_run_are_told(population, behaviour, part, message):
         simulate(population, behaviour, scenario, months=6)
 
 
-@pytest.mark.parametrize("part", [{"start": "2024-07"}, {"start_month": 6, "end_month": 7}])
+@pytest.mark.parametrize(
+    "part", [{"start": "2024-07", "end": "2024-08"}, {"start_month": 6, "end_month": 7}]
+)
 def test_what_begins_after_the_run_is_told_and_does_nothing(part):
     scenario = Scenario.from_mapping({"shocks": [AI, {**FIXED, **part}]}, source="a.yaml")
     with pytest.warns(NestflowWarning, match=r"a.yaml: shocks\[1\] would begin after the run's 6"):

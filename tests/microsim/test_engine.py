@@ -1,15 +1,16 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
 
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
-from microsim import Scenario, load_run, simulate
+from microsim import Scenario, contrast, load_run, simulate
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility.utility import MobilityUtility
@@ -140,6 +141,12 @@ def test_the_shock_spreads_from_the_most_exposed(population, behaviour, make):
     assert reached[exposure.argmin()] == 8
 
 
+def test_a_hazard_is_zero_before_its_first_point(population, behaviour, make):
+    late = {**SHOCK, "hazard": [{"month": 4, "rate": 0.1}, {"month": 6, "rate": 0.3}]}
+    path = -np.expm1(-world_of(population, behaviour, make(shocks=[late])).intensity)
+    assert_allclose(path[:, 0], [0, 0, 0, 0, 0, 0, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3], atol=1e-12)
+
+
 def test_dear_metros_attract_fewer(population, behaviour):
     world = world_of(population, behaviour, Scenario.baseline())
     utility = world.utility
@@ -221,7 +228,7 @@ def test_broken_laws_are_caught(population, behaviour, make, tamper, law):
     before = initial_state(world)
     after = step(before, world)
     assert_conserved(before, after, world)
-    with pytest.raises(ConservationError, match=f"{law} not conserved in month 0"):
+    with pytest.raises(ConservationError, match=f"{law} not conserved in month 0.*please report"):
         assert_conserved(before, tamper(after), world)
 
 
@@ -229,8 +236,18 @@ def test_checks_can_be_added(population, behaviour):
     def nobody_moves(before, after, world):
         return "somebody moved" if len(after.flows.origin) else None
 
-    with pytest.raises(ConservationError, match=r"nobody_moves not conserved.*somebody moved"):
-        simulate(population, behaviour, months=12, checks=[nobody_moves])
+    class Nobody:
+        def __call__(self, before, after, world):
+            return nobody_moves(before, after, world)
+
+    for check, name in (
+        (nobody_moves, "nobody_moves"),
+        (partial(nobody_moves), "nobody_moves"),
+        (Nobody(), "Nobody"),
+    ):
+        told = rf"^{name} not conserved.*somebody moved\. A check of yours says so"
+        with pytest.raises(ConservationError, match=told):
+            simulate(population, behaviour, months=12, checks=[check])
 
 
 def test_stocks_follow_flows_in_the_panel(baseline, population):
@@ -287,6 +304,15 @@ def test_runs_are_written_by_month_and_read_again(population, behaviour, make, t
     assert not list((tmp_path / "run").rglob("*.part"))
 
 
+def test_counts_of_numpy_and_a_short_date_are_those_of_python(population, behaviour, tmp_path):
+    counts = {"months": np.int64(2), "seed": np.int64(1), "replicates": np.int64(1)}
+    run = simulate(population, behaviour, **counts, start="2024-1", out=tmp_path / "run")
+    plain = simulate(population, behaviour, months=2, start="2024-01")
+    same(load_run(tmp_path / "run"), plain)
+    assert run.start == plain.start == "2024-01"
+    assert (contrast(run, plain).table["difference"].dropna() == 0).all()
+
+
 def test_unfinished_or_unwritable_folders_are_refused(population, behaviour, tmp_path):
     with pytest.raises(DataError, match="holds no finished run"):
         load_run(tmp_path)
@@ -328,6 +354,13 @@ def test_dates_follow_the_start(population, behaviour):
     ("change", "message"),
     [
         ({"months": 2.5}, "months is 2.5; ask for a whole number, at least 1"),
+        ({"months": True}, "months is True; ask for a whole number"),
+        ({"checkpoint": "3"}, "checkpoint is '3'; ask for a whole number, at least 1"),
+        ({"checkpoint": 0}, "checkpoint is 0; ask for a whole number"),
+        ({"histories": "0.1"}, "histories is '0.1'; give a share of workers, 0 to 1"),
+        ({"histories": True}, "histories is True; give a share"),
+        ({"checks": step}, "checks is <function step.*; give a list of functions"),
+        ({"checks": ["people"]}, "checks is .'people'.; give a list of functions"),
         ({"months": "3"}, "months is '3'; ask for a whole number"),
         ({"replicates": 0}, "replicates is 0; ask for a whole number, at least 1"),
         ({"scenario": "grant.yaml"}, "the scenario is a str, not a Scenario; read it with"),

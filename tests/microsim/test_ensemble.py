@@ -201,10 +201,23 @@ def test_ensembles_that_cannot_be_are_refused(made, population, behaviour, resul
     attempt("draws is 0; ask for at least 1", draws=0)
     attempt("there is no scenario", scenarios=[])
     attempt("several scenarios are named baseline", scenarios=[scenarios[0]] * 2)
+    attempt("scenarios is one Scenario; give a list", scenarios=scenarios[1])
+    attempt("scenarios is one str; give a list", scenarios="grant.yaml")
+    attempt("'grant.yaml' is a str, not a Scenario; read a file", scenarios=["grant.yaml"])
+    attempt(r"draws is 2\.0; give a whole number", draws=2.0)
     named = Scenario.from_mapping({"name": "a/b"})
     attempt("name 'a/b' cannot be a folder", scenarios=[named])
     attempt("has other parameters than those drawn now", DataError, seed=5)
-    attempt("holds another run: its number of months is 2, not 3", DataError, months=3)
+    attempt("its number of months is 2, not 3; give the ensemble another", DataError, months=3)
+    attempt("its first month is '2024-01', not '2025-01'; give", DataError, start="2025-01")
+    changed = scenarios[1].model_copy(update={"description": "another"})
+    attempt("is 'grant', but changed since; give", DataError, scenarios=[scenarios[0], changed])
+    third = scenarios[1].model_copy(update={"name": "third"})
+    attempt(
+        "an ensemble whose number of months is 2, not 3", DataError, scenarios=[third], months=3
+    )
+    attempt("third would lack some of 2; give all", DataError, scenarios=[third], draws=1)
+    attempt("baseline would lack some of 3", DataError, scenarios=scenarios[1:], draws=3)
     w = population.workers
     other = replace(population, workers=replace(w, age=w.age + np.int16(1)))
     attempt("an ensemble of another population", DataError, population=other)
@@ -218,6 +231,24 @@ def test_ensembles_that_cannot_be_are_refused(made, population, behaviour, resul
         made.contrast("baseline", "grant", level=2)
     with pytest.raises(DataError, match="holds no ensemble"):
         load_ensemble(made.folder / "population")
+    # Nothing that was refused has left a trace.
+    assert load_ensemble(made.folder) == made
+    assert not (made.folder / "draw=000/third").exists()
+
+
+def test_a_call_with_some_of_the_scenarios_keeps_the_others(made, population, result, scenarios):
+    options = {**SIZE, "out": made.folder}
+    some = ensemble(population, Behaviour(result), scenarios[1:], **options)
+    assert some.scenarios == ("grant",)
+    fewer = ensemble(population, Behaviour(result), scenarios, **{**options, "draws": 1})
+    assert fewer.draws == 1
+    assert load_ensemble(made.folder) == made
+
+
+def test_the_ensemble_of_another_kind_is_none(tmp_path):
+    (tmp_path / "ensemble.json").write_text('{"paper": {"steps": 3}}')
+    with pytest.raises(DataError, match="holds no ensemble"):
+        load_ensemble(tmp_path)
 
 
 def test_the_command_compares_with_the_first_scenario(made, population, result, tmp_path):
@@ -239,6 +270,15 @@ def test_the_command_compares_with_the_first_scenario(made, population, result, 
     assert many.scenarios == ("baseline", "grant")
     expected = many.contrast("baseline", "grant").table
     assert_allclose(table["difference"], expected["difference"])
+
+
+def test_the_command_checks_the_level_first(nestflow, tmp_path):
+    code, _, said = nestflow(
+        "ensemble", tmp_path, "--mobility", tmp_path / "none.json", "--out", tmp_path / "many",
+        "--level", 95,
+    )  # fmt: skip
+    assert code == 2
+    assert "level is 95.0; it must lie between 0 and 1" in said
 
 
 @pytest.mark.slow

@@ -143,6 +143,8 @@ def scenarios(draw):
                 )
             ),
         }
+        if kind == "innovation_district":  # which buys positions, and is nobody's to claim
+            del keys["eligibility"]
         chosen[kind] = keys
     happens = draw(st.lists(st.sampled_from(sorted(SHOCKS)), unique=True))
     off = draw(st.lists(st.sampled_from(SWITCHES), unique=True))

@@ -55,10 +55,25 @@ def test_a_file_that_only_extends_is_the_other_under_its_own_name(write):
     same = Scenario.load(write("same.yaml", "extends: shock.yaml\n"))
     assert same.name == "same"
     assert same.model_dump(exclude={"name"}) == base.model_dump(exclude={"name"})
-    # Two ways to one base are no circle, though its policies come twice.
-    write("left.yaml", "extends: shock.yaml\n")
-    two = Scenario.load(write("two.yaml", "extends: [left.yaml, same.yaml]\n"))
-    assert len(two.shocks) == 2
+
+
+def test_a_file_that_two_others_extend_is_taken_once(write):
+    write("bases/shock.yaml", SHOCK)
+    write("left.yaml", "extends: bases/shock.yaml\nparameters: {labour: {separation_rate: 0.03}}\n")
+    write("right.yaml", f"extends: [bases/../bases/shock.yaml]\n{GRANT}")
+    two = Scenario.load(write("two.yaml", "extends: [left.yaml, right.yaml]\n"))
+    assert len(two.shocks) == len(two.policies) == 1
+    # What one of them changed, the other does not change back.
+    assert two.parameters.labour.separation_rate == 0.03
+    after = Scenario.load(write("after.yaml", "extends: [left.yaml, bases/shock.yaml]\n"))
+    assert len(after.shocks) == 1
+    assert after.parameters.labour.separation_rate == 0.03
+
+
+@pytest.mark.parametrize("path", [None, 3, ["a.yaml"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(SpecificationError, match="is loaded from a file, not from a"):
+        Scenario.load(path)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +115,9 @@ def test_the_example_scenarios_are_scenarios(file):
     scenario = Scenario.load(file)
     assert scenario.name == file.stem
     assert scenario.shocks or scenario.policies
+
+
+@pytest.mark.parametrize("content", [None, [1], "name: a"])
+def test_what_is_no_mapping_is_refused(content):
+    with pytest.raises(SpecificationError, match="not keys and values; give a mapping"):
+        Scenario.from_mapping(content)

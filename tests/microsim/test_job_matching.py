@@ -11,6 +11,7 @@ from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
 from microsim.mobility.utility import MobilityUtility
+from microsim.processes.displacement import displacement
 from microsim.processes.job_matching import job_matching
 from microsim.processes.search import search
 from microsim.state import initial_state
@@ -31,12 +32,15 @@ def world_of(population, behaviour, make):
 
 
 def slack(world):
-    """Return a first month in which a fifth of the workers are out of work besides."""
+    """Return a month in which a fifth of the workers are out of work besides, for a month."""
     state = initial_state(world)
     out = (world.population.workers.id % 5 == 0) & state.employed
     gone = np.bincount(state.firm[out], minlength=len(state.headcount))
     firm = np.where(out, -1, state.firm)
-    return replace(state, firm=firm, headcount=state.headcount - gone)
+    months_out = np.ones_like(state.months_out)
+    return replace(
+        state, month=1, firm=firm, months_out=months_out, headcount=state.headcount - gone
+    )
 
 
 def found(world):
@@ -71,6 +75,21 @@ def test_the_service_is_paid_for_each_seeker_and_to_nobody(world_of):
     half, _ = job_matching(before, world_of({**HELP, "budget": 15_000}))
     assert half.flows.payments[0] == 100
     assert world.scenario.policies[0].cents == 15_000
+
+
+def test_who_has_just_lost_a_job_is_not_served_and_takes_nobodys_place(world_of):
+    for_all, for_old = world_of(HELP), world_of({**HELP, "eligibility": {"college": True}})
+    for month in (0, 1):
+        before = replace(initial_state(for_all), month=month)
+        months_out = np.where(before.employed, 0, month).astype(np.int16)
+        state = displacement(replace(before, months_out=months_out), for_all)
+        fresh = before.employed & ~state.employed
+        assert fresh.sum() > 0
+        helped, factor = job_matching(state, for_all)
+        assert_array_equal(factor, np.where(before.employed, 1.0, 2.0))
+        assert helped.flows.payments[0] == (~before.employed).sum()
+        served = job_matching(state, for_old)[1] > 1
+        assert not (served & fresh).any()
 
 
 def test_of_two_services_the_first_serves(world_of):

@@ -159,6 +159,11 @@ def test_a_recession_without_effect_changes_nothing(population, behaviour, make,
     ("shock", "message"),
     [
         ({**FIXED, "end_month": 1}, r"in 'shocks\[0\]', end_month is 1, before start_month 2"),
+        (
+            {"kind": "recession", "timing": "fixed", "start": "2024-02"},
+            "fixed recession has no end",
+        ),
+        ({**CHAIN, "timing": "fixed"}, "give its last month as end_month or end, or set timing to"),
         ({**FIXED, "severity": -1}, r"'shocks\[0\].severity' is -1; give a value of at least 0"),
         ({**FIXED, "timing": "soon"}, r"'shocks\[0\].timing' is 'soon'; use one of 'chain'"),
         ({**FIXED, "severty": 1}, r"unknown key 'shocks\[0\].severty' \(did you mean 'severity'"),

@@ -77,6 +77,9 @@ def test_the_model_must_know_stay_and_every_metro(population, behaviour):
 
     with pytest.raises(SpecificationError, match="no alternative 'stay'"):
         Behaviour(Homeless())
+    for model in ("mobility.json", None):
+        with pytest.raises(SpecificationError, match="not a model of staying and moving; give a f"):
+            Behaviour(model)
 
 
 def test_split_utilities_are_those_of_the_long_table(population):

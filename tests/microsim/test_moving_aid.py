@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import Scenario, simulate
+from microsim.assumptions.governments import LEVELS
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility.utility import MobilityUtility
@@ -196,3 +197,56 @@ def test_wrong_credits_are_refused_in_a_sentence(change, message):
     with pytest.raises(SpecificationError, match=message) as caught:
         Scenario.from_mapping({"policies": [{**CREDIT, **change}]})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("coupling", ["independent", "full"])
+@pytest.mark.parametrize("policy", [GRANT, {**CREDIT, "share": 1.0, "maximum": 20_000}])
+def test_whom_the_budget_does_not_reach_decide_without_it(world_of, policy, coupling):
+    whole, short, without = (
+        replace(world_of(*policies), coupling=coupling)
+        for policies in ((policy,), ({**policy, "budget": 50_000},), ())
+    )
+    before = initial_state(short)
+    all_paid, after = step(before, whole), step(before, short)
+    plain = step(replace(before, spent=before.spent[:0]), without)
+    assert_conserved(before, after, short)
+    assert all_paid.flows.payments[0] > 5
+    assert 0 < after.flows.payments[0] <= after.granted.sum() < all_paid.granted.sum()
+    unpaid = ~after.granted
+    assert_array_equal(after.metro[unpaid], plain.metro[unpaid])
+    assert_array_equal(after.metro[after.granted], all_paid.metro[after.granted])
+    # More moves than payments would be moves that nobody paid for.
+    assert after.flows.arrivals.sum() - plain.flows.arrivals.sum() <= after.flows.payments[0]
+
+
+def test_who_cannot_pay_without_the_grant_is_counted_only_if_they_still_want_to_move(world_of):
+    world, without = world_of({**GRANT, "budget": 30_000}, credit=TIGHT), world_of(credit=TIGHT)
+    before = initial_state(world)
+    after = step(before, world)
+    plain = step(replace(before, spent=before.spent[:0]), without)
+    # Those who cannot pay with the grant, which they reckon with, and those who cannot without.
+    many = step(before, world_of(GRANT, credit=TIGHT))
+    assert plain.flows.constrained.sum() - 3 <= after.flows.constrained.sum()
+    assert after.flows.constrained.sum() <= (plain.flows.constrained + many.flows.constrained).sum()
+    assert_array_equal(after.metro[~after.granted], plain.metro[~after.granted])
+
+
+def test_a_credit_is_paid_while_the_budget_lasts_below_its_maximum(run_of):
+    run = run_of({**CREDIT, "maximum": 50_000, "budget": 20_000})
+    spent = run.policies["dollars"].sum()
+    assert 0 < spent <= 20_000
+
+
+def test_a_grant_to_come_is_booked_where_people_come_and_others_where_they_left(world_of):
+    codes = world_of().utility.cbsa
+    local = LEVELS.index("local")
+    for named in ([codes[3], codes[11]], None):
+        world = world_of({**GRANT, "destinations": named, "paid_by": "local"})
+        before = initial_state(world)
+        after = step(before, world)
+        paid = np.flatnonzero(after.granted)
+        where = after.metro[paid] if named else before.metro[paid]
+        cents = 1_000_000 * np.bincount(where, minlength=world.metros)
+        assert cents.sum() > 0
+        assert_array_equal(after.flows.outlays[0], cents)
+        assert_array_equal(after.treasury[local], -cents)

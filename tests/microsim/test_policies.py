@@ -1,6 +1,7 @@
 """Who is eligible, who claims, and what a policy of each kind says."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +151,10 @@ def test_wrong_targets_are_refused_in_a_sentence(rule, message):
     with pytest.raises(SpecificationError, match=message) as caught:
         Scenario.from_mapping({"policies": [{**GRANT, "eligibility": rule}]})
     assert "\n" not in str(caught.value)
+
+
+def test_no_policy_nor_the_page_on_a_new_one_imports_the_package_that_imports_it():
+    root = Path(__file__).parents[2]
+    files = sorted((root / "microsim" / "policies").glob("*.py"))
+    for file in (*files, root / "docs" / "policies.md"):
+        assert "from microsim.policies import" not in file.read_text("utf-8"), file.name

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
@@ -11,9 +12,10 @@ from scipy.stats import rankdata
 from choicemodels.apportion import apportion, cumulative_rounding, select, shift_to_margins
 from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
-from microsim import load_population, synthesize
+from microsim import load_population, load_run, simulate, synthesize
 from microsim.assumptions.synthesis import INDUSTRIES, SynthesisParameters
-from microsim.parameters import Parameters, parameter_table
+from microsim.parameters import LabourParameters, Parameters, parameter_table
+from microsim.people.exposure import load_exposure
 
 
 def test_margins_are_met(population):
@@ -142,6 +144,55 @@ def test_a_tampered_population_is_refused(population, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parameters": {"unemployment_rate": 0.2}}, "fingerprint differs"),
+        ({"parameters": {"unemployment_rate": 7}}, "is not a saved population"),
+        ({"parameters": None}, "is not a saved population"),
+        ({"seed": None}, "is not a saved population"),
+    ],
+)
+def test_changed_notes_are_refused(population, tmp_path, change, message):
+    folder = population.save(tmp_path / "people")
+    notes = json.loads((folder / "population.json").read_text())
+    (folder / "population.json").write_text(json.dumps({**notes, **change}))
+    with pytest.raises(DataError, match=message):
+        load_population(folder)
+
+
+def test_notes_without_a_key_or_of_another_kind_are_refused(population, tmp_path):
+    folder = population.save(tmp_path / "people")
+    notes = json.loads((folder / "population.json").read_text())
+    del notes["seed"]
+    for content in (notes, [notes]):
+        (folder / "population.json").write_text(json.dumps(content))
+        with pytest.raises(DataError, match="is not a saved population"):
+            load_population(folder)
+
+
+def test_changed_targets_are_refused(population, tmp_path):
+    folder = population.save(tmp_path / "people")
+    targets = population.targets.assign(target=population.targets["target"] + 0.1)
+    targets.to_parquet(folder / "targets.parquet", index=False)
+    with pytest.raises(DataError, match="fingerprint differs"):
+        load_population(folder)
+
+
+def test_a_population_and_a_run_do_not_share_a_folder(population, behaviour, tmp_path):
+    people = population.save(tmp_path / "people")
+    for replace_run in (False, True):
+        with pytest.raises(DataError, match=r"holds a population .* a folder of its own"):
+            simulate(population, behaviour, months=1, out=people, replace=replace_run)
+    with pytest.raises(DataError, match="holds a population"):
+        simulate(population, behaviour, months=1, out=people, resume=True)
+    assert load_population(people).fingerprint() == population.fingerprint()
+    simulate(population, behaviour, months=1, out=tmp_path / "run")
+    with pytest.raises(DataError, match="holds a run"):
+        population.save(tmp_path / "run")
+    load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
     ("counts", "message"),
     [
         ({"metros": 1}, "ask for 2 to 384"),
@@ -153,6 +204,54 @@ def test_a_tampered_population_is_refused(population, tmp_path):
 def test_impossible_counts_are_refused(counts, message):
     with pytest.raises(SpecificationError, match=message):
         synthesize(**{"workers": 4_000, "firms": 300, "metros": 16} | counts)
+
+
+@pytest.mark.parametrize(
+    "counts", [{"workers": 4e3}, {"firms": "300"}, {"metros": 16.0}, {"seed": 1.5}]
+)
+def test_counts_are_whole_numbers(counts):
+    with pytest.raises(SpecificationError, match="give a whole number"):
+        synthesize(**{"workers": 4_000, "firms": 300, "metros": 16} | counts)
+
+
+def test_numpys_counts_and_other_tables_are_taken(tmp_path):
+    table = load_exposure()
+    small = {"workers": 400, "firms": 20, "metros": 4}
+    asked = {name: np.int64(count) for name, count in {**small, "seed": 1}.items()}
+    people = synthesize(**asked, exposure=pl.from_pandas(table))
+    assert people.fingerprint() == synthesize(**small).fingerprint()
+    assert load_population(people.save(tmp_path / "people")).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: pd.concat([table, table.iloc[:1]]), "has several rows for 11-0000; keep"),
+        (lambda table: table.iloc[1:], "has no row for 11-0000"),
+        (lambda table: table["exposure"], "is a Series, not a table"),
+        (lambda table: "e.csv", r"is the path 'e\.csv', not a table; read it with load_exposure"),
+        (lambda table: table.assign(exposure="high"), "is not numeric: row 0 holds 'high'"),
+    ],
+)
+def test_exposures_that_cannot_be_used_are_refused(change, message):
+    with pytest.raises((DataError, SpecificationError), match=message):
+        synthesize(400, 20, 4, exposure=change(load_exposure()))
+
+
+def test_parameters_built_by_name_are_refused_in_a_sentence():
+    with pytest.raises(SpecificationError, match="SynthesisParameters: 'unemployment_rate'"):
+        SynthesisParameters(unemployment_rate=3.7)
+    with pytest.raises(SpecificationError, match="LabourParameters: unknown key 'separation'"):
+        LabourParameters(separation=0.1)
+    with pytest.raises(SpecificationError, match=r"Parameters: 'labour\.separation_rate' is"):
+        Parameters(labour={"separation_rate": 4})
+    assert Parameters(labour=LabourParameters(separation_rate=0.5)).labour.separation_rate == 0.5
+
+
+def test_saving_is_told_as_a_share_of_take_home_pay():
+    table = parameter_table()
+    unit = table.loc[table["parameter"] == "money.saving_rate", "unit"]
+    assert list(unit) == ["share of take-home pay"]
 
 
 def test_workers_at_a_firm_elsewhere_are_refused(population):

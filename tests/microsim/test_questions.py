@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from choicemodels.errors import DataError, SpecificationError
-from microsim import contrast, load_run, simulate
+from microsim import Scenario, contrast, load_run, simulate
 from microsim.mobility.variables import great_circle
 from microsim.results.answers import answers, policy_answer, save_answers
+from microsim.results.figures import monthly_outcomes, region_bars
 from microsim.results.groups import EVENTS, RENT_BANDS
 from microsim.results.per_dollar import per_dollar
 from microsim.results.questions import (
@@ -107,6 +108,33 @@ def test_monthly_shares_become_those_of_a_year(runs):
         who_moves(replace(run, groups=run.groups.iloc[:4]), displaced_recently=True)
 
 
+def test_who_is_displaced_is_compared_with_those_who_could_be(runs):
+    rows = [
+        group(0, "25-34", "graduate", worker_months=90, displaced=10),
+        group(0, "25-34", "graduate", recent=True, worker_months=15, displaced=1),
+        group(0, "35-44", "graduate", displaced=2),
+        group(0, "35-44", "graduate", recent=True, worker_months=4),
+    ]
+    run = replace(runs[0], groups=pd.DataFrame(rows))
+    split = who_moves(run, ["displaced_recently"])["displaced"]
+    assert split[False] == pytest.approx(100 * (1 - (90 / 102) ** 12))
+    assert split[True] == pytest.approx(100 * (1 - (6 / 7) ** 12))
+    whole = who_moves(run, ["education"])["displaced"]
+    assert whole["graduate"] == pytest.approx(100 * (1 - (96 / 109) ** 12))
+
+
+def test_replicates_without_a_group_count_as_none(runs):
+    rows = [
+        group(0, "25-34", "graduate", worker_months=40, stayed_months=40),
+        group(1, "25-34", "graduate", worker_months=40, stayed_months=40),
+        group(1, "25-34", "graduate", recent=True, worker_months=8, stayed_months=8),
+    ]
+    run = replace(runs[0], groups=pd.DataFrame(rows))
+    recent = who_moves(run, ["education"], displaced_recently=True).iloc[0]
+    assert recent["workers"] == pytest.approx(1)  # 8 in four months of one of two replicates
+    assert recent["stay"] == pytest.approx(100)
+
+
 def test_rents_are_weighted_by_moves(runs):
     cells = [
         (0, False, RENT_BANDS[0], 30, 2_000.0, 1_400.0),
@@ -126,6 +154,9 @@ def test_rents_are_weighted_by_moves(runs):
     assert onsite["rent ratio below 0.80"] == pytest.approx((75 + 100) / 2)
     assert onsite["rent ratio 1.25 and above s.e."] == pytest.approx(12.5)
     assert table.loc["remote", "change, %"] == pytest.approx(-50)
+    # In the first replicate no remote worker moved.
+    assert table.loc["remote", "moves a year"] == pytest.approx((0 + 15) / 2)
+    assert table.loc["remote", "moves a year s.e."] == pytest.approx(7.5)
 
 
 def test_the_regression_finds_what_the_flows_were_made_of(runs):
@@ -236,6 +267,12 @@ def test_nothing_paid_is_told(runs):
         (lambda run: who_is_displaced(run, "county"), "place is 'county'; use one of nation"),
         (lambda run: who_is_displaced(run, by="sex"), "by is 'sex'; use one of occupation"),
         (lambda run: who_moves(run, ["sex"]), "by is 'sex'; use one of age"),
+        (lambda run: who_moves(run, []), "by is .*; give at least one of age"),
+        (lambda run: who_moves(run, ["age", "age"]), "and each once"),
+        (lambda run: contrast("runs/a", run), "'runs/a' is a str, not a run; give what simulate"),
+        (lambda run: contrast(run, "runs/b"), "'runs/b' is a str, not a run"),
+        (lambda run: per_dollar(run, run), "policies is one Run; give a list"),
+        (lambda run: per_dollar(run, ["runs/x"]), "'runs/x' is a str, not a run"),
         (lambda run: per_dollar(run, []), "give at least one run"),
         (lambda run: per_dollar(run, [run, run]), "with another name"),
         (lambda run: per_dollar(run, [replace(run, seed=1)]), "different seeds"),
@@ -307,3 +344,20 @@ def test_errors_set_the_decimals_of_their_values():
     shown = with_errors(table, " s.e.")
     assert shown["x"].to_list() == ["1.235 (0.023)", "1,235 (120)", "3 (0)", "4.25", "12.0 (10.0)"]
     assert list(shown.columns) == ["x", "unit"]
+
+
+def test_figures_draw_everything_that_is_given(runs):
+    many = [
+        replace(runs[0], scenario=Scenario(name=f"plan {i}", shocks=runs[0].scenario.shocks))
+        for i in range(9)
+    ]
+    for axes in monthly_outcomes(many).axes:
+        looks = [(line.get_color(), line.get_linestyle()) for line in axes.lines]
+        assert len(set(looks)) == len(looks) == 9
+        assert "2024" not in axes.get_title(loc="left")
+    values = pd.Series({"big": 1.0, "small": 2.0})
+    bars = region_bars({f"plan {i}": values for i in range(9)}, "moves").axes[0]
+    assert len(bars.containers) == 9
+    for draw in (lambda: monthly_outcomes([]), lambda: region_bars({}, "moves")):
+        with pytest.raises(SpecificationError, match="give at least one"):
+            draw()

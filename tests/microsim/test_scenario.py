@@ -115,6 +115,31 @@ BAD = {
         "telework_by_occupation.11' is -1; give a value of at least 0",
     ),
     "severity": ("shocks: [{kind: recession, severity: 1000}]", "severity' is 1000.*at most 10"),
+    "yes for dollars": (
+        GRANT + "    amount: yes\n",
+        r"in 'policies\[0\]', amount has yes or no .true or false. for a number; give a number\.$",
+    ),
+    "no for a month": (GRANT + "    amount: 1\n    end_month: no\n", "end_month has yes or no"),
+    "yes for a share": (
+        "parameters: {labour: {job_finding_rate: yes}}",
+        "finding_rate has yes or no",
+    ),
+    "yes among factors": (
+        "parameters: {labour: {stage_multipliers: [yes, 1, 2, 3]}}",
+        "in 'parameters.labour', stage_multipliers has yes or no",
+    ),
+    "yes for an exposure": (
+        "shocks: [{kind: exposure, values: {43-0000: yes}}]",
+        r"in 'shocks\[0\]', values has yes or no",
+    ),
+    "no for a state's tax": (
+        "parameters: {taxes: {states: {TX: {state_rate: no}}}}",
+        "in 'parameters.taxes.states.TX', state_rate has yes or no",
+    ),
+    "yes for a hazard": (
+        "shocks: [{kind: ai_displacement, hazard: [{month: 0, rate: yes}]}]",
+        r"in 'shocks\[0\].hazard\[0\]', rate has yes or no",
+    ),
     "rigid demand": ("parameters: {housing: {demand_elasticity: 1.0e-9}}", "at least 0.05"),
     "remote workers of whom there are none": (
         GRANT + "    amount: 1\n    eligibility: {remote: true}\n"

@@ -16,6 +16,7 @@ from microsim.assumptions.skills import SkillParameters
 from microsim.conservation import ConservationError, assert_conserved
 from microsim.engine import step
 from microsim.mobility.utility import MobilityUtility
+from microsim.processes.displacement import displacement
 from microsim.processes.matching import match
 from microsim.processes.search import hire, search
 from microsim.processes.tightness import finding_chances, tightness
@@ -277,3 +278,20 @@ def test_wrong_skills_are_refused_in_a_sentence(skills, message):
     with pytest.raises(SpecificationError, match=message) as caught:
         Scenario.from_mapping({"parameters": {"skills": skills}})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("month", [0, 1, 5])
+def test_who_loses_a_job_searches_from_the_next_month_on(population, behaviour, make, month):
+    """Also in the run's first month, in which those who are out from before it do search."""
+    scenario = make(quiet=True, labour={"separation_rate": 0.1, "job_finding_rate": 1.0})
+    utility = MobilityUtility.build(behaviour, tuple(population.metros.cbsa))
+    world = make_world(population, utility, scenario, 12, Streams(1), first_month=1)
+    state = initial_state(world)
+    spell = np.where(state.employed, 0, month).astype(np.int16)
+    before = displacement(replace(state, month=month, months_out=spell), world)
+    after = search(before, world)
+    lost = state.employed & ~before.employed
+    assert lost.sum() > 100
+    assert not after.employed[lost].any()
+    assert after.employed[~state.employed].any()
+    assert_array_equal(before.fresh(world), lost)

@@ -3,10 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from pydantic import ValidationError
 from scipy.stats import kstest, spearmanr
 
-from choicemodels.errors import DataError
+from choicemodels.errors import DataError, SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim import synthesize
 from microsim.assumptions.finance import FinanceParameters
@@ -111,7 +110,7 @@ def test_rents_of_the_months_are_those_of_the_population():
 
 
 def test_impossible_correlations_and_scores_are_refused(people):
-    with pytest.raises(ValidationError, match="no four quantities can have these rank"):
+    with pytest.raises(SpecificationError, match="no four quantities can have these rank"):
         FinanceParameters(rank_correlations=(0.9, 0.9, 0.0, -0.9, 0.0, 0.0))
     w = people.workers
     with pytest.raises(DataError, match="'credit_score' of the workers is 200"):

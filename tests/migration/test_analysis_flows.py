@@ -392,6 +392,13 @@ def test_years_stand_above_the_rows_of_each(village):
     pd.testing.assert_frame_equal(table.loc[2016], flows_between_types(later.matrix, types))
 
 
+def test_years_may_be_whole_numbers_of_numpy(village):
+    rates = migration_rates({np.int64(2015): village.matrix}, "state")
+    pd.testing.assert_frame_equal(rates, migration_rates({2015: village.matrix}, "state"))
+    with pytest.raises(SpecificationError, match="True is no year"):
+        migration_rates({True: village.matrix})
+
+
 def test_years_that_do_not_match_are_refused(village):
     with pytest.raises(DataError, match="the matrix given for 2014 is of 2015"):
         migration_rates({2014: village.matrix})

@@ -26,6 +26,12 @@ def test_levels_are_numbered_by_name():
     assert areas.level("town").totals(np.arange(4.0)).tolist() == [1, 2, 3]
 
 
+def test_one_level_is_given_as_itself():
+    areas = Areas.from_table(TABLE, "block", "town")
+    assert list(areas.levels) == ["town"]
+    assert list(areas.table) == [name for name in TABLE if name not in ("block", "town")]
+
+
 def test_areas_print_as_a_line():
     areas = Areas.from_table(TABLE, "block", ["town", "state"])
     assert repr(areas) == "Areas(4 block in 3 town in 2 state)"
