@@ -1,6 +1,7 @@
 """The border: any table a user holds comes in here, once, and leaves as pandas columns."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -50,7 +51,7 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
     Parameters
     ----------
     table
-        A pandas, polars, Arrow or DuckDB table, eager or lazy.
+        A pandas, polars, Arrow or DuckDB table, eager or lazy. Exact decimals become floats.
     what
         How the error message calls the table.
 
@@ -81,7 +82,19 @@ def to_pandas(table: Any, *, what: str = "the table") -> pd.DataFrame:
             f"{what} has several columns called {enumerate_some(twice)}; rename or drop all but "
             "one of each."
         )
-    return frame.reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    for name in frame.columns:
+        if _is_decimal(frame[name]):
+            frame[name] = frame[name].astype(np.float64)
+    return frame
+
+
+def _is_decimal(column: "pd.Series[Any]") -> bool:
+    """Say whether a column holds exact decimals, which databases make of products."""
+    if column.dtype != object:
+        return str(column.dtype).startswith("decimal")
+    first = column.first_valid_index()
+    return first is not None and isinstance(column[first], Decimal)
 
 
 def read_table(path: str | Path, *, text: Iterable[str] = ()) -> pd.DataFrame:

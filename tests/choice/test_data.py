@@ -1,5 +1,7 @@
 """The border of choice data: every layout in, every fault named."""
 
+from decimal import Decimal
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -55,6 +57,24 @@ def test_every_table_comes_in_alike(convert):
     assert got.alternatives == want.alternatives
     np.testing.assert_array_equal(got.chosen, want.chosen)
     np.testing.assert_array_equal(got.table["cost"], want.table["cost"])
+
+
+@pytest.mark.parametrize("exact", ["duckdb", "polars", "objects", "arrow"])
+def test_exact_decimals_are_numbers(exact):
+    frame = long_table()
+    want = frame["cost"].to_numpy()
+    if exact == "duckdb":
+        given = duckdb.sql("select * replace (cost::decimal(12, 3) as cost) from frame")
+    elif exact == "polars":
+        given = pl.from_pandas(frame).with_columns(pl.col("cost").cast(pl.Decimal(12, 3)))
+    elif exact == "objects":
+        given = frame.assign(cost=[Decimal(str(cost)) for cost in want])
+    else:
+        decimals = pd.array([Decimal(str(c)) for c in want], pd.ArrowDtype(pa.decimal128(12, 3)))
+        given = frame.assign(cost=decimals)
+    got = load(given)
+    assert got.table["cost"].dtype == np.float64
+    np.testing.assert_allclose(got.table["cost"], want, rtol=1e-12)
 
 
 def test_rows_of_a_case_may_be_scattered():
