@@ -14,6 +14,7 @@ import pandas as pd
 from choicemodels.errors import SpecificationError
 from choicemodels.keyed_random import Streams
 from microsim.conservation import CHECKS, Check, assert_conserved
+from microsim.counts import whole
 from microsim.mobility.behaviour import Behaviour
 from microsim.mobility.utility import MobilityUtility, WorkerTypes
 from microsim.mobility.variables import VARIABLES, WorkerColumns
@@ -40,7 +41,8 @@ from microsim.processes.ties import ties
 from microsim.results.checkpoint import pack, unpack
 from microsim.results.histories import history_rows, sampled_workers
 from microsim.results.recording import Record, Tables
-from microsim.results.run import Run, RunFolder, RunPlan, load_run
+from microsim.results.run import Run, RunPlan, load_run
+from microsim.results.run_folder import RunFolder
 from microsim.scenario import Scenario
 from microsim.state import State, initial_state
 from microsim.world import Coupling, World, make_world
@@ -285,13 +287,11 @@ def _check_kinds(population: object, behaviour: object, scenario: object) -> Non
 
 
 def _check_counts(months: int, replicates: int, checkpoint: int | None) -> None:
-    counts: dict[str, Any] = {"months": months, "replicates": replicates}
+    counts = {"months": months, "replicates": replicates}
     if checkpoint is not None:
         counts["checkpoint"] = checkpoint
-    for label, value in counts.items():
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < 1:
-            raise SpecificationError(f"{label} is {value!r}; ask for a whole number, at least 1.")
+    for name, value in counts.items():
+        whole(value, name, least=1)
 
 
 def _check_checks(checks: object) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from choicemodels.errors import DataError, EstimationError, SpecificationError
 from choicemodels.frames import closest
-from choicemodels.restrictions import Restrictions
+from choicemodels.restrictions import Restrictions, equation_lines, single_equations
 from estimation.covariance import inverse_information
 from estimation.gravity.multipliers import Weights, enumerable, multipliers
 from estimation.gravity.ppml import ppml, ppml_dense
@@ -174,8 +174,7 @@ def score_bootstrap(
         are no more groups than restrictions.
     """
     test = _prepare(result, groups, draws, weights, seed)
-    lines = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
-    single = [part.strip() for line in lines for part in line.split(",") if part.strip()]
+    single = single_equations(equation_lines(hypothesis, "the hypothesis"), result.names)
     restrictions = Restrictions.build(result.names, single, {})
     Q = len(result.names) - len(restrictions.free)
     if Q == 0:

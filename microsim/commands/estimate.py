@@ -167,8 +167,11 @@ def gravity(
     from choicemodels.flows.stepwise import stepwise
     from choicemodels.frames import read_table
     from estimation.gravity.several import fit_several
+    from estimation.jsonfile import result_path
 
     models = stepwise(formula, offset=offset)
+    if out is not None and len(models) == 1 and split is None:
+        result_path(out)
     if cluster and cov not in ("robust", "cluster", "CRV3"):
         raise SpecificationError(
             f"--cov {cov} does not go with --cluster; leave --cov out, or choose cluster or CRV3."

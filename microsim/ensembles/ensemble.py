@@ -20,7 +20,8 @@ from microsim.ensembles.draws import draw_parameters
 from microsim.mobility.behaviour import Behaviour
 from microsim.people.population import Population, load_population
 from microsim.results.outcomes import national_outcomes
-from microsim.results.run import Run, RunFolder, load_run, plan_difference
+from microsim.results.run import Run, load_run
+from microsim.results.run_folder import RunFolder, plan_difference
 from microsim.scenario import Scenario
 
 __all__ = ["Ensemble", "ensemble", "load_ensemble"]
