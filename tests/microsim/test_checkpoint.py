@@ -106,7 +106,7 @@ def test_a_run_killed_while_it_writes_loses_nothing(run, whole, tmp_path, monkey
         move(part, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("microsim.results.run.os.replace", killed)
+        patch.setattr("microsim.results.run_folder.os.replace", killed)
         with pytest.raises(Killed):
             run(out=tmp_path / "run", checkpoint=1)
     same(run(out=tmp_path / "run", checkpoint=1, resume=True), whole)
